@@ -1,0 +1,1 @@
+//! Replicated key-value store of CRDTs: start, update, read, delete, subscribe.

@@ -1,0 +1,1 @@
+//! Deterministic simulator, oracles, in-memory transport and conformance suites.

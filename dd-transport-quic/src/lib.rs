@@ -1,0 +1,1 @@
+//! Carries replication frames over mutually authenticated QUIC.
