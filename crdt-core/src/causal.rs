@@ -1,0 +1,367 @@
+//! A single replicated value for use without a store: value, context and replica id in one.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::context::VersionVector;
+use crate::kernel::{Comparison, DotStore, EditError, Unit, UnitBuilder};
+use crate::limits::Limits;
+use crate::shape::Shape;
+use crate::types::Crdt;
+use crate::{Context, ReplicaId, Timestamp};
+
+/// Removal records that a value keeps at most. Beyond it, those that its own context covers are
+/// forgotten; a delta then no longer helps a replica that lacks them, and whole values do.
+pub const MAX_RECORDS: usize = 1024;
+
+const FORMAT: u8 = 1;
+
+/// A replicated value of type `T` at one replica.
+///
+/// It can be neither cloned nor deserialized, because both would make two replicas that mint the
+/// same dots: [`fork`](Self::fork) and [`load`](Self::load) ask for a new id.
+pub struct Causal<T> {
+    store: DotStore,
+    replica: ReplicaId,
+    clock: Timestamp,
+    limits: Limits,
+    value: PhantomData<T>,
+}
+
+/// What one or more updates changed: for a replica that has all but them, much smaller than the
+/// value. Deltas may be applied in any order and more than once.
+pub struct Delta<T> {
+    unit: Unit,
+    floor: VersionVector,
+    value: PhantomData<T>,
+}
+
+/// The outcome of an update.
+#[derive(Debug)]
+pub struct Updated<R, T> {
+    /// What the closure returned.
+    pub value: R,
+    /// What it changed.
+    pub delta: Delta<T>,
+}
+
+/// Deltas are not enough: removals were forgotten that this replica lacks. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("removals that are missing here were forgotten: merge the sender's whole value instead")]
+pub struct Behind;
+
+/// Bytes that can't be loaded as the value or delta that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The bytes are damaged, or not made by this library.
+    #[error("damaged: {0}")]
+    Decode(#[from] DecodeError),
+    /// They were written by a later version.
+    #[error("format {0} is not known: it was written by a later version")]
+    Format(u8),
+    /// They are a value of another type.
+    #[error("it holds another type of value than the one asked for")]
+    Shape,
+    /// The id was used before by somebody who wrote to this value.
+    #[error("replica id {0} wrote to this value before: load it under a new one")]
+    UsedId(ReplicaId),
+}
+
+impl<T: Crdt> Causal<T> {
+    /// An empty value at `replica`, an id that nobody else uses or used.
+    pub fn new(replica: ReplicaId) -> Self {
+        Self::with(DotStore::new(), replica, Timestamp::ZERO)
+    }
+
+    fn with(store: DotStore, replica: ReplicaId, clock: Timestamp) -> Self {
+        Self {
+            store,
+            replica,
+            clock,
+            limits: Limits::default(),
+            value: PhantomData,
+        }
+    }
+
+    /// The id of this replica.
+    pub fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// The events that this replica has seen. Equal contexts mean equal values.
+    pub fn context(&self) -> &Context {
+        self.store.context()
+    }
+
+    /// The value.
+    pub fn view(&self) -> T::View<'_> {
+        let root = self.store.root();
+        T::view((!root.is_empty()).then_some(root))
+    }
+
+    /// Changes the value. Timestamps, where the type has any, count updates; see
+    /// [`update_at`](Self::update_at) for real ones.
+    ///
+    /// # Errors
+    ///
+    /// [`EditError`] if a limit is passed; nothing was changed then, nor if the closure panics.
+    pub fn update<R>(
+        &mut self,
+        update: impl FnOnce(&mut T::Edit<'_>) -> R,
+    ) -> Result<Updated<R, T>, EditError> {
+        self.update_at(self.clock.next(), update)
+    }
+
+    /// Changes the value at a reading of a clock, which orders concurrent writes of the
+    /// last-writer-wins types.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn update_at<R>(
+        &mut self,
+        clock: Timestamp,
+        update: impl FnOnce(&mut T::Edit<'_>) -> R,
+    ) -> Result<Updated<R, T>, EditError> {
+        let done = self
+            .store
+            .transact(self.replica, clock, self.limits, |tx| {
+                Ok::<_, EditError>(update(&mut T::edit(tx.at(&[]))))
+            })?;
+        self.clock = self.clock.max(clock);
+        let unit = self.store.delta_of(&done);
+        let delta = Delta {
+            unit,
+            floor: self.store.floor().clone(),
+            value: PhantomData,
+        };
+        if self.store.records().nth(MAX_RECORDS).is_some() {
+            self.store.forget(|_, _, _| true, &mut Vec::new());
+        }
+        Ok(Updated {
+            value: done.value,
+            delta,
+        })
+    }
+
+    /// Takes in everything that another replica of the value has seen.
+    pub fn merge(&mut self, other: &Self) {
+        if other.context().is_subset(self.context()) {
+            return;
+        }
+        let mut comparison = Comparison::default();
+        for part in other.store.compare(self.store.context()) {
+            comparison.stage(part);
+        }
+        let (context, floor) = (other.store.context(), other.store.floor());
+        self.store
+            .commit(&comparison, context, floor, &mut Vec::new());
+        self.clock = self.clock.max(other.clock);
+    }
+
+    /// Takes in a delta.
+    ///
+    /// # Errors
+    ///
+    /// [`Behind`] if the sender has forgotten removals that this replica lacks.
+    pub fn apply(&mut self, delta: &Delta<T>) -> Result<(), Behind> {
+        let has_floor = |(origin, seq): (ReplicaId, u64)| {
+            self.context()
+                .get(origin)
+                .is_some_and(|seqs| seqs.prefix() >= seq)
+        };
+        if !delta.floor.iter().all(has_floor) {
+            return Err(Behind);
+        }
+        self.store.apply(&delta.unit, &mut Vec::new());
+        Ok(())
+    }
+
+    /// What a replica with this context lacks, as one delta. O(size of the value).
+    ///
+    /// # Errors
+    ///
+    /// [`Behind`] if it lacks removals that were forgotten here.
+    pub fn delta_since(&self, context: &Context) -> Result<Delta<T>, Behind> {
+        if self.store.is_behind_floor(context) {
+            return Err(Behind);
+        }
+        let mut paths = Vec::new();
+        self.store
+            .root()
+            .visit(&mut Vec::new(), &mut |path, entry| {
+                if !context.contains(entry.dot) {
+                    paths.push(path.into());
+                }
+            });
+        paths.extend(self.store.records().map(|(path, _)| path.clone()));
+        paths.sort_unstable();
+        paths.dedup();
+        let mut unit = UnitBuilder::new(&self.store, context);
+        for path in &paths {
+            unit.piece(path);
+        }
+        let floor = self.store.floor().clone();
+        Ok(Delta {
+            unit: unit.finish(),
+            floor,
+            value: PhantomData,
+        })
+    }
+
+    /// Forgets the records of removals that all replicas have seen, `everywhere` being the events
+    /// that they all have. Saves memory; a replica that was left out catches up by
+    /// [`merge`](Self::merge) alone. Returns how many went.
+    pub fn forget(&mut self, everywhere: &Context) -> usize {
+        self.store.forget(
+            |_, _, record| everywhere.contains(record.dot),
+            &mut Vec::new(),
+        )
+    }
+
+    /// A second replica of the value, under an id of its own.
+    #[must_use]
+    pub fn fork(&self, replica: ReplicaId) -> Self {
+        Self::with(self.store.clone(), replica, self.clock)
+    }
+
+    /// The value with its context as bytes: the same for equal values, on every machine.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = header::<T>();
+        self.store.context().encode(&mut w);
+        encode_body(&self.store_as_unit(), self.store.floor(), w)
+    }
+
+    fn store_as_unit(&self) -> Unit {
+        let nothing = Context::new();
+        let mut unit = Unit::default();
+        for part in self.store.compare(&nothing) {
+            unit.extend(part.unit);
+        }
+        unit.adds.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                earlier.1.append(&mut later.1);
+            }
+            same
+        });
+        unit.records
+            .sort_by(|a, b| (&a.0, a.1.dot).cmp(&(&b.0, b.1.dot)));
+        unit
+    }
+
+    /// A value from the bytes of [`encode`](Self::encode), under an id that did not write to it.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] says what is wrong with the bytes or the id.
+    pub fn load(bytes: &[u8], replica: ReplicaId) -> Result<Self, LoadError> {
+        let mut r = check_header::<T>(bytes)?;
+        let context = Context::decode(&mut r)?;
+        let (unit, floor) = decode_body(r)?;
+        if context.get(replica).is_some() {
+            return Err(LoadError::UsedId(replica));
+        }
+        if unit.dots().any(|dot| !context.contains(dot)) {
+            return Err(DecodeError::Invalid("a live dot outside of the context").into());
+        }
+        let mut store = DotStore::new();
+        store.apply(&unit, &mut Vec::new());
+        store.take_over(&context, &floor);
+        Ok(Self::with(store, replica, Timestamp::ZERO))
+    }
+}
+
+impl<T: Crdt> Delta<T> {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.unit.is_empty()
+    }
+
+    /// The delta as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        encode_body(&self.unit, &self.floor, header::<T>())
+    }
+
+    /// A delta from the bytes of [`encode`](Self::encode).
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] says what is wrong with the bytes.
+    pub fn load(bytes: &[u8]) -> Result<Self, LoadError> {
+        let (unit, floor) = decode_body(check_header::<T>(bytes)?)?;
+        Ok(Self {
+            unit,
+            floor,
+            value: PhantomData,
+        })
+    }
+}
+
+fn header<T: Crdt>() -> Writer {
+    let mut w = Writer::new();
+    w.byte(FORMAT);
+    w.bytes(Shape::of::<T>().name());
+    w
+}
+
+fn check_header<T: Crdt>(bytes: &[u8]) -> Result<Reader<'_>, LoadError> {
+    let mut r = Reader::new(bytes);
+    match r.byte()? {
+        FORMAT => {}
+        other => return Err(LoadError::Format(other)),
+    }
+    if r.bytes()? == Shape::of::<T>().name().as_bytes() {
+        Ok(r)
+    } else {
+        Err(LoadError::Shape)
+    }
+}
+
+fn encode_body(unit: &Unit, floor: &VersionVector, mut w: Writer) -> Vec<u8> {
+    floor.encode(&mut w);
+    unit.encode(&mut w);
+    w.finish()
+}
+
+fn decode_body(mut r: Reader<'_>) -> Result<(Unit, VersionVector), DecodeError> {
+    let floor = VersionVector::decode(&mut r)?;
+    let unit = Unit::decode(&mut r, &Limits::default())?;
+    r.finish()?;
+    Ok((unit, floor))
+}
+
+impl<T: Crdt> fmt::Debug for Causal<T>
+where
+    for<'a> T::View<'a>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Causal")
+            .field("replica", &self.replica)
+            .field("value", &self.view())
+            .field("context", self.context())
+            .finish()
+    }
+}
+
+impl<T> Clone for Delta<T> {
+    fn clone(&self) -> Self {
+        Self {
+            unit: self.unit.clone(),
+            floor: self.floor.clone(),
+            value: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Delta<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delta")
+            .field("unit", &self.unit)
+            .field("floor", &self.floor)
+            .finish()
+    }
+}

@@ -1,0 +1,466 @@
+//! Causal contexts: which events a replica has seen.
+//!
+//! Per origin a contiguous prefix plus, briefly, a few ranges (Almeida, Shoker, Baquero, *Delta
+//! State Replicated Data Types*, 2018; Malkhi and Terry, *Concise Version Vectors in WinFS*, 2005).
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::cow_map::CowMap;
+use crate::{Dot, ReplicaId};
+
+/// Most ranges beyond the prefix that a decoded context may have for one origin. A replica that
+/// holds more holes than that is not catching up, it is being attacked.
+pub const MAX_RANGES: usize = 65_536;
+
+/// The greatest sequence number. Far beyond what a replica can mint, so that arithmetic on
+/// numbers received from a peer can't overflow.
+pub const MAX_SEQ: u64 = 1 << 60;
+
+/// A set of sequence numbers of one origin: disjoint inclusive ranges, ascending, with a gap
+/// between each two.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Seqs {
+    prefix: u64,
+    ranges: Vec<(u64, u64)>,
+}
+
+impl Seqs {
+    /// The numbers `1..=prefix`.
+    pub fn up_to(prefix: u64) -> Self {
+        Self {
+            prefix,
+            ranges: Vec::new(),
+        }
+    }
+
+    /// The end of the contiguous run from 1; 0 if 1 is missing.
+    pub fn prefix(&self) -> u64 {
+        self.prefix
+    }
+
+    /// The greatest number, 0 if there is none.
+    pub fn max(&self) -> u64 {
+        self.ranges.last().map_or(self.prefix, |r| r.1)
+    }
+
+    /// Whether there are no numbers.
+    pub fn is_empty(&self) -> bool {
+        self.prefix == 0 && self.ranges.is_empty()
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> u64 {
+        self.ranges().map(|(a, b)| b - a + 1).sum()
+    }
+
+    /// Whether `seq` is in the set.
+    pub fn contains(&self, seq: u64) -> bool {
+        if seq <= self.prefix {
+            return seq > 0;
+        }
+        let at = self.ranges.partition_point(|r| r.1 < seq);
+        self.ranges.get(at).is_some_and(|r| r.0 <= seq)
+    }
+
+    /// All ranges, ascending; the prefix is the first if it begins at 1.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let prefix = (self.prefix > 0).then_some((1, self.prefix));
+        prefix.into_iter().chain(self.ranges.iter().copied())
+    }
+
+    /// Adds one number.
+    pub fn insert(&mut self, seq: u64) {
+        self.insert_range(seq, seq);
+    }
+
+    /// Adds `first..=last`.
+    pub fn insert_range(&mut self, first: u64, last: u64) {
+        debug_assert!(first > 0 && first <= last);
+        if first <= self.prefix + 1 {
+            self.prefix = self.prefix.max(last);
+        } else {
+            let from = self.ranges.partition_point(|r| r.1 + 1 < first);
+            let to = self.ranges.partition_point(|r| r.0 <= last + 1);
+            if from == to {
+                self.ranges.insert(from, (first, last));
+            } else {
+                let joined = (
+                    first.min(self.ranges[from].0),
+                    last.max(self.ranges[to - 1].1),
+                );
+                self.ranges[from] = joined;
+                self.ranges.drain(from + 1..to);
+            }
+        }
+        let absorbed = self.ranges.partition_point(|r| r.0 <= self.prefix + 1);
+        if absorbed > 0 {
+            self.prefix = self.prefix.max(self.ranges[absorbed - 1].1);
+            self.ranges.drain(..absorbed);
+        }
+    }
+
+    /// Adds all of `other`.
+    pub fn union(&mut self, other: &Self) {
+        for (first, last) in other.ranges() {
+            self.insert_range(first, last);
+        }
+    }
+
+    /// Whether all of `self` is in `other`.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.without(other).next().is_none()
+    }
+
+    /// The ranges of `self` that are not in `other`, ascending.
+    pub fn without<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (u64, u64)> + 'a {
+        let mut mine = self.ranges();
+        let mut current = mine.next();
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            loop {
+                let (first, last) = current?;
+                if first <= other.prefix {
+                    current = if last <= other.prefix {
+                        mine.next()
+                    } else {
+                        Some((other.prefix + 1, last))
+                    };
+                    continue;
+                }
+                while other.ranges.get(at).is_some_and(|r| r.1 < first) {
+                    at += 1;
+                }
+                match other.ranges.get(at).copied() {
+                    Some((from, to)) if from <= first => {
+                        current = if to >= last {
+                            mine.next()
+                        } else {
+                            Some((to + 1, last))
+                        };
+                    }
+                    Some((from, _)) if from <= last => {
+                        current = Some((from, last));
+                        return Some((first, from - 1));
+                    }
+                    _ => {
+                        current = mine.next();
+                        return Some((first, last));
+                    }
+                }
+            }
+        })
+    }
+
+    /// Writes the canonical bytes.
+    pub fn encode(&self, w: &mut Writer) {
+        w.varint(self.prefix);
+        w.count(self.ranges.len());
+        let mut end = self.prefix;
+        for &(first, last) in &self.ranges {
+            w.varint(first - end - 2);
+            w.varint(last - first);
+            end = last;
+        }
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if the bytes are no canonical encoding or pass [`MAX_SEQ`] or
+    /// [`MAX_RANGES`].
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let seq = |n: u64| {
+            if n <= MAX_SEQ {
+                Ok(n)
+            } else {
+                Err(DecodeError::Limit("sequence number"))
+            }
+        };
+        let prefix = seq(r.varint()?)?;
+        let count = r.count()?;
+        if count > MAX_RANGES {
+            return Err(DecodeError::Limit("ranges of an origin"));
+        }
+        let mut ranges = Vec::with_capacity(count);
+        let mut end = prefix;
+        for _ in 0..count {
+            let first = seq(seq(r.varint()?)? + end + 2)?;
+            let last = seq(seq(r.varint()?)? + first)?;
+            ranges.push((first, last));
+            end = last;
+        }
+        Ok(Self { prefix, ranges })
+    }
+}
+
+impl fmt::Debug for Seqs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.ranges()).finish()
+    }
+}
+
+/// The set of events that a replica has seen, or any other set of dots. Cloning is O(1).
+///
+/// ```
+/// use crdt_core::{Context, Dot, ReplicaId};
+///
+/// let (a, b) = (ReplicaId::new(1, 1), ReplicaId::new(2, 1));
+/// let mut seen = Context::new();
+/// seen.insert(Dot::new(a, 1));
+/// seen.insert(Dot::new(b, 3));
+/// assert!(seen.contains(Dot::new(b, 3)) && !seen.contains(Dot::new(b, 2)));
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Context {
+    origins: CowMap<ReplicaId, Seqs>,
+}
+
+impl Context {
+    /// Nothing seen.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing was seen.
+    pub fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> u64 {
+        self.iter().map(|(_, seqs)| seqs.len()).sum()
+    }
+
+    /// Number of origins.
+    pub fn origins(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// Whether the event was seen.
+    pub fn contains(&self, dot: Dot) -> bool {
+        self.get(dot.replica)
+            .is_some_and(|seqs| seqs.contains(dot.seq))
+    }
+
+    /// What was seen of one origin.
+    pub fn get(&self, origin: ReplicaId) -> Option<&Seqs> {
+        self.origins.get(&origin)
+    }
+
+    /// Origins with what was seen of each, in the order of the ids.
+    pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, &Seqs)> {
+        self.origins.iter().map(|(origin, seqs)| (*origin, seqs))
+    }
+
+    /// The greatest sequence number seen of an origin, 0 if none.
+    pub fn max(&self, origin: ReplicaId) -> u64 {
+        self.get(origin).map_or(0, Seqs::max)
+    }
+
+    /// Adds one event.
+    pub fn insert(&mut self, dot: Dot) {
+        self.insert_range(dot.replica, dot.seq, dot.seq);
+    }
+
+    /// Adds the events `first..=last` of an origin.
+    pub fn insert_range(&mut self, origin: ReplicaId, first: u64, last: u64) {
+        if let Some(seqs) = self.origins.get_mut(&origin) {
+            seqs.insert_range(first, last);
+        } else {
+            let mut seqs = Seqs::default();
+            seqs.insert_range(first, last);
+            self.origins.insert(origin, seqs);
+        }
+    }
+
+    /// Replaces what was seen of one origin.
+    pub fn set(&mut self, origin: ReplicaId, seqs: Seqs) {
+        if seqs.is_empty() {
+            self.origins.remove(&origin);
+        } else {
+            self.origins.insert(origin, seqs);
+        }
+    }
+
+    /// Adds all events of `other`.
+    pub fn union(&mut self, other: &Self) {
+        if self.origins.same(&other.origins) {
+            return;
+        }
+        for (origin, seqs) in other.iter() {
+            match self.origins.get_mut(&origin) {
+                Some(mine) => mine.union(seqs),
+                None => drop(self.origins.insert(origin, seqs.clone())),
+            }
+        }
+    }
+
+    /// Whether all events of `self` are in `other`.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.origins.same(&other.origins) || self.without(other).next().is_none()
+    }
+
+    /// The ranges of `self` that are not in `other`, by origin, ascending.
+    pub fn without<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> impl Iterator<Item = (ReplicaId, u64, u64)> + 'a {
+        static NONE: Seqs = Seqs {
+            prefix: 0,
+            ranges: Vec::new(),
+        };
+        self.iter().flat_map(move |(origin, seqs)| {
+            let theirs = other.get(origin).unwrap_or(&NONE);
+            seqs.without(theirs)
+                .map(move |(first, last)| (origin, first, last))
+        })
+    }
+
+    /// The events of `self` that are not in `other`, as a set.
+    pub fn difference(&self, other: &Self) -> Self {
+        let mut out = Self::new();
+        for (origin, first, last) in self.without(other) {
+            out.insert_range(origin, first, last);
+        }
+        out
+    }
+
+    /// The part of these origins.
+    pub fn restrict(&self, origins: impl IntoIterator<Item = ReplicaId>) -> Self {
+        let mut out = Self::new();
+        for origin in origins {
+            if let Some(seqs) = self.get(origin) {
+                out.origins.insert(origin, seqs.clone());
+            }
+        }
+        out
+    }
+
+    /// Writes the canonical bytes.
+    pub fn encode(&self, w: &mut Writer) {
+        w.count(self.origins.len());
+        for (origin, seqs) in self.iter() {
+            w.raw(&origin.to_bytes());
+            seqs.encode(w);
+        }
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if the bytes are no canonical encoding.
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut out = Self::new();
+        let mut last = None;
+        for _ in 0..r.count()? {
+            let origin = ReplicaId::from_bytes(r.array()?);
+            let seqs = Seqs::decode(r)?;
+            if last >= Some(origin) || seqs.is_empty() {
+                return Err(DecodeError::NotCanonical);
+            }
+            last = Some(origin);
+            out.origins.insert(origin, seqs);
+        }
+        Ok(out)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.origins.fmt(f)
+    }
+}
+
+impl FromIterator<Dot> for Context {
+    fn from_iter<I: IntoIterator<Item = Dot>>(dots: I) -> Self {
+        let mut out = Self::new();
+        for dot in dots {
+            out.insert(dot);
+        }
+        out
+    }
+}
+
+/// The greatest sequence number per origin.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct VersionVector {
+    origins: CowMap<ReplicaId, u64>,
+}
+
+impl VersionVector {
+    /// Zero everywhere.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether it is zero everywhere.
+    pub fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// The number of an origin, 0 if it has none.
+    pub fn get(&self, origin: ReplicaId) -> u64 {
+        self.origins.get(&origin).copied().unwrap_or(0)
+    }
+
+    /// Raises the number of an origin to at least `seq`.
+    pub fn raise(&mut self, origin: ReplicaId, seq: u64) {
+        if self.get(origin) < seq {
+            self.origins.insert(origin, seq);
+        }
+    }
+
+    /// The greater number everywhere.
+    pub fn join(&mut self, other: &Self) {
+        for (origin, seq) in other.iter() {
+            self.raise(origin, seq);
+        }
+    }
+
+    /// Origins with their numbers, in the order of the ids.
+    pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, u64)> {
+        self.origins.iter().map(|(origin, seq)| (*origin, *seq))
+    }
+
+    /// Writes the canonical bytes.
+    pub fn encode(&self, w: &mut Writer) {
+        w.count(self.origins.len());
+        for (origin, seq) in self.iter() {
+            w.raw(&origin.to_bytes());
+            w.varint(seq);
+        }
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if the bytes are no canonical encoding.
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut out = Self::new();
+        let mut last = None;
+        for _ in 0..r.count()? {
+            let origin = ReplicaId::from_bytes(r.array()?);
+            let seq = r.varint()?;
+            if last >= Some(origin) || seq == 0 {
+                return Err(DecodeError::NotCanonical);
+            }
+            if seq > MAX_SEQ {
+                return Err(DecodeError::Limit("sequence number"));
+            }
+            last = Some(origin);
+            out.origins.insert(origin, seq);
+        }
+        Ok(out)
+    }
+}
+
+impl fmt::Debug for VersionVector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.origins.fmt(f)
+    }
+}

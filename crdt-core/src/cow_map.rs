@@ -1,0 +1,399 @@
+//! A copy-on-write ordered map: a B+tree whose nodes are shared by `Arc`.
+//!
+//! Cloning is O(1); a write afterwards copies only the nodes on its path. That is what makes
+//! snapshots for readers and frozen views for exchanges free, at any size, and keeps the longest
+//! step under a lock short (a hash table's growth is not).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::borrow::Borrow;
+use core::fmt;
+use core::ops::Bound;
+
+/// Most entries of a leaf, and most children of an inner node.
+const CAPACITY: usize = 32;
+/// Below this, a node is merged with a neighbour if both fit in one.
+const SPARSE: usize = CAPACITY / 4;
+
+/// An ordered map that is cloned in O(1). Look-up, insertion and removal are O(log n).
+pub struct CowMap<K, V> {
+    root: Option<Arc<Tree<K, V>>>,
+    len: usize,
+}
+
+#[derive(Clone)]
+enum Tree<K, V> {
+    Leaf(Vec<(K, V)>),
+    /// Children, each with a key that is at most its smallest and above all keys before it.
+    Inner(Vec<(K, Arc<Tree<K, V>>)>),
+}
+
+type Split<K, V> = Option<(K, Arc<Tree<K, V>>)>;
+
+impl<K, V> CowMap<K, V> {
+    /// An empty map; allocates nothing.
+    pub const fn new() -> Self {
+        Self { root: None, len: 0 }
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether both are clones of one map and neither was written since. O(1); `false` does not
+    /// say that they differ.
+    pub fn same(&self, other: &Self) -> bool {
+        match (&self.root, &other.root) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    /// All entries in order.
+    pub fn iter(&self) -> Iter<'_, K, V> {
+        let mut iter = Iter { stack: Vec::new() };
+        if let Some(root) = &self.root {
+            iter.stack.push((root, 0));
+        }
+        iter
+    }
+}
+
+impl<K: Ord, V> CowMap<K, V> {
+    /// The value of `key`.
+    pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        let mut tree = self.root.as_deref()?;
+        loop {
+            match tree {
+                Tree::Leaf(entries) => {
+                    let at = entries
+                        .binary_search_by(|(k, _)| k.borrow().cmp(key))
+                        .ok()?;
+                    return Some(&entries[at].1);
+                }
+                Tree::Inner(children) => tree = &children[child_of(children, key)].1,
+            }
+        }
+    }
+
+    /// Whether there is an entry for `key`.
+    pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.get(key).is_some()
+    }
+
+    /// The greatest entry.
+    pub fn last(&self) -> Option<(&K, &V)> {
+        let mut tree = self.root.as_deref()?;
+        loop {
+            match tree {
+                Tree::Leaf(entries) => return entries.last().map(|(k, v)| (k, v)),
+                Tree::Inner(children) => tree = &children.last()?.1,
+            }
+        }
+    }
+
+    /// Entries in order, beginning at a bound.
+    pub fn iter_from<Q: Ord + ?Sized>(&self, from: Bound<&Q>) -> Iter<'_, K, V>
+    where
+        K: Borrow<Q>,
+    {
+        let key = match from {
+            Bound::Unbounded => return self.iter(),
+            Bound::Included(key) | Bound::Excluded(key) => key,
+        };
+        let mut iter = Iter { stack: Vec::new() };
+        let mut next = self.root.as_deref();
+        while let Some(tree) = next {
+            match tree {
+                Tree::Leaf(entries) => {
+                    let at = entries.partition_point(|(k, _)| match from {
+                        Bound::Excluded(_) => k.borrow() <= key,
+                        _ => k.borrow() < key,
+                    });
+                    iter.stack.push((tree, at));
+                    next = None;
+                }
+                Tree::Inner(children) => {
+                    let at = child_of(children, key);
+                    iter.stack.push((tree, at + 1));
+                    next = Some(&children[at].1);
+                }
+            }
+        }
+        iter
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
+    /// The value of `key`, to be changed. Copies shared nodes on the way.
+    pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        if !self.contains_key(key) {
+            return None;
+        }
+        let mut tree = Arc::make_mut(self.root.as_mut()?);
+        loop {
+            match tree {
+                Tree::Leaf(entries) => {
+                    let at = entries
+                        .binary_search_by(|(k, _)| k.borrow().cmp(key))
+                        .ok()?;
+                    return Some(&mut entries[at].1);
+                }
+                Tree::Inner(children) => {
+                    let at = child_of(children, key);
+                    tree = Arc::make_mut(&mut children[at].1);
+                }
+            }
+        }
+    }
+
+    /// Sets the value of `key` and returns the former one.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let Some(root) = &mut self.root else {
+            self.root = Some(Arc::new(Tree::Leaf(alloc::vec![(key, value)])));
+            self.len = 1;
+            return None;
+        };
+        let (former, split) = insert(Arc::make_mut(root), key, value);
+        if let Some(right) = split {
+            let first = first_key(root).cloned();
+            if let Some(first) = first {
+                let left = root.clone();
+                *root = Arc::new(Tree::Inner(alloc::vec![(first, left), right]));
+            }
+        }
+        self.len += usize::from(former.is_none());
+        former
+    }
+
+    /// Takes the entry of `key` out.
+    pub fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        if !self.contains_key(key) {
+            return None;
+        }
+        let root = self.root.as_mut()?;
+        let former = remove(Arc::make_mut(root), key);
+        self.len -= usize::from(former.is_some());
+        while let Some(root) = &mut self.root {
+            match &**root {
+                Tree::Leaf(entries) if entries.is_empty() => self.root = None,
+                Tree::Inner(children) if children.len() == 1 => *root = children[0].1.clone(),
+                _ => break,
+            }
+        }
+        former
+    }
+}
+
+/// The child that may hold `key`.
+fn child_of<K: Ord + Borrow<Q>, Q: Ord + ?Sized, T>(children: &[(K, T)], key: &Q) -> usize {
+    children
+        .partition_point(|(first, _)| first.borrow() <= key)
+        .saturating_sub(1)
+}
+
+fn first_key<K, V>(tree: &Tree<K, V>) -> Option<&K> {
+    match tree {
+        Tree::Leaf(entries) => entries.first().map(|(k, _)| k),
+        Tree::Inner(children) => children.first().map(|(k, _)| k),
+    }
+}
+
+fn insert<K: Ord + Clone, V: Clone>(
+    tree: &mut Tree<K, V>,
+    key: K,
+    value: V,
+) -> (Option<V>, Split<K, V>) {
+    match tree {
+        Tree::Leaf(entries) => match entries.binary_search_by(|(k, _)| k.cmp(&key)) {
+            Ok(at) => (Some(core::mem::replace(&mut entries[at].1, value)), None),
+            Err(at) => {
+                entries.insert(at, (key, value));
+                (
+                    None,
+                    split(entries, at).map(|(k, right)| (k, Arc::new(Tree::Leaf(right)))),
+                )
+            }
+        },
+        Tree::Inner(children) => {
+            let at = child_of(children, &key);
+            if key < children[at].0 {
+                children[at].0 = key.clone();
+            }
+            let (former, right) = insert(Arc::make_mut(&mut children[at].1), key, value);
+            let Some(right) = right else {
+                return (former, None);
+            };
+            children.insert(at + 1, right);
+            (
+                former,
+                split(children, at + 1).map(|(k, right)| (k, Arc::new(Tree::Inner(right)))),
+            )
+        }
+    }
+}
+
+/// Takes the right part out of a node that is too full. Where the last insertion was at the end,
+/// as it is for ascending keys, the left part stays full.
+fn split<K: Clone, T>(items: &mut Vec<(K, T)>, inserted: usize) -> Option<(K, Vec<(K, T)>)> {
+    if items.len() <= CAPACITY {
+        return None;
+    }
+    let at = if inserted + 1 == items.len() {
+        CAPACITY
+    } else {
+        CAPACITY / 2
+    };
+    let right = items.split_off(at);
+    items.shrink_to_fit();
+    Some((right[0].0.clone(), right))
+}
+
+fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
+    tree: &mut Tree<K, V>,
+    key: &Q,
+) -> Option<V> {
+    match tree {
+        Tree::Leaf(entries) => {
+            let at = entries
+                .binary_search_by(|(k, _)| k.borrow().cmp(key))
+                .ok()?;
+            Some(entries.remove(at).1)
+        }
+        Tree::Inner(children) => {
+            let at = child_of(children, key);
+            let former = remove(Arc::make_mut(&mut children[at].1), key);
+            match size(&children[at].1) {
+                0 => drop(children.remove(at)),
+                n if n < SPARSE => merge_with_neighbour(children, at),
+                _ => {}
+            }
+            former
+        }
+    }
+}
+
+fn size<K, V>(tree: &Tree<K, V>) -> usize {
+    match tree {
+        Tree::Leaf(entries) => entries.len(),
+        Tree::Inner(children) => children.len(),
+    }
+}
+
+fn merge_with_neighbour<K: Clone, V: Clone>(children: &mut Vec<(K, Arc<Tree<K, V>>)>, at: usize) {
+    let left = if at + 1 < children.len() {
+        at
+    } else {
+        at.saturating_sub(1)
+    };
+    if left + 1 >= children.len()
+        || size(&children[left].1) + size(&children[left + 1].1) > CAPACITY - SPARSE
+    {
+        return;
+    }
+    let (_, right) = children.remove(left + 1);
+    let right = Arc::try_unwrap(right).unwrap_or_else(|shared| (*shared).clone());
+    match (Arc::make_mut(&mut children[left].1), right) {
+        (Tree::Leaf(entries), Tree::Leaf(more)) => entries.extend(more),
+        (Tree::Inner(entries), Tree::Inner(more)) => entries.extend(more),
+        // All children of a node are of one height, so of one kind.
+        _ => debug_assert!(false, "siblings of unequal height"),
+    }
+}
+
+/// Entries of a [`CowMap`] in order.
+pub struct Iter<'a, K, V> {
+    stack: Vec<(&'a Tree<K, V>, usize)>,
+}
+
+impl<'a, K, V> Iterator for Iter<'a, K, V> {
+    type Item = (&'a K, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (tree, at) = self.stack.last_mut()?;
+            let index = *at;
+            *at += 1;
+            match tree {
+                Tree::Leaf(entries) => match entries.get(index) {
+                    Some((k, v)) => return Some((k, v)),
+                    None => self.stack.pop(),
+                },
+                Tree::Inner(children) => match children.get(index) {
+                    Some((_, child)) => {
+                        self.stack.push((child, 0));
+                        continue;
+                    }
+                    None => self.stack.pop(),
+                },
+            };
+        }
+    }
+}
+
+impl<K, V> Clone for CowMap<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            root: self.root.clone(),
+            len: self.len,
+        }
+    }
+}
+
+impl<K, V> Default for CowMap<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: PartialEq, V: PartialEq> PartialEq for CowMap<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.same(other) || (self.len == other.len && self.iter().eq(other.iter()))
+    }
+}
+
+impl<K: Eq, V: Eq> Eq for CowMap<K, V> {}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for CowMap<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<'a, K, V> IntoIterator for &'a CowMap<K, V> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = Iter<'a, K, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for CowMap<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut map = Self::new();
+        for (k, v) in entries {
+            map.insert(k, v);
+        }
+        map
+    }
+}

@@ -1,0 +1,182 @@
+//! Full comparison: how a replica catches up that is behind what was forgotten.
+//!
+//! The sender states which dots of the receiver's context are still live, and brings those that
+//! the receiver lacks; what is in the sender's context and neither is dead. Everything is staged,
+//! and becomes visible in one commit.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::effect::Effect;
+use super::leaf::{Entry, Node, Value};
+use super::record::CutKey;
+use super::store::DotStore;
+use super::unit::Unit;
+use crate::context::VersionVector;
+use crate::cow_map;
+use crate::name::{Name, Path};
+use crate::{Context, Cut, Dot, ReplicaId};
+
+/// What a sender says about a stretch of its tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComparisonPart {
+    /// Live dots that the receiver's context has.
+    pub kept: Context,
+    /// Live dots and records that the receiver's context lacks, and runs that have a cut.
+    pub unit: Unit,
+}
+
+/// All parts of one comparison, staged until the last has come.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    kept: Context,
+    units: Vec<Unit>,
+}
+
+impl Comparison {
+    /// Stages one part.
+    pub fn stage(&mut self, part: ComparisonPart) {
+        self.kept.union(&part.kept);
+        if !part.unit.is_empty() {
+            self.units.push(part.unit);
+        }
+    }
+}
+
+impl DotStore {
+    /// What this store says to a peer with this context: entries one by one in the order of the
+    /// tree, then the records.
+    pub fn compare<'a>(&'a self, peer: &'a Context) -> impl Iterator<Item = ComparisonPart> + 'a {
+        let entries = Entries::new(&self.root).map(move |(path, entry)| {
+            let known = peer.contains(entry.dot);
+            let cut = matches!(&entry.value, Value::Run(run) if run.cut_seq > 0);
+            let mut part = ComparisonPart::default();
+            if known {
+                part.kept.insert(entry.dot);
+            }
+            if !known || cut {
+                part.unit.adds.push((path, alloc::vec![entry.clone()]));
+            }
+            part
+        });
+        let records = self
+            .records()
+            .filter(|(_, r)| !peer.contains(r.dot))
+            .map(|(path, r)| {
+                let records = alloc::vec![(path.clone(), r.clone())];
+                ComparisonPart {
+                    kept: Context::new(),
+                    unit: Unit {
+                        records,
+                        adds: Vec::new(),
+                    },
+                }
+            });
+        entries.chain(records)
+    }
+
+    /// Commits a comparison as one: kills what the sender knew and no longer has, takes in what it
+    /// brought, its records, its context and its floor.
+    pub fn commit(
+        &mut self,
+        comparison: &Comparison,
+        context: &Context,
+        floor: &VersionVector,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (path, dot) in self.dead_by(comparison, context) {
+            self.die(&path, dot, effects);
+        }
+        let adds = || comparison.units.iter().flat_map(|unit| &unit.adds);
+        for (path, entry) in adds().flat_map(|(p, entries)| entries.iter().map(move |e| (p, e))) {
+            if !self.context.contains(entry.dot) {
+                self.arrive(path, entry, effects);
+            } else if let Value::Run(run) = entry.value {
+                let key = CutKey {
+                    path: path.clone(),
+                    replica: entry.dot.replica,
+                    start: run.start,
+                };
+                self.cut(
+                    &key,
+                    Cut {
+                        newest: run.cut_seq,
+                        total: run.cut_total,
+                    },
+                    effects,
+                );
+            }
+        }
+        for (path, record) in comparison.units.iter().flat_map(|unit| &unit.records) {
+            if !self.context.contains(record.dot) {
+                self.kill(path, record, effects);
+                self.keep_record(path, record.clone(), effects);
+            }
+        }
+        self.take_over(context, floor);
+    }
+
+    /// The live dots here that the sender knew and no longer has.
+    fn dead_by(&self, comparison: &Comparison, context: &Context) -> Vec<(Path, Dot)> {
+        let mut brought = Context::new();
+        let mut runs: BTreeSet<(&[Name], ReplicaId)> = BTreeSet::new();
+        for (path, entries) in comparison.units.iter().flat_map(|unit| &unit.adds) {
+            for entry in entries {
+                brought.insert(entry.dot);
+                if matches!(entry.value, Value::Run(_)) {
+                    runs.insert((path, entry.dot.replica));
+                }
+            }
+        }
+        let mut dead = Vec::new();
+        self.root.visit(&mut Vec::new(), &mut |path, entry| {
+            let dot = entry.dot;
+            let stays = !context.contains(dot)
+                || comparison.kept.contains(dot)
+                || brought.contains(dot)
+                || (matches!(entry.value, Value::Run(_)) && runs.contains(&(path, dot.replica)));
+            if !stays {
+                dead.push((path.into(), dot));
+            }
+        });
+        dead
+    }
+}
+
+/// The entries of a tree with their paths, in order, one at a time.
+struct Entries<'a> {
+    path: Vec<Name>,
+    stack: Vec<cow_map::Iter<'a, Name, Node>>,
+    here: core::slice::Iter<'a, Entry>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(root: &'a Node) -> Self {
+        let stack = alloc::vec![root.children().iter()];
+        Self {
+            path: Vec::new(),
+            stack,
+            here: root.leaf().entries().iter(),
+        }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (Path, &'a Entry);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(entry) = self.here.next() {
+                return Some((self.path.as_slice().into(), entry));
+            }
+            if let Some((name, node)) = self.stack.last_mut()?.next() {
+                self.path.push(name.clone());
+                self.here = node.leaf().entries().iter();
+                self.stack.push(node.children().iter());
+            } else {
+                self.stack.pop();
+                self.path.pop();
+            }
+        }
+    }
+}

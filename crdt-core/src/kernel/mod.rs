@@ -1,0 +1,25 @@
+//! The dot-store kernel: one tree, one join, one encoding for every type.
+//!
+//! A [`DotStore`] is a tree of live dots under one causal context. Paths name places in it; a leaf
+//! holds dots, each with nothing (a `DotSet`), a payload (a `DotFun`) or the run of a counter; inner
+//! nodes are the `DotMap`s of Almeida, Shoker and Baquero, *Delta State Replicated Data Types*
+//! (2018). Removals leave [`Record`]s. Nothing here knows a data type: those are in
+//! [`types`](crate::types).
+
+mod comparison;
+mod effect;
+mod leaf;
+mod record;
+mod store;
+mod transaction;
+mod unit;
+mod unit_codec;
+
+pub use comparison::{Comparison, ComparisonPart};
+pub use effect::Effect;
+pub use leaf::{Entry, Leaf, MAX_TOTAL, Node, Run, Value};
+pub use record::{Cut, CutKey, Record};
+pub use store::DotStore;
+pub use transaction::{Committed, Cursor, EditError, Transaction};
+pub use unit::{Unit, UnitBuilder};
+pub use unit_codec::MAX_ITEMS;

@@ -1,0 +1,65 @@
+//! Removal records: what a removal leaves behind until every replica has it.
+
+use alloc::collections::BTreeMap;
+
+use crate::name::Path;
+use crate::{Context, Dot, ReplicaId};
+
+/// The record of an event that removed or replaced something at a path.
+///
+/// Every dot at the path or under it that is in `seen` is dead; every run named in `cuts` is cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The event.
+    pub dot: Dot,
+    /// The remover's bare context, restricted to the origins that had anything there. It is never
+    /// united with that of other records: it names dots of other paths of the same origins too.
+    pub seen: Context,
+    /// The runs of counters that the removal saw, joined with the cuts that it knew of.
+    pub cuts: BTreeMap<CutKey, Cut>,
+}
+
+/// Which run of a counter: the counter's whole path, the replica, the run's first increment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CutKey {
+    /// Path of the counter.
+    pub path: Path,
+    /// Whose run.
+    pub replica: ReplicaId,
+    /// Sequence number of its first increment.
+    pub start: u64,
+}
+
+/// Up to where a run is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The newest increment that is cut.
+    pub newest: u64,
+    /// The sum of the increments up to that one.
+    pub total: i128,
+}
+
+impl Record {
+    /// Whether `other` says all that this one says, so that this one can go.
+    pub(super) fn is_covered_by(&self, seen: &Context, cuts: &BTreeMap<CutKey, Cut>) -> bool {
+        let covered = |(key, cut): (&CutKey, &Cut)| {
+            cuts.get(key)
+                .is_some_and(|other| cut.newest <= other.newest)
+        };
+        self.seen.is_subset(seen) && self.cuts.iter().all(covered)
+    }
+}
+
+/// Adds cuts, of one run the greater.
+pub(super) fn join_cuts<'a>(
+    cuts: &mut BTreeMap<CutKey, Cut>,
+    more: impl Iterator<Item = (&'a CutKey, &'a Cut)>,
+) {
+    for (key, cut) in more {
+        match cuts.get_mut(key) {
+            Some(mine) if mine.newest >= cut.newest => {}
+            Some(mine) => *mine = *cut,
+            None => drop(cuts.insert(key.clone(), *cut)),
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The dot store: a tree of live dots, its records, and one context.
+//!
+//! Keeps the invariants: the state is a function of the context; a dot goes unknown, live, dead and
+//! never back; one dot stands at one leaf.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Bound;
+
+use super::effect::Effect;
+use super::leaf::{Entry, Node, Run, Value};
+use super::record::{Cut, CutKey, Record, join_cuts};
+use super::unit::Unit;
+use crate::context::VersionVector;
+use crate::cow_map::CowMap;
+use crate::name::{Name, Path};
+use crate::{Context, Dot, ReplicaId};
+
+/// Live dots in a tree, the removal records that are still kept, and the context that says which
+/// events they are the outcome of. Cloning is O(1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DotStore {
+    pub(super) context: Context,
+    pub(super) root: Node,
+    pub(super) records: CowMap<Path, Arc<[Record]>>,
+    pub(super) floor: VersionVector,
+}
+
+impl DotStore {
+    /// An empty store that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The events that were seen.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// What is live.
+    pub fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Per origin the greatest removal record that was forgotten.
+    pub fn floor(&self) -> &VersionVector {
+        &self.floor
+    }
+
+    /// The records at a path.
+    pub fn records_at(&self, path: &[Name]) -> &[Record] {
+        self.records.get(path).map_or(&[], |records| records)
+    }
+
+    /// All paths that have records, with these.
+    pub fn records(&self) -> impl Iterator<Item = (&Path, &Record)> {
+        self.records
+            .iter()
+            .flat_map(|(path, records)| records.iter().map(move |r| (path, r)))
+    }
+
+    /// Records at a path and under it.
+    fn records_under(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
+        let under = self.records.iter_from(Bound::Included(path));
+        under
+            .take_while(move |(p, _)| p.starts_with(path))
+            .flat_map(|(p, records)| records.iter().map(move |r| (p, r)))
+    }
+
+    /// Records at a path and above it.
+    fn records_above(&self, path: &[Name]) -> impl Iterator<Item = &Record> {
+        let depths = if self.records.is_empty() {
+            0
+        } else {
+            path.len() + 1
+        };
+        (0..depths).flat_map(move |depth| self.records_at(&path[..depth]))
+    }
+
+    /// Whether a peer with this context lacks something that was forgotten here. It can then only
+    /// be brought up to date by a full comparison.
+    ///
+    /// Sets are compared below the floor, not prefixes: an event that died with its only holder
+    /// would otherwise hold every prefix back for ever.
+    pub fn is_behind_floor(&self, peer: &Context) -> bool {
+        self.floor.iter().any(|(origin, floor)| {
+            let Some(mine) = self.context.get(origin) else {
+                return false;
+            };
+            let theirs = peer.get(origin).cloned().unwrap_or_default();
+            mine.without(&theirs)
+                .next()
+                .is_some_and(|(first, _)| first <= floor)
+        })
+    }
+
+    /// What a removal at `path` has seen there: its bare context restricted to the origins that
+    /// have anything at, under or (as a record) above the path; and the cuts of the runs there.
+    pub(super) fn seen_at(&self, path: &[Name]) -> (Context, BTreeMap<CutKey, Cut>) {
+        let mut origins = BTreeSet::new();
+        let mut cuts = BTreeMap::new();
+        if let Some(node) = self.root.get(path) {
+            node.visit(&mut path.to_vec(), &mut |at, entry| {
+                origins.insert(entry.dot.replica);
+                if let Value::Run(run) = entry.value {
+                    let replica = entry.dot.replica;
+                    let key = CutKey {
+                        path: at.into(),
+                        replica,
+                        start: run.start,
+                    };
+                    cuts.insert(
+                        key,
+                        Cut {
+                            newest: entry.dot.seq,
+                            total: run.total,
+                        },
+                    );
+                }
+            });
+        }
+        let above = self.records_above(path);
+        let under = self
+            .records_under(path)
+            .filter(|(p, _)| p.len() > path.len());
+        for record in above.chain(under.map(|(_, r)| r)) {
+            origins.extend(record.seen.iter().map(|(origin, _)| origin));
+            join_cuts(
+                &mut cuts,
+                record.cuts.iter().filter(|(k, _)| k.path.starts_with(path)),
+            );
+        }
+        (self.context.restrict(origins), cuts)
+    }
+
+    /// Makes a removal take effect: dots at or under the path that it saw die, runs are cut.
+    pub(super) fn kill(&mut self, path: &[Name], record: &Record, effects: &mut Vec<Effect>) {
+        let mut dead: Vec<(Path, Dot)> = Vec::new();
+        if let Some(node) = self.root.get(path) {
+            node.visit(&mut path.to_vec(), &mut |at, entry| {
+                let is_run = matches!(entry.value, Value::Run(_));
+                if !is_run && record.seen.contains(entry.dot) {
+                    dead.push((at.into(), entry.dot));
+                }
+            });
+        }
+        for (at, dot) in dead {
+            self.die(&at, dot, effects);
+        }
+        for (key, cut) in &record.cuts {
+            self.cut(key, *cut, effects);
+        }
+    }
+
+    /// Takes a live dot away.
+    pub(super) fn die(&mut self, path: &Path, dot: Dot, effects: &mut Vec<Effect>) {
+        if let Some(entry) = self.root.change_leaf(path, |leaf| leaf.remove(dot)) {
+            effects.push(Effect::Died {
+                path: path.clone(),
+                entry,
+            });
+        }
+    }
+
+    /// Makes a dot live.
+    pub(super) fn be_born(&mut self, path: &Path, entry: Entry, effects: &mut Vec<Effect>) {
+        self.root
+            .change_leaf(path, |leaf| leaf.insert(entry.clone()));
+        effects.push(Effect::Born {
+            path: path.clone(),
+            entry,
+        });
+    }
+
+    /// Cuts a run, if it is here.
+    pub(super) fn cut(&mut self, key: &CutKey, cut: Cut, effects: &mut Vec<Effect>) {
+        let leaf = self.root.get(&key.path).map(Node::leaf);
+        let Some((dot, run)) = leaf.and_then(|leaf| leaf.run(key.replica)) else {
+            return;
+        };
+        if run.start != key.start || run.cut_seq >= cut.newest {
+            return;
+        }
+        self.die(&key.path, dot, effects);
+        if dot.seq > cut.newest {
+            let run = Run {
+                cut_seq: cut.newest,
+                cut_total: cut.total,
+                ..run
+            };
+            self.be_born(
+                &key.path,
+                Entry {
+                    dot,
+                    value: Value::Run(run),
+                },
+                effects,
+            );
+        }
+    }
+
+    /// Keeps a record, unless one at or above its path says as much; those under its path that say
+    /// no more than it go.
+    pub(super) fn keep_record(&mut self, path: &Path, record: Record, effects: &mut Vec<Effect>) {
+        let covered: Vec<(Path, Dot)> = self
+            .records_under(path)
+            .filter(|(_, r)| r.is_covered_by(&record.seen, &record.cuts))
+            .map(|(p, r)| (p.clone(), r.dot))
+            .collect();
+        for (at, dot) in covered {
+            self.drop_record(&at, dot, effects);
+        }
+        if self
+            .records_above(path)
+            .any(|r| record.is_covered_by(&r.seen, &r.cuts))
+        {
+            return;
+        }
+        let dot = record.dot;
+        let kept = self
+            .records_at(path)
+            .iter()
+            .cloned()
+            .chain([record])
+            .collect();
+        self.records.insert(path.clone(), kept);
+        effects.push(Effect::Recorded {
+            path: path.clone(),
+            dot,
+        });
+    }
+
+    fn drop_record(&mut self, path: &Path, dot: Dot, effects: &mut Vec<Effect>) {
+        let left: Vec<Record> = self
+            .records_at(path)
+            .iter()
+            .filter(|r| r.dot != dot)
+            .cloned()
+            .collect();
+        if left.is_empty() {
+            self.records.remove(&**path);
+        } else {
+            self.records.insert(path.clone(), left.into());
+        }
+        effects.push(Effect::Dropped {
+            path: path.clone(),
+            dot,
+        });
+    }
+
+    /// Forgets the records that `stable` says every other replica has, and that may go: all that
+    /// they saw is in this context. Raises the floor. Returns how many went.
+    pub fn forget(
+        &mut self,
+        mut stable: impl FnMut(&Context, &Path, &Record) -> bool,
+        effects: &mut Vec<Effect>,
+    ) -> usize {
+        let gone: Vec<(Path, Dot)> = self
+            .records()
+            .filter(|(path, r)| r.seen.is_subset(&self.context) && stable(&self.context, path, r))
+            .map(|(path, r)| (path.clone(), r.dot))
+            .collect();
+        for (path, dot) in &gone {
+            self.drop_record(path, *dot, effects);
+            self.floor.raise(dot.replica, dot.seq);
+        }
+        gone.len()
+    }
+
+    /// Applies a unit as one. What the context has already is passed over.
+    pub fn apply(&mut self, unit: &Unit, effects: &mut Vec<Effect>) {
+        for (path, record) in &unit.records {
+            if !self.context.contains(record.dot) {
+                self.kill(path, record, effects);
+                self.keep_record(path, record.clone(), effects);
+            }
+        }
+        for (path, entries) in &unit.adds {
+            for entry in entries {
+                if !self.context.contains(entry.dot) {
+                    self.arrive(path, entry, effects);
+                }
+            }
+        }
+        for dot in unit.dots() {
+            self.context.insert(dot);
+        }
+    }
+
+    /// Takes over a sender's whole context and floor, after the last of its units.
+    pub fn take_over(&mut self, context: &Context, floor: &VersionVector) {
+        self.context.union(context);
+        self.floor.join(floor);
+    }
+
+    /// A live dot arrives that the context lacks: it is live here unless a record says it is dead.
+    pub(super) fn arrive(&mut self, path: &Path, entry: &Entry, effects: &mut Vec<Effect>) {
+        if let Value::Run(run) = entry.value {
+            self.join_run(path, entry.dot, run, effects);
+        } else if !self.records_above(path).any(|r| r.seen.contains(entry.dot)) {
+            self.be_born(path, entry.clone(), effects);
+        }
+    }
+
+    /// Joins an arriving run with the one of the same replica.
+    pub(super) fn join_run(
+        &mut self,
+        path: &Path,
+        mut dot: Dot,
+        mut run: Run,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mine = self
+            .root
+            .get(path)
+            .and_then(|node| node.leaf().run(dot.replica));
+        if let Some((my_dot, my_run)) = mine {
+            if my_run.start > run.start {
+                return;
+            }
+            if my_run.start == run.start {
+                if my_dot.seq > dot.seq {
+                    (dot, run.total) = (my_dot, my_run.total);
+                }
+                if my_run.cut_seq > run.cut_seq {
+                    (run.cut_seq, run.cut_total) = (my_run.cut_seq, my_run.cut_total);
+                }
+            }
+            if (my_dot, my_run) == (dot, run) {
+                return;
+            }
+            self.die(path, my_dot, effects);
+        }
+        let key = CutKey {
+            path: path.clone(),
+            replica: dot.replica,
+            start: run.start,
+        };
+        let cuts = self
+            .records_above(path)
+            .filter_map(|record| record.cuts.get(&key));
+        if let Some(cut) = cuts
+            .max_by_key(|cut| cut.newest)
+            .filter(|c| c.newest > run.cut_seq)
+        {
+            (run.cut_seq, run.cut_total) = (cut.newest, cut.total);
+        }
+        if run.cut_seq < dot.seq {
+            self.be_born(
+                path,
+                Entry {
+                    dot,
+                    value: Value::Run(run),
+                },
+                effects,
+            );
+        }
+    }
+
+    /// The next dot of a replica.
+    pub(super) fn mint(&mut self, replica: ReplicaId) -> Dot {
+        let dot = Dot::new(replica, self.context.max(replica) + 1);
+        self.context.insert(dot);
+        dot
+    }
+}

@@ -1,0 +1,332 @@
+//! Local updates: a transaction is applied whole or not at all.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::effect::Effect;
+use super::leaf::{Entry, MAX_TOTAL, Node, Run, Value};
+use super::record::Record;
+use super::store::DotStore;
+use super::unit::{Unit, UnitBuilder};
+use crate::cow_map::CowMap;
+use crate::limits::Limits;
+use crate::name::{Name, Path};
+use crate::{Context, Dot, ReplicaId, Timestamp};
+
+/// Why an update was refused. Nothing of it was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// An element or map key is too long.
+    #[error("an element or map key of {len} bytes; at most {max} are allowed")]
+    ElementTooLong {
+        /// Its encoded length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A payload is too long.
+    #[error(
+        "a payload of {len} bytes; at most {max} are allowed: split the value over several keys"
+    )]
+    PayloadTooLong {
+        /// Its encoded length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// Maps are nested too deeply.
+    #[error("nested {depth} deep; at most {max} levels are allowed")]
+    TooDeep {
+        /// The depth asked for.
+        depth: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A payload can't be encoded.
+    #[error("the payload can't be encoded: {0}")]
+    Payload(#[from] crate::payload::PayloadError),
+}
+
+/// A local update under way: what its closure did so far, and how to undo it.
+#[derive(Debug)]
+pub struct Transaction {
+    store: DotStore,
+    replica: ReplicaId,
+    clock: Timestamp,
+    limits: Limits,
+    base: Context,
+    base_records: CowMap<Path, Arc<[Record]>>,
+    undo: Vec<(Path, Option<Node>)>,
+    effects: Vec<Effect>,
+    error: Option<EditError>,
+}
+
+/// What a finished transaction did.
+#[derive(Debug)]
+pub struct Committed<R> {
+    /// What the closure returned.
+    pub value: R,
+    /// Its effects, in order.
+    pub effects: Vec<Effect>,
+    /// The paths that it wrote or removed at.
+    pub touched: Vec<Path>,
+    /// The context before it.
+    pub base: Context,
+}
+
+/// Puts the store back where it belongs, undone unless the transaction was finished, also when
+/// the closure panics.
+struct Guard<'s> {
+    home: &'s mut DotStore,
+    tx: Transaction,
+    finished: bool,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let tx = &mut self.tx;
+        if !self.finished {
+            for (path, node) in tx.undo.drain(..).rev() {
+                tx.store.root.put(&path, node);
+            }
+            tx.store.context = core::mem::take(&mut tx.base);
+            tx.store.records = core::mem::take(&mut tx.base_records);
+        }
+        *self.home = core::mem::take(&mut tx.store);
+    }
+}
+
+impl DotStore {
+    /// Runs a local update by `replica`. If the closure fails or panics, or goes beyond a limit,
+    /// nothing of it was written.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returned, or an [`EditError`].
+    pub fn transact<R, E: From<EditError>>(
+        &mut self,
+        replica: ReplicaId,
+        clock: Timestamp,
+        limits: Limits,
+        update: impl FnOnce(&mut Transaction) -> Result<R, E>,
+    ) -> Result<Committed<R>, E> {
+        let store = core::mem::take(self);
+        let tx = Transaction {
+            base: store.context.clone(),
+            base_records: store.records.clone(),
+            store,
+            replica,
+            clock,
+            limits,
+            undo: Vec::new(),
+            effects: Vec::new(),
+            error: None,
+        };
+        let mut guard = Guard {
+            home: self,
+            tx,
+            finished: false,
+        };
+        let value = update(&mut guard.tx)?;
+        if let Some(error) = guard.tx.error.take() {
+            return Err(error.into());
+        }
+        guard.finished = true;
+        let mut touched: Vec<Path> = guard.tx.undo.drain(..).map(|(path, _)| path).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        let effects = core::mem::take(&mut guard.tx.effects);
+        let base = core::mem::take(&mut guard.tx.base);
+        Ok(Committed {
+            value,
+            effects,
+            touched,
+            base,
+        })
+    }
+
+    /// The delta of a transaction: what it wrote, with the records at and above its paths.
+    pub fn delta_of<R>(&self, done: &Committed<R>) -> Unit {
+        let mut unit = UnitBuilder::new(self, &done.base).with_known_records();
+        for path in &done.touched {
+            unit.piece(path);
+        }
+        unit.finish()
+    }
+}
+
+impl Transaction {
+    /// A cursor at a path.
+    pub fn at(&mut self, path: &[Name]) -> Cursor<'_> {
+        Cursor {
+            path: path.to_vec(),
+            tx: self,
+        }
+    }
+
+    fn there(&self, path: &[Name]) -> bool {
+        self.store
+            .root
+            .get(path)
+            .is_some_and(|node| !node.is_empty())
+    }
+
+    /// Begins an event at a path: what it undoes to, and its dot.
+    fn begin(&mut self, path: &Path) -> Dot {
+        self.undo
+            .push((path.clone(), self.store.root.get(path).cloned()));
+        self.store.mint(self.replica)
+    }
+
+    /// An event that removes what is at a path and leaves a record.
+    fn supersede(&mut self, path: &Path) -> Dot {
+        let (seen, cuts) = self.store.seen_at(path);
+        let dot = self.begin(path);
+        let record = Record { dot, seen, cuts };
+        self.store.kill(path, &record, &mut self.effects);
+        self.store.keep_record(path, record, &mut self.effects);
+        dot
+    }
+
+    fn check(&mut self, path: &[Name], payload: usize) -> bool {
+        let limits = &self.limits;
+        let longest = path.iter().map(|name| name.len()).max().unwrap_or(0);
+        let error = if path.len() > limits.depth {
+            EditError::TooDeep {
+                depth: path.len(),
+                max: limits.depth,
+            }
+        } else if longest > limits.element {
+            EditError::ElementTooLong {
+                len: longest,
+                max: limits.element,
+            }
+        } else if payload > limits.payload {
+            EditError::PayloadTooLong {
+                len: payload,
+                max: limits.payload,
+            }
+        } else {
+            return self.error.is_none();
+        };
+        self.error.get_or_insert(error);
+        false
+    }
+}
+
+/// A place in a transaction, from which a type makes its events.
+///
+/// An event that goes beyond a limit is not made; the transaction then fails as a whole.
+#[derive(Debug)]
+pub struct Cursor<'a> {
+    tx: &'a mut Transaction,
+    path: Vec<Name>,
+}
+
+impl Cursor<'_> {
+    /// What is live here, with what this transaction did so far.
+    pub fn node(&self) -> Option<&Node> {
+        self.tx.store.root.get(&self.path)
+    }
+
+    /// The reading of the clock for this transaction.
+    pub fn clock(&self) -> Timestamp {
+        self.tx.clock
+    }
+
+    /// The replica that writes.
+    pub fn replica(&self) -> ReplicaId {
+        self.tx.replica
+    }
+
+    /// The same place, for a shorter time.
+    pub fn reborrow(&mut self) -> Cursor<'_> {
+        Cursor {
+            tx: self.tx,
+            path: self.path.clone(),
+        }
+    }
+
+    /// The place one level below.
+    pub fn child(&mut self, name: Name) -> Cursor<'_> {
+        let mut path = Vec::with_capacity(self.path.len() + 1);
+        path.extend_from_slice(&self.path);
+        path.push(name);
+        Cursor { tx: self.tx, path }
+    }
+
+    /// Makes the transaction fail.
+    pub fn fail(&mut self, error: EditError) {
+        self.tx.error.get_or_insert(error);
+    }
+
+    /// An event that adds a dot and leaves what is here.
+    pub fn add(&mut self, value: Value) {
+        if self.tx.check(&self.path, payload_len(&value)) {
+            let path: Path = self.path.as_slice().into();
+            let dot = self.tx.begin(&path);
+            self.tx
+                .store
+                .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+        }
+    }
+
+    /// An event that replaces everything that was seen here.
+    pub fn write(&mut self, value: Value) {
+        if !self.tx.there(&self.path) {
+            return self.add(value);
+        }
+        if self.tx.check(&self.path, payload_len(&value)) {
+            let path: Path = self.path.as_slice().into();
+            let dot = self.tx.supersede(&path);
+            self.tx
+                .store
+                .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+        }
+    }
+
+    /// An event that removes everything that was seen here and below. None if there is nothing.
+    /// Returns whether there was.
+    pub fn remove(&mut self) -> bool {
+        let removes = self.tx.there(&self.path) && self.tx.check(&self.path, 0);
+        if removes {
+            self.tx.supersede(&self.path.as_slice().into());
+        }
+        removes
+    }
+
+    /// An event that adds `n` to this replica's run here. The total stays within [`MAX_TOTAL`].
+    pub fn count(&mut self, n: i128) {
+        if !self.tx.check(&self.path, 0) {
+            return;
+        }
+        let path: Path = self.path.as_slice().into();
+        let mine = self
+            .node()
+            .and_then(|node| node.leaf().run(self.tx.replica));
+        let dot = self.tx.begin(&path);
+        let fresh = Run {
+            start: dot.seq,
+            total: 0,
+            cut_seq: 0,
+            cut_total: 0,
+        };
+        let run = mine.map_or(fresh, |(_, run)| run);
+        let total = run.total.saturating_add(n).clamp(-MAX_TOTAL, MAX_TOTAL);
+        if let Some((newest, _)) = mine {
+            self.tx.store.die(&path, newest, &mut self.tx.effects);
+        }
+        let value = Value::Run(Run { total, ..run });
+        self.tx
+            .store
+            .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+    }
+}
+
+fn payload_len(value: &Value) -> usize {
+    match value {
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Unit | Value::Run(_) => 0,
+    }
+}

@@ -1,0 +1,170 @@
+//! Counters. State: at most one run per replica that counted.
+//!
+//! The rules for reset and removal under concurrent increments go beyond Weidner and Almeida, *An
+//! Oblivious Observed-Reset Embeddable Replicated Counter* (PaPoC 2022): a removal names the runs that
+//! it saw with their totals, so that what is counted on concurrently survives with exactly its own
+//! amount.
+
+use alloc::string::String;
+use core::fmt;
+
+use super::Crdt;
+use crate::kernel::{Cursor, Node, Value};
+
+/// A counter that only grows, between removals of the key that it stands under.
+///
+/// Costs about 40 bytes per replica that ever counted. A concurrent removal takes away what it saw;
+/// increments that it did not see stay.
+///
+/// ```
+/// use crdt_core::{Causal, GCounter, ReplicaId};
+///
+/// let mut a = Causal::<GCounter>::new(ReplicaId::new(1, 1));
+/// let mut b = Causal::<GCounter>::new(ReplicaId::new(2, 1));
+/// a.update(|c| c.add(3))?;
+/// b.update(|c| c.add(4))?;
+/// a.merge(&b);
+/// assert_eq!(a.view().value(), 7);
+/// # Ok::<(), crdt_core::EditError>(())
+/// ```
+#[doc(alias = "grow-only counter")]
+#[derive(Debug)]
+pub struct GCounter(());
+
+/// A counter that goes up and down and can be reset.
+///
+/// `reset` takes away every increment that it saw. A concurrent one survives with its own amount:
+///
+/// ```
+/// use crdt_core::{Causal, PnCounter, ReplicaId};
+///
+/// let mut a = Causal::<PnCounter>::new(ReplicaId::new(1, 1));
+/// a.update(|c| c.add(5))?;
+/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// a.update(|c| c.reset())?;
+/// b.update(|c| c.add(3))?;
+/// a.merge(&b);
+/// assert_eq!(a.view().value(), 3); // not 8, not 0
+/// # Ok::<(), crdt_core::EditError>(())
+/// ```
+#[doc(alias = "positive-negative counter")]
+#[derive(Debug)]
+pub struct PnCounter(());
+
+/// Reads a [`GCounter`].
+#[derive(Clone, Copy)]
+pub struct CounterView<'a>(Option<&'a Node>);
+
+/// Reads a [`PnCounter`].
+#[derive(Clone, Copy)]
+pub struct PnCounterView<'a>(Option<&'a Node>);
+
+/// Changes a [`GCounter`].
+#[derive(Debug)]
+pub struct CounterEdit<'a>(Cursor<'a>);
+
+/// Changes a [`PnCounter`].
+#[derive(Debug)]
+pub struct PnCounterEdit<'a>(Cursor<'a>);
+
+impl Crdt for GCounter {
+    type View<'a> = CounterView<'a>;
+    type Edit<'a> = CounterEdit<'a>;
+
+    fn shape(out: &mut String) {
+        out.push_str("g_counter");
+    }
+
+    fn view(node: Option<&Node>) -> CounterView<'_> {
+        CounterView(node)
+    }
+
+    fn edit(cursor: Cursor<'_>) -> CounterEdit<'_> {
+        CounterEdit(cursor)
+    }
+}
+
+impl Crdt for PnCounter {
+    type View<'a> = PnCounterView<'a>;
+    type Edit<'a> = PnCounterEdit<'a>;
+
+    fn shape(out: &mut String) {
+        out.push_str("pn_counter");
+    }
+
+    fn view(node: Option<&Node>) -> PnCounterView<'_> {
+        PnCounterView(node)
+    }
+
+    fn edit(cursor: Cursor<'_>) -> PnCounterEdit<'_> {
+        PnCounterEdit(cursor)
+    }
+}
+
+/// The sum of all runs: at most 2^31 of at most 2^96 each, so it can't overflow.
+fn sum(node: Option<&Node>) -> i128 {
+    let entries = node.map_or(&[][..], |node| node.leaf().entries());
+    entries
+        .iter()
+        .fold(0, |sum: i128, entry| match entry.value {
+            Value::Run(run) => sum.saturating_add(run.amount()),
+            Value::Unit | Value::Bytes(_) => sum,
+        })
+}
+
+impl CounterView<'_> {
+    /// The sum of all increments. O(replicas that counted).
+    pub fn value(&self) -> u128 {
+        u128::try_from(sum(self.0)).unwrap_or(0)
+    }
+}
+
+impl PnCounterView<'_> {
+    /// The sum of all increments, less the decrements. O(replicas that counted).
+    pub fn value(&self) -> i128 {
+        sum(self.0)
+    }
+}
+
+impl CounterEdit<'_> {
+    /// Adds `n`. One event, also where `n` is 0. A replica's own share stays below 2^96.
+    pub fn add(&mut self, n: u64) {
+        self.0.count(i128::from(n));
+    }
+
+    /// The value, with what this update did so far.
+    pub fn value(&self) -> u128 {
+        CounterView(self.0.node()).value()
+    }
+}
+
+impl PnCounterEdit<'_> {
+    /// Adds `n`, which may be negative. One event, also where `n` is 0. A replica's own share stays
+    /// within plus and minus 2^96.
+    pub fn add(&mut self, n: i64) {
+        self.0.count(i128::from(n));
+    }
+
+    /// Takes away every increment and decrement seen so far. None is an event if there are none.
+    /// Returns whether there were.
+    pub fn reset(&mut self) -> bool {
+        self.0.remove()
+    }
+
+    /// The value, with what this update did so far.
+    pub fn value(&self) -> i128 {
+        sum(self.0.node())
+    }
+}
+
+impl fmt::Debug for CounterView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value().fmt(f)
+    }
+}
+
+impl fmt::Debug for PnCounterView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value().fmt(f)
+    }
+}

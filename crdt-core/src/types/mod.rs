@@ -1,0 +1,47 @@
+//! The data types: what each makes of the dots at its paths. The kernel under them knows none.
+
+mod counter;
+mod map;
+mod register;
+mod set;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::element::EncodesAs;
+use crate::kernel::{Cursor, Node};
+use crate::name::Name;
+
+pub use counter::{CounterEdit, CounterView, GCounter, PnCounter, PnCounterEdit, PnCounterView};
+pub use map::{GCounterMap, LwwMap, LwwMapEdit, LwwMapView, OrMap, OrMapEdit, OrMapView};
+pub use register::{
+    LwwRegister, LwwRegisterEdit, LwwRegisterView, MvRegister, MvRegisterEdit, MvRegisterView,
+};
+pub use set::{GSet, GSetEdit, OrSet, OrSetEdit, SetView};
+
+/// A replicated data type: how to read and how to change the tree under a path.
+///
+/// The type itself is only a name; values live in a [`Causal`](crate::Causal) or in a store. Views
+/// borrow the tree and decode only what is asked for; edits make events.
+pub trait Crdt: Sized + 'static {
+    /// Reads a value.
+    type View<'a>;
+    /// Changes a value.
+    type Edit<'a>;
+
+    /// Appends the shape's text.
+    fn shape(out: &mut String);
+
+    /// A view of what is live at a place; of the empty value where nothing is.
+    fn view(node: Option<&Node>) -> Self::View<'_>;
+
+    /// An edit of a place.
+    fn edit(cursor: Cursor<'_>) -> Self::Edit<'_>;
+}
+
+/// The path component of an element.
+fn name_of<E, Q: EncodesAs<E> + ?Sized>(element: &Q) -> Name {
+    let mut bytes = Vec::new();
+    element.encode_as(&mut bytes);
+    Name::from(bytes)
+}

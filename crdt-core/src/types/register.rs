@@ -1,0 +1,269 @@
+//! Registers: a leaf of payloads. A write replaces every write that it saw; what is concurrent
+//! stays live side by side, and the reader chooses.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+use super::Crdt;
+use crate::kernel::{Cursor, Entry, Node, Value};
+use crate::payload::{self, Payload, PayloadError};
+use crate::{Dot, Timestamp};
+
+const STAMP: usize = size_of::<u64>();
+
+/// One value; of concurrent writes the one with the greatest timestamp is read, of equal
+/// timestamps the greater replica's.
+///
+/// A write replaces what it has seen, whatever the clocks say: its timestamp is at least one more
+/// than any that it replaces. The losers of a conflict stay until the next write and can be asked for.
+///
+/// ```
+/// use crdt_core::{Causal, LwwRegister, ReplicaId, Timestamp};
+///
+/// let mut a = Causal::<LwwRegister<String>>::new(ReplicaId::new(1, 1));
+/// let mut b = Causal::<LwwRegister<String>>::new(ReplicaId::new(2, 1));
+/// a.update_at(Timestamp::from_millis(10), |r| r.set(&"a".to_owned()))?;
+/// b.update_at(Timestamp::from_millis(11), |r| r.set(&"b".to_owned()))?;
+/// a.merge(&b);
+/// assert_eq!(a.view().get()?.as_deref(), Some("b"));
+/// assert_eq!(a.view().conflicts(), 1); // "a" lost
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "last-writer-wins register")]
+#[derive(Debug)]
+pub struct LwwRegister<V>(PhantomData<V>);
+
+/// One value; concurrent writes are all kept until one is written that saw them.
+///
+/// ```
+/// use crdt_core::{Causal, MvRegister, ReplicaId};
+///
+/// let mut a = Causal::<MvRegister<u8>>::new(ReplicaId::new(1, 1));
+/// let mut b = Causal::<MvRegister<u8>>::new(ReplicaId::new(2, 1));
+/// a.update(|r| r.set(&1))?;
+/// b.update(|r| r.set(&2))?;
+/// a.merge(&b);
+/// assert_eq!(a.view().values()?, [1, 2]);
+/// a.update(|r| r.set(&3))?;
+/// assert_eq!(a.view().values()?, [3]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "multi-value register")]
+#[derive(Debug)]
+pub struct MvRegister<V>(PhantomData<V>);
+
+/// Reads an [`LwwRegister`].
+pub struct LwwRegisterView<'a, V> {
+    node: Option<&'a Node>,
+    value: PhantomData<V>,
+}
+
+/// Reads an [`MvRegister`].
+pub struct MvRegisterView<'a, V> {
+    node: Option<&'a Node>,
+    value: PhantomData<V>,
+}
+
+/// Changes an [`LwwRegister`].
+#[derive(Debug)]
+pub struct LwwRegisterEdit<'a, V> {
+    cursor: Cursor<'a>,
+    value: PhantomData<V>,
+}
+
+/// Changes an [`MvRegister`].
+#[derive(Debug)]
+pub struct MvRegisterEdit<'a, V> {
+    cursor: Cursor<'a>,
+    value: PhantomData<V>,
+}
+
+impl<V: Payload> Crdt for LwwRegister<V> {
+    type View<'a> = LwwRegisterView<'a, V>;
+    type Edit<'a> = LwwRegisterEdit<'a, V>;
+
+    fn shape(out: &mut String) {
+        out.push_str("lww_register");
+    }
+
+    fn view(node: Option<&Node>) -> LwwRegisterView<'_, V> {
+        LwwRegisterView {
+            node,
+            value: PhantomData,
+        }
+    }
+
+    fn edit(cursor: Cursor<'_>) -> LwwRegisterEdit<'_, V> {
+        LwwRegisterEdit {
+            cursor,
+            value: PhantomData,
+        }
+    }
+}
+
+impl<V: Payload> Crdt for MvRegister<V> {
+    type View<'a> = MvRegisterView<'a, V>;
+    type Edit<'a> = MvRegisterEdit<'a, V>;
+
+    fn shape(out: &mut String) {
+        out.push_str("mv_register");
+    }
+
+    fn view(node: Option<&Node>) -> MvRegisterView<'_, V> {
+        MvRegisterView {
+            node,
+            value: PhantomData,
+        }
+    }
+
+    fn edit(cursor: Cursor<'_>) -> MvRegisterEdit<'_, V> {
+        MvRegisterEdit {
+            cursor,
+            value: PhantomData,
+        }
+    }
+}
+
+/// The payloads at a leaf.
+fn payloads(node: Option<&Node>) -> impl Iterator<Item = (Dot, &[u8])> {
+    let entries = node.map_or(&[][..], |node| node.leaf().entries());
+    entries.iter().filter_map(|entry| match entry {
+        Entry {
+            dot,
+            value: Value::Bytes(bytes),
+        } => Some((*dot, &**bytes)),
+        _ => None,
+    })
+}
+
+/// Timestamp and payload of a last-writer-wins write.
+fn stamped(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (stamp, rest) = bytes.split_first_chunk::<STAMP>()?;
+    Some((Timestamp::from_bits(u64::from_be_bytes(*stamp)), rest))
+}
+
+/// The stamped writes at a leaf, the winner last.
+pub(super) fn lww_writes(node: Option<&Node>) -> Vec<(Timestamp, Dot, &[u8])> {
+    let writes = payloads(node).filter_map(|(dot, bytes)| {
+        let (stamp, payload) = stamped(bytes)?;
+        Some((stamp, dot, payload))
+    });
+    let mut writes: Vec<_> = writes.collect();
+    writes.sort_unstable();
+    writes
+}
+
+/// The value of the winning write.
+pub(super) fn lww_get<V: Payload>(node: Option<&Node>) -> Result<Option<V>, PayloadError> {
+    match lww_writes(node).last() {
+        Some((_, _, payload)) => payload::decode(payload).map(Some),
+        None if payloads(node).next().is_some() => Err(PayloadError::Header),
+        None => Ok(None),
+    }
+}
+
+/// Writes over everything seen at a leaf.
+pub(super) fn lww_set<V: Payload>(cursor: &mut Cursor<'_>, value: &V) {
+    let replaced = lww_writes(cursor.node())
+        .last()
+        .map(|(stamp, _, _)| stamp.next());
+    let stamp = cursor.clock().max(replaced.unwrap_or_default());
+    match payload::encode(value, stamp.to_bits().to_be_bytes().to_vec()) {
+        Ok(bytes) => cursor.write(Value::Bytes(bytes.into())),
+        Err(error) => cursor.fail(error.into()),
+    }
+}
+
+impl<V: Payload> LwwRegisterView<'_, V> {
+    /// The value, if there is one. O(concurrent writes).
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if what is stored is not a `V`.
+    pub fn get(&self) -> Result<Option<V>, PayloadError> {
+        lww_get(self.node)
+    }
+
+    /// The timestamp of the winning write.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        lww_writes(self.node).last().map(|(stamp, _, _)| *stamp)
+    }
+
+    /// How many concurrent writes lost against the one that is read.
+    pub fn conflicts(&self) -> usize {
+        lww_writes(self.node).len().saturating_sub(1)
+    }
+
+    /// The values that lost, the last loser first.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if one of them is not a `V`.
+    pub fn losers(&self) -> Result<Vec<V>, PayloadError> {
+        lww_writes(self.node)
+            .iter()
+            .rev()
+            .skip(1)
+            .map(|w| payload::decode(w.2))
+            .collect()
+    }
+}
+
+impl<V: Payload> MvRegisterView<'_, V> {
+    /// The values of all writes that no other write saw, each once, in the order of their bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] if one of them is not a `V`.
+    pub fn values(&self) -> Result<Vec<V>, PayloadError> {
+        let different: BTreeSet<&[u8]> = payloads(self.node).map(|(_, bytes)| bytes).collect();
+        different.into_iter().map(payload::decode).collect()
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        payloads(self.node).next().is_none()
+    }
+}
+
+impl<V: Payload> LwwRegisterEdit<'_, V> {
+    /// Writes a value over everything seen.
+    pub fn set(&mut self, value: &V) {
+        lww_set(&mut self.cursor, value);
+    }
+
+    /// The register, with what this update did so far.
+    pub fn view(&self) -> LwwRegisterView<'_, V> {
+        LwwRegister::view(self.cursor.node())
+    }
+}
+
+impl<V: Payload> MvRegisterEdit<'_, V> {
+    /// Writes a value over everything seen.
+    pub fn set(&mut self, value: &V) {
+        match payload::encode(value, Vec::new()) {
+            Ok(bytes) => self.cursor.write(Value::Bytes(bytes.into())),
+            Err(error) => self.cursor.fail(error.into()),
+        }
+    }
+
+    /// The register, with what this update did so far.
+    pub fn view(&self) -> MvRegisterView<'_, V> {
+        MvRegister::view(self.cursor.node())
+    }
+}
+
+impl<V: Payload + fmt::Debug> fmt::Debug for LwwRegisterView<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+impl<V: Payload + fmt::Debug> fmt::Debug for MvRegisterView<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.values().fmt(f)
+    }
+}

@@ -1,0 +1,244 @@
+//! Sets: an element is in if a dot is live at its path.
+
+use alloc::string::String;
+use core::fmt;
+use core::marker::PhantomData;
+
+use super::{Crdt, name_of};
+use crate::element::{Element, EncodesAs};
+use crate::kernel::{Cursor, Node, Value};
+
+/// A set that only grows, between removals of the key that it stands under.
+///
+/// ```
+/// use crdt_core::{Causal, GSet, ReplicaId};
+///
+/// let mut seen = Causal::<GSet<u64>>::new(ReplicaId::new(1, 1));
+/// assert!(seen.update(|s| s.insert(7))?.value);
+/// assert!(!seen.update(|s| s.insert(7))?.value);
+/// assert_eq!(seen.view().iter().collect::<Vec<_>>(), [7]);
+/// # Ok::<(), crdt_core::EditError>(())
+/// ```
+#[doc(alias = "grow-only set")]
+#[derive(Debug)]
+pub struct GSet<E>(PhantomData<E>);
+
+/// A set with removal in which additions win: an insertion survives a removal that did not see it.
+///
+/// After Bieniusa et al., *An Optimized Conflict-free Replicated Set* (2012): nothing is left of a
+/// removed element but a record until every replica has it.
+///
+/// ```
+/// use crdt_core::{Causal, OrSet, ReplicaId};
+///
+/// let mut a = Causal::<OrSet<String>>::new(ReplicaId::new(1, 1));
+/// a.update(|s| s.insert("x".to_owned()))?;
+/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// a.update(|s| s.remove("x"))?;
+/// b.update(|s| s.insert("x".to_owned()))?; // again: an event of its own
+/// a.merge(&b);
+/// assert!(a.view().contains("x"));
+/// # Ok::<(), crdt_core::EditError>(())
+/// ```
+#[doc(alias = "observed-remove set")]
+#[doc(alias = "add-wins set")]
+#[derive(Debug)]
+pub struct OrSet<E>(PhantomData<E>);
+
+/// Reads a set.
+pub struct SetView<'a, E> {
+    node: Option<&'a Node>,
+    element: PhantomData<E>,
+}
+
+/// Changes a [`GSet`].
+#[derive(Debug)]
+pub struct GSetEdit<'a, E> {
+    cursor: Cursor<'a>,
+    element: PhantomData<E>,
+}
+
+/// Changes an [`OrSet`].
+#[derive(Debug)]
+pub struct OrSetEdit<'a, E> {
+    cursor: Cursor<'a>,
+    element: PhantomData<E>,
+}
+
+impl<E: Element> Crdt for GSet<E> {
+    type View<'a> = SetView<'a, E>;
+    type Edit<'a> = GSetEdit<'a, E>;
+
+    fn shape(out: &mut String) {
+        out.push_str("g_set<");
+        E::shape(out);
+        out.push('>');
+    }
+
+    fn view(node: Option<&Node>) -> SetView<'_, E> {
+        SetView::new(node)
+    }
+
+    fn edit(cursor: Cursor<'_>) -> GSetEdit<'_, E> {
+        GSetEdit {
+            cursor,
+            element: PhantomData,
+        }
+    }
+}
+
+impl<E: Element> Crdt for OrSet<E> {
+    type View<'a> = SetView<'a, E>;
+    type Edit<'a> = OrSetEdit<'a, E>;
+
+    fn shape(out: &mut String) {
+        out.push_str("or_set<");
+        E::shape(out);
+        out.push('>');
+    }
+
+    fn view(node: Option<&Node>) -> SetView<'_, E> {
+        SetView::new(node)
+    }
+
+    fn edit(cursor: Cursor<'_>) -> OrSetEdit<'_, E> {
+        OrSetEdit {
+            cursor,
+            element: PhantomData,
+        }
+    }
+}
+
+impl<'a, E: Element> SetView<'a, E> {
+    fn new(node: Option<&'a Node>) -> Self {
+        Self {
+            node,
+            element: PhantomData,
+        }
+    }
+
+    /// Whether `element` is in. O(log n); nothing is decoded.
+    pub fn contains<Q: EncodesAs<E> + ?Sized>(&self, element: &Q) -> bool {
+        self.contains_bytes(&name_of::<E, Q>(element))
+    }
+
+    fn contains_bytes(&self, name: &[u8]) -> bool {
+        self.node
+            .is_some_and(|node| node.children().contains_key(name))
+    }
+
+    /// Number of elements. O(1).
+    pub fn len(&self) -> usize {
+        self.node.map_or(0, |node| node.children().len())
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements in order. Bytes that a faulty peer wrote and that are no element are passed
+    /// over; [`malformed`](Self::malformed) counts them.
+    pub fn iter(&self) -> impl Iterator<Item = E> + use<'a, E> {
+        let children = self.node.into_iter().flat_map(|node| node.children());
+        children.filter_map(|(name, _)| E::decode(name))
+    }
+
+    /// The elements that are in this set and not in `other`, in order: what was added since
+    /// `other` was the set, or removed until.
+    pub fn difference(&self, other: &SetView<'a, E>) -> impl Iterator<Item = E> + use<'a, E> {
+        let other = SetView::<E>::new(other.node);
+        let children = self.node.into_iter().flat_map(|node| node.children());
+        children
+            .filter(move |(name, _)| !other.contains_bytes(name))
+            .filter_map(|(name, _)| E::decode(name))
+    }
+
+    /// How many members are no encoding of an element. 0 unless a faulty peer wrote here. O(n).
+    pub fn malformed(&self) -> usize {
+        self.len() - self.iter().count()
+    }
+}
+
+/// Inserts, as an event also if the element is there: a concurrent removal did not see this one.
+fn insert<E: Element>(cursor: &mut Cursor<'_>, element: &E) -> bool {
+    let mut at = cursor.child(name_of::<E, E>(element));
+    let fresh = at.node().is_none();
+    at.write(Value::Unit);
+    fresh
+}
+
+fn ensure<E: Element>(cursor: &mut Cursor<'_>, element: &E) -> bool {
+    let mut at = cursor.child(name_of::<E, E>(element));
+    let fresh = at.node().is_none();
+    if fresh {
+        at.write(Value::Unit);
+    }
+    fresh
+}
+
+impl<E: Element> GSetEdit<'_, E> {
+    /// Inserts an element; returns whether it was new. An event also if it was not, so that the
+    /// element survives a concurrent removal of the whole key.
+    pub fn insert(&mut self, element: E) -> bool {
+        insert(&mut self.cursor, &element)
+    }
+
+    /// Inserts an element if it is not there; no event if it is. Returns whether it was new.
+    pub fn ensure(&mut self, element: E) -> bool {
+        ensure(&mut self.cursor, &element)
+    }
+
+    /// The set, with what this update did so far.
+    pub fn view(&self) -> SetView<'_, E> {
+        SetView::new(self.cursor.node())
+    }
+}
+
+impl<E: Element> OrSetEdit<'_, E> {
+    /// Inserts an element; returns whether it was new. An event also if it was not: this insertion
+    /// survives a concurrent removal. Where that does not matter, [`ensure`](Self::ensure) costs
+    /// nothing for what is there.
+    pub fn insert(&mut self, element: E) -> bool {
+        insert(&mut self.cursor, &element)
+    }
+
+    /// Inserts an element if it is not there; no event if it is. Returns whether it was new.
+    pub fn ensure(&mut self, element: E) -> bool {
+        ensure(&mut self.cursor, &element)
+    }
+
+    /// Removes an element; returns whether it was there. No event if it was not.
+    pub fn remove<Q: EncodesAs<E> + ?Sized>(&mut self, element: &Q) -> bool {
+        self.cursor.child(name_of::<E, Q>(element)).remove()
+    }
+
+    /// Removes every element seen so far, as one event. Returns whether there were any.
+    pub fn clear(&mut self) -> bool {
+        self.cursor.remove()
+    }
+
+    /// The set, with what this update did so far.
+    pub fn view(&self) -> SetView<'_, E> {
+        SetView::new(self.cursor.node())
+    }
+
+    /// Whether `element` is in, with what this update did so far.
+    pub fn contains<Q: EncodesAs<E> + ?Sized>(&self, element: &Q) -> bool {
+        self.view().contains(element)
+    }
+}
+
+impl<E> Clone for SetView<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for SetView<'_, E> {}
+
+impl<E: Element + fmt::Debug> fmt::Debug for SetView<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
