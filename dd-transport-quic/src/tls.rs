@@ -1,0 +1,93 @@
+//! TLS settings: version 1.3 only, certificates on both sides, no session resumption.
+
+use std::sync::Arc;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::UnixTime;
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS13;
+
+use crate::{Identity, IdentityError};
+
+/// The protocol and its version, which both sides must agree on (ALPN).
+pub(crate) const ALPN: &[u8] = b"dd/1";
+
+/// The configuration for dialling.
+pub(crate) fn client(identity: &Identity) -> Result<Arc<QuicClientConfig>, IdentityError> {
+    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(key_error)?
+        .with_root_certificates(identity.roots())
+        .with_client_auth_cert(identity.chain().to_vec(), identity.key())
+        .map_err(key_error)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // A resumed session would not show its certificate again.
+    config.resumption = Resumption::disabled();
+    let config = QuicClientConfig::try_from(config)
+        .map_err(|_| IdentityError::Key("no cipher suite for QUIC".to_owned()))?;
+    Ok(Arc::new(config))
+}
+
+/// The configuration for accepting.
+pub(crate) fn server(identity: &Identity) -> Result<Arc<QuicServerConfig>, IdentityError> {
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(key_error)?
+        .with_client_cert_verifier(verifier(identity)?)
+        .with_single_cert(identity.chain().to_vec(), identity.key())
+        .map_err(key_error)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.send_tls13_tickets = 0;
+    let config = QuicServerConfig::try_from(config)
+        .map_err(|_| IdentityError::Key("no cipher suite for QUIC".to_owned()))?;
+    Ok(Arc::new(config))
+}
+
+/// Checks what peers will check: the key is that of the certificate, and the certificate is valid
+/// now under a trusted authority. Better said at the start than by each peer.
+pub(crate) fn check_identity(identity: &Identity) -> Result<(), IdentityError> {
+    server(identity)?;
+    let Some((own, intermediates)) = identity.chain().split_first() else {
+        return Err(IdentityError::Untrusted("there is none".to_owned()));
+    };
+    verifier(identity)?
+        .verify_client_cert(own, intermediates, UnixTime::now())
+        .map(|_| ())
+        .map_err(|e| IdentityError::Untrusted(certificate_words(&e)))
+}
+
+fn verifier(
+    identity: &Identity,
+) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, IdentityError> {
+    WebPkiClientVerifier::builder_with_provider(identity.roots(), provider())
+        .build()
+        .map_err(|e| IdentityError::Untrusted(format!("no trusted authority ({e})")))
+}
+
+/// Always named, never the process's default, which another crate may have set or made ambiguous.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn key_error(error: rustls::Error) -> IdentityError {
+    IdentityError::Key(error.to_string())
+}
+
+fn certificate_words(error: &rustls::Error) -> String {
+    use rustls::CertificateError as C;
+    let rustls::Error::InvalidCertificate(reason) = error else {
+        return error.to_string();
+    };
+    match reason {
+        C::Expired | C::ExpiredContext { .. } => "it has expired; issue a new one".to_owned(),
+        C::NotValidYet | C::NotValidYetContext { .. } => {
+            "it is not valid yet; check this machine's clock".to_owned()
+        }
+        C::UnknownIssuer => "it is not signed by the given authority; issue one with that authority, \
+                             or give the authority that signed it"
+            .to_owned(),
+        other => format!("{other}; issue one with Authority::issue"),
+    }
+}
