@@ -25,16 +25,27 @@ impl Address {
     pub(crate) fn parse(address: &str, loopback_only: bool) -> Result<Self, AddressError> {
         let wrong = |reason: &str| {
             let address = address.chars().take(MAX_HOST + 8).collect();
-            AddressError { address, reason: reason.to_owned() }
+            AddressError {
+                address,
+                reason: reason.to_owned(),
+            }
         };
         let Some((host, port)) = address.rsplit_once(':') else {
-            return Err(wrong("it has no port; write host:port, for example 10.0.0.7:7400"));
+            return Err(wrong(
+                "it has no port; write host:port, for example 10.0.0.7:7400",
+            ));
         };
         let port = match port.parse() {
             Ok(port) if port != 0 => port,
-            _ => return Err(wrong("the port after the last ':' must be a number from 1 to 65535")),
+            _ => {
+                return Err(wrong(
+                    "the port after the last ':' must be a number from 1 to 65535",
+                ));
+            }
         };
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bracketed = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         let host = bracketed.unwrap_or(host);
         if bracketed.is_none() && host.contains(':') {
             return Err(wrong("an IPv6 address must stand in brackets: [::1]:7400"));
@@ -49,7 +60,11 @@ impl Address {
             }
             _ => {}
         }
-        Ok(Self { host: host.to_owned(), port, loopback_only })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            loopback_only,
+        })
     }
 
     /// The addresses to try now, in order, that a socket bound to `local` can reach.
@@ -58,8 +73,10 @@ impl Address {
             .await
             .map_err(|e| format!("the name {} can't be resolved: {e}; check DNS", self.host))?
             .collect();
-        let mut usable: Vec<_> =
-            found.into_iter().filter(|a| a.is_ipv4() || local.is_ipv6()).collect();
+        let mut usable: Vec<_> = found
+            .into_iter()
+            .filter(|a| a.is_ipv4() || local.is_ipv6())
+            .collect();
         if usable.is_empty() {
             return Err(format!(
                 "{} has no IPv4 address, and this node listens on {local}; listen on an IPv6 address \
@@ -99,10 +116,25 @@ mod tests {
 
     #[test]
     fn addresses_parse() {
-        for good in ["10.0.0.7:7400", "[::1]:1", "node-1.example.org:65535", "localhost:80"] {
+        for good in [
+            "10.0.0.7:7400",
+            "[::1]:1",
+            "node-1.example.org:65535",
+            "localhost:80",
+        ] {
             assert_eq!(Address::parse(good, false).unwrap().to_string(), good);
         }
-        for bad in ["", "host", "host:", "host:0", "host:65536", "::1:80", "[host]:80", ":80", "a b:1"] {
+        for bad in [
+            "",
+            "host",
+            "host:",
+            "host:0",
+            "host:65536",
+            "::1:80",
+            "[host]:80",
+            ":80",
+            "a b:1",
+        ] {
             let error = Address::parse(bad, false).unwrap_err();
             assert!(!error.reason.is_empty(), "{bad}");
         }
@@ -112,6 +144,9 @@ mod tests {
     fn dev_addresses_stay_on_this_machine() {
         assert!(Address::parse("127.0.0.1:80", true).is_ok());
         let error = Address::parse("192.0.2.1:80", true).unwrap_err();
-        assert!(error.to_string().contains("allow_dev_beyond_loopback"), "{error}");
+        assert!(
+            error.to_string().contains("allow_dev_beyond_loopback"),
+            "{error}"
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dd_gossip::{ClusterId, NodeId};
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PublicKeyData, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -71,7 +71,11 @@ impl Authority {
     ) -> Result<Self, AuthorityError> {
         let certificate_pem = params.self_signed(&key)?.pem();
         let issuer = Issuer::new(params, key);
-        Ok(Self { cluster: cluster.clone(), certificate_pem, issuer })
+        Ok(Self {
+            cluster: cluster.clone(),
+            certificate_pem,
+            issuer,
+        })
     }
 
     /// Reads what [`to_pem`](Self::to_pem) wrote.
@@ -100,12 +104,19 @@ impl Authority {
             return Err(wrong("its subject is of another form".to_owned()));
         }
         let certificate_pem = certificate.to_owned();
-        Ok(Self { cluster, certificate_pem, issuer: Issuer::new(params, key) })
+        Ok(Self {
+            cluster,
+            certificate_pem,
+            issuer: Issuer::new(params, key),
+        })
     }
 
     /// The certificate, which every node needs, and the key, which must stay secret.
     pub fn to_pem(&self) -> (String, String) {
-        (self.certificate_pem.clone(), self.issuer.key().serialize_pem())
+        (
+            self.certificate_pem.clone(),
+            self.issuer.key().serialize_pem(),
+        )
     }
 
     /// The certificate alone, which every node needs to check its peers.
@@ -141,25 +152,38 @@ impl Authority {
         let now = now();
         let begin = now.saturating_sub(BACKDATE);
         let end = now + validity.min(AUTHORITY_VALIDITY);
-        let name = PeerName { node: node.clone(), cluster: self.cluster.clone() }.dns();
+        let name = PeerName {
+            node: node.clone(),
+            cluster: self.cluster.clone(),
+        }
+        .dns();
         let mut params = CertificateParams::new(vec![name.clone()])?;
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, format!("dd node {node}"));
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("dd node {node}"));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         params.use_authority_key_identifier_extension = true;
         params.not_before = date_time_ymd(1970, 1, 1) + begin;
         params.not_after = date_time_ymd(1970, 1, 1) + end;
         let key = KeyPair::generate()?;
         let certificate: Certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(IssuedCertificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+        Ok(IssuedCertificate {
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+        })
     }
 }
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority").field("cluster", &self.cluster).finish_non_exhaustive()
+        f.debug_struct("Authority")
+            .field("cluster", &self.cluster)
+            .finish_non_exhaustive()
     }
 }
 
@@ -204,25 +228,33 @@ fn authority_params(cluster: &ClusterId) -> CertificateParams {
         params.subject_alt_names = vec![rcgen::SanType::DnsName(name)];
     }
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, format!("{SUBJECT}{cluster}"));
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("{SUBJECT}{cluster}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
 }
 
 fn authority_cluster(read: &webpki::EndEntityCert<'_>) -> Result<ClusterId, AuthorityError> {
-    let mut names = read.valid_dns_names().filter_map(|name| name.strip_suffix(".dd"));
+    let mut names = read
+        .valid_dns_names()
+        .filter_map(|name| name.strip_suffix(".dd"));
     match (names.next(), names.next()) {
-        (Some(cluster), None) => {
-            cluster.parse().map_err(|e| AuthorityError::Certificate(format!("{e}")))
-        }
-        _ => Err(AuthorityError::Certificate("it has no DNS name <cluster>.dd".to_owned())),
+        (Some(cluster), None) => cluster
+            .parse()
+            .map_err(|e| AuthorityError::Certificate(format!("{e}"))),
+        _ => Err(AuthorityError::Certificate(
+            "it has no DNS name <cluster>.dd".to_owned(),
+        )),
     }
 }
 
 /// Time since 1970; a clock before that counts as 1970.
 fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -254,6 +286,9 @@ mod tests {
         let authority = Authority::new(&"shop".parse().unwrap()).unwrap();
         let issued = authority.issue(&"a".parse().unwrap()).unwrap();
         let shown = format!("{authority:?} {issued:?}");
-        assert!(!shown.contains("PRIVATE") && !shown.contains("key"), "{shown}");
+        assert!(
+            !shown.contains("PRIVATE") && !shown.contains("key"),
+            "{shown}"
+        );
     }
 }

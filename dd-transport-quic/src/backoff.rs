@@ -15,7 +15,12 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// Pauses from `min` to `max`. The seed should differ between diallers and processes.
     pub(crate) fn new(min: Duration, max: Duration, seed: u64) -> Self {
-        Self { min, max, next: min, random: seed }
+        Self {
+            min,
+            max,
+            next: min,
+            random: seed,
+        }
     }
 
     /// The pause after a failure: 50 to 100 % of a time that doubles with each.

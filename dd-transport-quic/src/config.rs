@@ -126,13 +126,22 @@ impl QuicConfig {
             return wrong("max_handshakes", "must be at least 1");
         }
         if self.send_queue_bytes < MAX_FRAME || self.send_queue_frames == 0 {
-            return wrong("send_queue_bytes and send_queue_frames", "must hold a frame of 64 KiB");
+            return wrong(
+                "send_queue_bytes and send_queue_frames",
+                "must hold a frame of 64 KiB",
+            );
         }
         if self.inbox_bytes < MAX_FRAME || self.inbox_frames == 0 {
-            return wrong("inbox_bytes and inbox_frames", "must hold a frame of 64 KiB");
+            return wrong(
+                "inbox_bytes and inbox_frames",
+                "must hold a frame of 64 KiB",
+            );
         }
         if self.receive_window < 1024 || self.send_window < 1024 {
-            return wrong("receive_window and send_window", "must be at least 1024 bytes");
+            return wrong(
+                "receive_window and send_window",
+                "must be at least 1024 bytes",
+            );
         }
         let durations = [
             ("handshake_timeout", self.handshake_timeout),
@@ -150,7 +159,10 @@ impl QuicConfig {
             }
         }
         if self.keep_alive >= self.idle_timeout {
-            return wrong("keep_alive", "must be shorter than idle_timeout, best under a third");
+            return wrong(
+                "keep_alive",
+                "must be shorter than idle_timeout, best under a third",
+            );
         }
         if self.backoff_min > self.backoff_max {
             return wrong("backoff_min", "must not be longer than backoff_max");
@@ -160,8 +172,10 @@ impl QuicConfig {
 
     /// What quinn calls a transport configuration.
     pub(crate) fn quinn(&self) -> Result<Arc<TransportConfig>, ConfigError> {
-        let idle = IdleTimeout::try_from(self.idle_timeout)
-            .map_err(|_| ConfigError { setting: "idle_timeout", rule: "is too long" })?;
+        let idle = IdleTimeout::try_from(self.idle_timeout).map_err(|_| ConfigError {
+            setting: "idle_timeout",
+            rule: "is too long",
+        })?;
         let window = VarInt::from_u32(self.receive_window);
         let mut config = TransportConfig::default();
         config
@@ -198,11 +212,25 @@ mod tests {
     fn defaults_are_valid_and_one_past_a_limit_is_not() {
         let good = QuicConfig::new(([127, 0, 0, 1], 0).into());
         assert_eq!(good.validate(), Ok(()));
-        let bad = QuicConfig { inbox_bytes: MAX_FRAME - 1, ..good.clone() };
+        let bad = QuicConfig {
+            inbox_bytes: MAX_FRAME - 1,
+            ..good.clone()
+        };
         assert!(bad.validate().is_err());
-        let bad = QuicConfig { keep_alive: good.idle_timeout, ..good.clone() };
-        assert!(bad.validate().unwrap_err().to_string().contains("keep_alive"));
-        let bad = QuicConfig { backoff_min: good.backoff_max * 2, ..good };
+        let bad = QuicConfig {
+            keep_alive: good.idle_timeout,
+            ..good.clone()
+        };
+        assert!(
+            bad.validate()
+                .unwrap_err()
+                .to_string()
+                .contains("keep_alive")
+        );
+        let bad = QuicConfig {
+            backoff_min: good.backoff_max * 2,
+            ..good
+        };
         assert!(bad.validate().is_err());
     }
 }

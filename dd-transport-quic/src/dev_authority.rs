@@ -11,8 +11,9 @@ use crate::{Authority, AuthorityError, IdentityError};
 /// Separates this use of the secret from any other.
 const SALT: &[u8] = b"dd development authority 1";
 /// PKCS#8 of an Ed25519 key is this and the 32 bytes of the seed (RFC 8410).
-const PKCS8_ED25519: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const PKCS8_ED25519: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// The authority that a secret and a cluster lead to.
 pub(crate) fn dev_authority(cluster: &ClusterId, secret: &str) -> Result<Authority, IdentityError> {
@@ -39,7 +40,10 @@ mod tests {
     #[test]
     fn the_secret_and_the_cluster_make_the_authority() {
         let key = |cluster: &str, secret| {
-            dev_authority(&cluster.parse().unwrap(), secret).unwrap().to_pem().1
+            dev_authority(&cluster.parse().unwrap(), secret)
+                .unwrap()
+                .to_pem()
+                .1
         };
         assert_eq!(key("shop", "one"), key("shop", "one"));
         assert_ne!(key("shop", "one"), key("shop", "two"));

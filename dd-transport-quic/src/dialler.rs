@@ -44,7 +44,13 @@ impl Dialler {
         seed: u64,
     ) -> Self {
         let backoff = Backoff::new(shared.config.backoff_min, shared.config.backoff_max, seed);
-        Self { shared, node, address, backoff, told: None }
+        Self {
+            shared,
+            node,
+            address,
+            backoff,
+            told: None,
+        }
     }
 
     /// Runs until the transport closes or is dropped.
@@ -56,7 +62,10 @@ impl Dialler {
                 DialState::Closed => return,
                 DialState::Standing => {
                     let began = Instant::now();
-                    while self.shared.with(|registry| registry.is_standing(&self.node)) {
+                    while self
+                        .shared
+                        .with(|registry| registry.is_standing(&self.node))
+                    {
                         if changes.changed().await.is_err() {
                             return;
                         }
@@ -133,7 +142,10 @@ impl Dialler {
     async fn dial(&self, target: SocketAddr, known: Confirmation) -> Result<(), Option<String>> {
         let shared = &self.shared;
         let limit = Instant::now() + shared.config.handshake_timeout;
-        let name = PeerName { node: self.node.clone(), cluster: shared.name.cluster.clone() };
+        let name = PeerName {
+            node: self.node.clone(),
+            cluster: shared.name.cluster.clone(),
+        };
         let connecting = shared
             .endpoint
             .connect_with(shared.client.clone(), target, &name.dns())

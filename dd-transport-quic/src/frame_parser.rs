@@ -107,24 +107,36 @@ mod tests {
                 parser.feed(piece, &mut out).unwrap();
             }
             assert!(!parser.is_inside_frame());
-            assert!(out.iter().map(|frame| &frame[..]).eq(frames.iter().map(|frame| &frame[..])));
+            assert!(
+                out.iter()
+                    .map(|frame| &frame[..])
+                    .eq(frames.iter().map(|frame| &frame[..]))
+            );
         }
     }
 
     #[test]
     fn the_largest_frame_passes_and_one_byte_more_does_not() {
         let (mut parser, mut out) = (FrameParser::default(), VecDeque::new());
-        parser.feed(&prefixed(&vec![9; MAX_FRAME]), &mut out).unwrap();
+        parser
+            .feed(&prefixed(&vec![9; MAX_FRAME]), &mut out)
+            .unwrap();
         assert_eq!(out.pop_front().unwrap().len(), MAX_FRAME);
         let over = (MAX_FRAME + 1) as u32;
-        assert_eq!(parser.feed(&over.to_be_bytes(), &mut out), Err(FrameLength(over)));
+        assert_eq!(
+            parser.feed(&over.to_be_bytes(), &mut out),
+            Err(FrameLength(over))
+        );
     }
 
     #[test]
     fn huge_and_empty_lengths_are_refused_before_memory_is_taken() {
         for length in [0, u32::MAX] {
             let (mut parser, mut out) = (FrameParser::default(), VecDeque::new());
-            assert_eq!(parser.feed(&length.to_be_bytes(), &mut out), Err(FrameLength(length)));
+            assert_eq!(
+                parser.feed(&length.to_be_bytes(), &mut out),
+                Err(FrameLength(length))
+            );
             assert_eq!(parser.body.capacity(), 0);
         }
     }

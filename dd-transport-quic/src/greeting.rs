@@ -95,9 +95,12 @@ pub(crate) async fn accepted(
     let name = certificate_name(shared, connection)?;
     let mut recv = connection.accept_uni().await?;
     let hello = read_hello(shared, &name, &mut recv).await?;
-    shared.with(|registry| registry.room_for(&name.node)).map_err(busy)?;
+    shared
+        .with(|registry| registry.room_for(&name.node))
+        .map_err(busy)?;
     let mut send = connection.open_uni().await?;
-    send.write_all(&shared.hello(Confirmation::default()).encode()).await?;
+    send.write_all(&shared.hello(Confirmation::default()).encode())
+        .await?;
     let known = Some(hello.known);
     conclude(shared, connection, name.node, &hello, known, send, recv).await
 }
@@ -157,7 +160,10 @@ async fn conclude(
     } else {
         let mut number = [0; 8];
         read_exact(&mut recv, &mut number).await?;
-        let confirmation = Confirmation { process, number: u64::from_be_bytes(number) };
+        let confirmation = Confirmation {
+            process,
+            number: u64::from_be_bytes(number),
+        };
         shared.with(|registry| registry.follow(&peer, confirmation, connection))
     };
     let admitted: Admitted = match verdict {
@@ -210,7 +216,10 @@ async fn read_exact(recv: &mut RecvStream, buffer: &mut [u8]) -> Result<(), Gree
 }
 
 fn busy(reason: &'static str) -> GreetingError {
-    GreetingError::Refused(CloseCode::Busy, format!("the dialled node is busy: {reason}"))
+    GreetingError::Refused(
+        CloseCode::Busy,
+        format!("the dialled node is busy: {reason}"),
+    )
 }
 
 impl From<ConnectionError> for GreetingError {

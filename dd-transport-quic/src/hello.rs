@@ -40,7 +40,9 @@ pub(crate) struct Hello {
 pub(crate) enum HelloError {
     #[error("it did not begin with a greeting of this protocol; is it another service?")]
     Magic,
-    #[error("it greets in version {0}, and this node speaks version {VERSION}; upgrade the older one")]
+    #[error(
+        "it greets in version {0}, and this node speaks version {VERSION}; upgrade the older one"
+    )]
     Version(u8),
     #[error("its greeting of {0} bytes is too long; at most {MAX_BODY} are allowed")]
     Length(usize),
@@ -92,7 +94,10 @@ impl Hello {
             node: node.parse().map_err(|_| HelloError::Body)?,
             cluster: cluster.parse().map_err(|_| HelloError::Body)?,
             process: number()?,
-            known: Confirmation { process: number()?, number: number()? },
+            known: Confirmation {
+                process: number()?,
+                number: number()?,
+            },
         };
         Ok(hello)
     }
@@ -114,7 +119,10 @@ mod tests {
             node: "a".parse().unwrap(),
             cluster: "shop".parse().unwrap(),
             process: 7,
-            known: Confirmation { process: 8, number: 9 },
+            known: Confirmation {
+                process: 8,
+                number: 9,
+            },
         }
     }
 
@@ -141,8 +149,14 @@ mod tests {
     #[test]
     fn headers_are_checked() {
         assert_eq!(Hello::body_length(*b"GET / H"), Err(HelloError::Magic));
-        assert_eq!(Hello::body_length(*b"ddqt\x02\0\0"), Err(HelloError::Version(2)));
+        assert_eq!(
+            Hello::body_length(*b"ddqt\x02\0\0"),
+            Err(HelloError::Version(2))
+        );
         assert_eq!(Hello::body_length(*b"ddqt\x01\x02\0"), Ok(MAX_BODY));
-        assert_eq!(Hello::body_length(*b"ddqt\x01\x02\x01"), Err(HelloError::Length(MAX_BODY + 1)));
+        assert_eq!(
+            Hello::body_length(*b"ddqt\x01\x02\x01"),
+            Err(HelloError::Length(MAX_BODY + 1))
+        );
     }
 }

@@ -47,8 +47,11 @@ impl Identity {
     /// the certificate isn't valid now under one of the authorities.
     pub fn from_pem(authority: &str, certificate: &str, key: &str) -> Result<Self, IdentityError> {
         let chain = certificates("certificate", certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-            .map_err(|e| IdentityError::Pem { what: "key", reason: e.to_string() })?;
+        let key =
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| IdentityError::Pem {
+                what: "key",
+                reason: e.to_string(),
+            })?;
         let mut roots = RootCertStore::empty();
         for root in certificates("authority", authority)? {
             roots.add(root).map_err(|e| IdentityError::Pem {
@@ -58,10 +61,12 @@ impl Identity {
         }
         let Some(own) = chain.first() else {
             let reason = "there is no certificate in it".to_owned();
-            return Err(IdentityError::Pem { what: "certificate", reason });
+            return Err(IdentityError::Pem {
+                what: "certificate",
+                reason,
+            });
         };
-        let name =
-            PeerName::of_certificate(own).map_err(|found| IdentityError::Name { found })?;
+        let name = PeerName::of_certificate(own).map_err(|found| IdentityError::Name { found })?;
         let identity = Self {
             name,
             chain,
@@ -85,8 +90,10 @@ impl Identity {
         key: impl AsRef<Path>,
     ) -> Result<Self, IdentityError> {
         let read = |path: &Path| {
-            std::fs::read_to_string(path)
-                .map_err(|source| IdentityError::File { path: path.display().to_string(), source })
+            std::fs::read_to_string(path).map_err(|source| IdentityError::File {
+                path: path.display().to_string(),
+                source,
+            })
         };
         Self::from_pem(
             &read(authority.as_ref())?,
@@ -112,8 +119,11 @@ impl Identity {
     pub fn dev(cluster: &ClusterId, node: &NodeId, secret: &str) -> Result<Self, IdentityError> {
         let authority = dev_authority(cluster, secret)?;
         let issued = authority.issue(node)?;
-        let own =
-            Self::from_pem(authority.certificate_pem(), issued.certificate_pem(), issued.key_pem())?;
+        let own = Self::from_pem(
+            authority.certificate_pem(),
+            issued.certificate_pem(),
+            issued.key_pem(),
+        )?;
         Ok(Self { dev: true, ..own })
     }
 
@@ -121,7 +131,10 @@ impl Identity {
     /// where whoever can send a packet may be trusted; see [`dev`](Self::dev) for what is missing.
     #[must_use]
     pub fn allow_dev_beyond_loopback(self) -> Self {
-        Self { beyond_loopback: true, ..self }
+        Self {
+            beyond_loopback: true,
+            ..self
+        }
     }
 
     /// The node.
@@ -189,13 +202,29 @@ mod tests {
         let a = shop.issue(&"a".parse().unwrap()).unwrap();
         let b = shop.issue(&"b".parse().unwrap()).unwrap();
 
-        let wrong_key = Identity::from_pem(shop.certificate_pem(), a.certificate_pem(), b.key_pem());
-        assert!(matches!(wrong_key, Err(IdentityError::Key(_))), "{wrong_key:?}");
+        let wrong_key =
+            Identity::from_pem(shop.certificate_pem(), a.certificate_pem(), b.key_pem());
+        assert!(
+            matches!(wrong_key, Err(IdentityError::Key(_))),
+            "{wrong_key:?}"
+        );
         let wrong_root =
             Identity::from_pem(other.certificate_pem(), a.certificate_pem(), a.key_pem());
-        assert!(matches!(wrong_root, Err(IdentityError::Untrusted(_))), "{wrong_root:?}");
+        assert!(
+            matches!(wrong_root, Err(IdentityError::Untrusted(_))),
+            "{wrong_root:?}"
+        );
         let no_pem = Identity::from_pem("", a.certificate_pem(), a.key_pem());
-        assert!(matches!(no_pem, Err(IdentityError::Pem { what: "authority", .. })), "{no_pem:?}");
+        assert!(
+            matches!(
+                no_pem,
+                Err(IdentityError::Pem {
+                    what: "authority",
+                    ..
+                })
+            ),
+            "{no_pem:?}"
+        );
         let missing = Identity::from_files("/nonexistent/ca", "x", "y").unwrap_err();
         assert!(missing.to_string().contains("/nonexistent/ca"), "{missing}");
     }
@@ -221,10 +250,15 @@ mod tests {
     #[test]
     fn a_short_lived_certificate_expires_at_once() {
         let shop = Authority::new(&"shop".parse().unwrap()).unwrap();
-        let issued = shop.issue_for(&"a".parse().unwrap(), std::time::Duration::ZERO).unwrap();
+        let issued = shop
+            .issue_for(&"a".parse().unwrap(), std::time::Duration::ZERO)
+            .unwrap();
         // Ends this very second, so it is expired unless the clock stands within that second.
-        let identity =
-            Identity::from_pem(shop.certificate_pem(), issued.certificate_pem(), issued.key_pem());
+        let identity = Identity::from_pem(
+            shop.certificate_pem(),
+            issued.certificate_pem(),
+            issued.key_pem(),
+        );
         if let Err(error) = identity {
             assert!(error.to_string().contains("expired"), "{error}");
         }

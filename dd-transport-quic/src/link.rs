@@ -32,8 +32,19 @@ pub(crate) fn spawn(
     recv: RecvStream,
     confirm: Option<u64>,
 ) {
-    let Admitted { link, wakers, writer, .. } = admitted;
-    let task = Link { shared: Arc::clone(shared), link, peer, connection: connection.clone(), wakers };
+    let Admitted {
+        link,
+        wakers,
+        writer,
+        ..
+    } = admitted;
+    let task = Link {
+        shared: Arc::clone(shared),
+        link,
+        peer,
+        connection: connection.clone(),
+        wakers,
+    };
     let writing = task.clone();
     tokio::spawn(async move { writing.write(send, confirm, writer).await });
     tokio::spawn(async move { task.read(recv).await });
@@ -71,7 +82,10 @@ impl Link {
         }
         let mut batch = Vec::new();
         loop {
-            match self.shared.with(|registry| registry.write_step(self.link, &mut batch)) {
+            match self
+                .shared
+                .with(|registry| registry.write_step(self.link, &mut batch))
+            {
                 WriteStep::Write => send.write_chunk(coalesce(&mut batch)).await?,
                 WriteStep::Wait => self.wakers.write.notified().await,
                 WriteStep::Gone => return Ok(()),
@@ -90,7 +104,10 @@ impl Link {
             return;
         }
         let peer_finished = async {
-            while !self.shared.with(|registry| registry.is_peer_finished(self.link)) {
+            while !self
+                .shared
+                .with(|registry| registry.is_peer_finished(self.link))
+            {
                 self.wakers.write.notified().await;
             }
         };
@@ -110,7 +127,9 @@ impl Link {
                 Ok(None) => return self.finished(&parser).await,
                 Err(ReadError::ConnectionLost(error)) => {
                     let reason = connection_error(&error);
-                    return self.shared.with(|registry| registry.end(self.link, &reason));
+                    return self
+                        .shared
+                        .with(|registry| registry.end(self.link, &reason));
                 }
                 Err(error) => {
                     let reason = format!("node {} broke off its stream ({error})", self.peer);
@@ -131,7 +150,10 @@ impl Link {
     /// Queues frames, waiting for room; false when the connection no longer stands.
     async fn deliver(&self, frames: &mut VecDeque<Bytes>) -> bool {
         loop {
-            match self.shared.with(|registry| registry.deliver(self.link, frames)) {
+            match self
+                .shared
+                .with(|registry| registry.deliver(self.link, frames))
+            {
                 Delivery::Taken => return true,
                 Delivery::Gone => return false,
                 Delivery::Full => self.wakers.read.notified().await,
@@ -144,11 +166,15 @@ impl Link {
         if parser.is_inside_frame() {
             return self.violation(&format!("node {} ended inside a frame", self.peer));
         }
-        if self.shared.with(|registry| registry.peer_finished(self.link)) {
+        if self
+            .shared
+            .with(|registry| registry.peer_finished(self.link))
+        {
             // We are closing too; the writer ends the connection when the peer has our frames.
             let error = self.connection.closed().await;
             let reason = connection_error(&error);
-            self.shared.with(|registry| registry.end(self.link, &reason));
+            self.shared
+                .with(|registry| registry.end(self.link, &reason));
         } else {
             self.shared.with(|registry| {
                 registry.close_link(self.link, CloseCode::Bye, "the peer shut down");

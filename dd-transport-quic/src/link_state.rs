@@ -80,7 +80,9 @@ impl LinkState {
     pub(crate) fn take_batch(&mut self, batch: &mut Vec<Bytes>) {
         let mut taken = 0;
         while taken < WRITE_BATCH {
-            let Some(frame) = self.outbox.pop_front() else { break };
+            let Some(frame) = self.outbox.pop_front() else {
+                break;
+            };
             taken += frame.len();
             batch.push(frame);
         }

@@ -27,7 +27,10 @@ impl PeerName {
         let certificate =
             webpki::EndEntityCert::try_from(der).map_err(|e| format!("it can't be read ({e})"))?;
         let mut found = None;
-        for name in certificate.valid_dns_names().filter(|name| name.ends_with(SUFFIX)) {
+        for name in certificate
+            .valid_dns_names()
+            .filter(|name| name.ends_with(SUFFIX))
+        {
             let parsed = Self::parse(name).ok_or_else(|| format!("it has {name:?}"))?;
             if found.replace(parsed).is_some() {
                 return Err("it has several".to_owned());
@@ -38,7 +41,10 @@ impl PeerName {
 
     fn parse(name: &str) -> Option<Self> {
         let (node, cluster) = name.strip_suffix(SUFFIX)?.split_once('.')?;
-        Some(Self { node: node.parse().ok()?, cluster: cluster.parse().ok()? })
+        Some(Self {
+            node: node.parse().ok()?,
+            cluster: cluster.parse().ok()?,
+        })
     }
 }
 
@@ -51,7 +57,15 @@ mod tests {
         let name = PeerName::parse("a-1.shop.dd").unwrap();
         assert_eq!((name.node.as_str(), name.cluster.as_str()), ("a-1", "shop"));
         assert_eq!(name.dns(), "a-1.shop.dd");
-        for bad in ["a.dd", "a.b.c.dd", "*.shop.dd", "A.shop.dd", ".shop.dd", "a..dd", "a.shop"] {
+        for bad in [
+            "a.dd",
+            "a.b.c.dd",
+            "*.shop.dd",
+            "A.shop.dd",
+            ".shop.dd",
+            "a..dd",
+            "a.shop",
+        ] {
             assert_eq!(PeerName::parse(bad), None, "{bad}");
         }
     }

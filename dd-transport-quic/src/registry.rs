@@ -187,11 +187,14 @@ impl Registry {
         if self.closed {
             return Verdict::Closed;
         }
-        if let Some(old) = self.standing.get(peer).and_then(|link| self.links.get(link)) {
+        if let Some(old) = self
+            .standing
+            .get(peer)
+            .and_then(|link| self.links.get(link))
+        {
             // A peer that had the standing connection confirmed and dials nevertheless has lost it.
-            let lost = known.is_some_and(|known| {
-                known.process == self.process && known.number >= old.number
-            });
+            let lost = known
+                .is_some_and(|known| known.process == self.process && known.number >= old.number);
             if old.process == process && !lost && old.connection.close_reason().is_none() {
                 return Verdict::Duplicate;
             }
@@ -236,9 +239,14 @@ impl Registry {
         number: u64,
         connection: &Connection,
     ) -> Verdict {
-        let Some(writer) = self.writers.clone() else { return Verdict::Closed };
+        let Some(writer) = self.writers.clone() else {
+            return Verdict::Closed;
+        };
         if let Some(&old) = self.standing.get(peer) {
-            let restarted = self.links.get(&old).is_some_and(|old| old.process != process);
+            let restarted = self
+                .links
+                .get(&old)
+                .is_some_and(|old| old.process != process);
             let reason = if restarted {
                 "the peer restarted; its new connection replaces this one"
             } else {
@@ -255,7 +263,12 @@ impl Registry {
         self.changed = true;
         info!(own = %self.own, %peer, address = %connection.remote_address(), "connected");
         self.push_change(TransportEvent::Connected { peer: peer.clone() });
-        Verdict::Stands(Admitted { link, number, wakers, writer })
+        Verdict::Stands(Admitted {
+            link,
+            number,
+            wakers,
+            writer,
+        })
     }
 
     /// Closes a connection with a code, if it still stands.
@@ -268,7 +281,9 @@ impl Registry {
 
     /// Forgets a connection and says so to the application; does nothing the second time.
     pub(crate) fn end(&mut self, link: LinkId, reason: &str) {
-        let Some(state) = self.links.remove(&link) else { return };
+        let Some(state) = self.links.remove(&link) else {
+            return;
+        };
         self.count_wire(&state.connection);
         state.wakers.read.notify_one();
         state.wakers.write.notify_one();
@@ -278,7 +293,10 @@ impl Registry {
         self.changed = true;
         info!(own = %self.own, peer = %state.peer, reason, "disconnected");
         let reason = reason.to_owned();
-        self.push_change(TransportEvent::Disconnected { peer: state.peer, reason });
+        self.push_change(TransportEvent::Disconnected {
+            peer: state.peer,
+            reason,
+        });
     }
 
     /// Adds the bytes of a connection that ends to those of former ones.
@@ -303,7 +321,10 @@ impl Registry {
         if self.closed {
             return Err(SendError::NotConnected);
         }
-        let link = self.standing.get(peer).and_then(|link| self.links.get_mut(link));
+        let link = self
+            .standing
+            .get(peer)
+            .and_then(|link| self.links.get_mut(link));
         let link = link.ok_or(SendError::NotConnected)?;
         let length = frame.len() as u64;
         link.push(frame, &self.config)?;
@@ -314,7 +335,9 @@ impl Registry {
 
     /// The next step of a connection's writer; frames to write go into `batch`.
     pub(crate) fn write_step(&mut self, link: LinkId, batch: &mut Vec<Bytes>) -> WriteStep {
-        let Some(state) = self.links.get_mut(&link) else { return WriteStep::Gone };
+        let Some(state) = self.links.get_mut(&link) else {
+            return WriteStep::Gone;
+        };
         state.take_batch(batch);
         if state.take_writable(&self.config) && !state.writable_queued && !self.closed {
             state.writable_queued = true;
@@ -330,7 +353,9 @@ impl Registry {
 
     /// Queues received frames as far as there is room.
     pub(crate) fn deliver(&mut self, link: LinkId, frames: &mut VecDeque<Bytes>) -> Delivery {
-        let Some(state) = self.links.get_mut(&link) else { return Delivery::Gone };
+        let Some(state) = self.links.get_mut(&link) else {
+            return Delivery::Gone;
+        };
         if self.closed {
             frames.clear();
             return Delivery::Taken;
@@ -340,7 +365,8 @@ impl Registry {
                 return Delivery::Full;
             }
             if let Some(frame) = frames.pop_front() {
-                self.events.push_back(Event::Frame(link, state.peer.clone(), frame));
+                self.events
+                    .push_back(Event::Frame(link, state.peer.clone(), frame));
             }
         }
         Delivery::Taken
@@ -358,7 +384,9 @@ impl Registry {
 
     /// Whether the peer has finished its stream, or the connection is gone.
     pub(crate) fn is_peer_finished(&self, link: LinkId) -> bool {
-        self.links.get(&link).is_none_or(|state| state.peer_finished)
+        self.links
+            .get(&link)
+            .is_none_or(|state| state.peer_finished)
     }
 
     /// Says that somebody was refused; beyond the limit only in the log.
@@ -366,7 +394,8 @@ impl Registry {
         warn!(own = %self.own, whom, reason, "refused");
         if !self.closed && self.waiting_refusals < self.config.max_refusals {
             self.waiting_refusals += 1;
-            self.events.push_back(Event::Refused(TransportEvent::Refused { whom, reason }));
+            self.events
+                .push_back(Event::Refused(TransportEvent::Refused { whom, reason }));
         }
     }
 
@@ -393,7 +422,9 @@ impl Registry {
                 Event::Writable(link, peer) => {
                     // If the queue was found full again, a later event will say when there is
                     // room; if the connection went, its Disconnected follows.
-                    let Some(state) = self.links.get_mut(&link) else { continue };
+                    let Some(state) = self.links.get_mut(&link) else {
+                        continue;
+                    };
                     state.writable_queued = false;
                     if !state.waits_for_room() {
                         return Some(TransportEvent::Writable { peer });

@@ -33,7 +33,15 @@ impl Shared {
     ) -> Arc<Self> {
         let registry = Mutex::new(registry);
         let changes = watch::Sender::new(0);
-        Arc::new(Self { name, config, endpoint, client, process, registry, changes })
+        Arc::new(Self {
+            name,
+            config,
+            endpoint,
+            client,
+            process,
+            registry,
+            changes,
+        })
     }
 
     /// Changes the registry, then wakes those that wait for what changed.
@@ -41,11 +49,16 @@ impl Shared {
         let (result, waker, changed) = {
             let mut registry = self.lock();
             let result = change(&mut registry);
-            let waker = if registry.has_events() { registry.event_waker.take() } else { None };
+            let waker = if registry.has_events() {
+                registry.event_waker.take()
+            } else {
+                None
+            };
             (result, waker, std::mem::take(&mut registry.changed))
         };
         if changed {
-            self.changes.send_modify(|count| *count = count.wrapping_add(1));
+            self.changes
+                .send_modify(|count| *count = count.wrapping_add(1));
         }
         if let Some(waker) = waker {
             waker.wake();

@@ -85,9 +85,11 @@ fn certificate_words(error: &rustls::Error) -> String {
         C::NotValidYet | C::NotValidYetContext { .. } => {
             "it is not valid yet; check this machine's clock".to_owned()
         }
-        C::UnknownIssuer => "it is not signed by the given authority; issue one with that authority, \
+        C::UnknownIssuer => {
+            "it is not signed by the given authority; issue one with that authority, \
                              or give the authority that signed it"
-            .to_owned(),
+                .to_owned()
+        }
         other => format!("{other}; issue one with Authority::issue"),
     }
 }

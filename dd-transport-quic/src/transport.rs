@@ -93,7 +93,10 @@ impl QuicTransport {
         .map_err(socket_error)?;
         let local = endpoint.local_addr().map_err(socket_error)?;
 
-        let name = PeerName { node: identity.node().clone(), cluster: identity.cluster().clone() };
+        let name = PeerName {
+            node: identity.node().clone(),
+            cluster: identity.cluster().clone(),
+        };
         let process = random_process()?;
         let (writer, writers) = mpsc::channel(1);
         let registry = Registry::new(config.clone(), name.node.clone(), process, writer);
@@ -138,7 +141,10 @@ impl Transport for QuicTransport {
         let parsed = Address::parse(address, self.loopback_only)?;
         if node == self.node() {
             let reason = "it is the address of this node itself; leave it out".to_owned();
-            return Err(AddressError { address: address.to_owned(), reason });
+            return Err(AddressError {
+                address: address.to_owned(),
+                reason,
+            });
         }
         if self.shared.with(|registry| registry.closed) {
             return Ok(());
@@ -151,7 +157,8 @@ impl Transport for QuicTransport {
         let seed = self.shared.process.wrapping_add(self.diallers.len() as u64);
         let dialler = Dialler::new(Arc::clone(&self.shared), node.clone(), receiver, seed);
         let task = self.runtime.spawn(dialler.run()).abort_handle();
-        self.diallers.insert(node.clone(), DiallerHandle { address, task });
+        self.diallers
+            .insert(node.clone(), DiallerHandle { address, task });
         Ok(())
     }
 
@@ -173,10 +180,14 @@ impl Transport for QuicTransport {
     }
 
     fn close(&mut self) {
-        let Some(writers) = self.writers.take() else { return };
+        let Some(writers) = self.writers.take() else {
+            return;
+        };
         self.stop_dialling();
         self.shared.with(Registry::close);
-        let task = self.runtime.spawn(finish(Arc::clone(&self.shared), writers));
+        let task = self
+            .runtime
+            .spawn(finish(Arc::clone(&self.shared), writers));
         self.closing = Some(task.abort_handle());
     }
 
@@ -202,7 +213,9 @@ impl Drop for QuicTransport {
             closing.abort();
         }
         self.shared.with(Registry::close);
-        self.shared.endpoint.close(CloseCode::Dropped.into(), b"stopped");
+        self.shared
+            .endpoint
+            .close(CloseCode::Dropped.into(), b"stopped");
     }
 }
 
@@ -222,10 +235,15 @@ async fn finish(shared: Arc<Shared>, mut writers: mpsc::Receiver<()>) {
     if timeout_at(limit, writers.recv()).await.is_err() {
         tracing::warn!(node = %shared.name.node, "closing although peers did not take everything");
     }
-    shared.endpoint.close(CloseCode::Bye.into(), b"shutting down");
+    shared
+        .endpoint
+        .close(CloseCode::Bye.into(), b"shutting down");
     // So that the last packets leave before the process does; at least a moment even when late.
     let limit = limit.max(Instant::now() + shared.config.initial_rtt * 4);
-    if timeout_at(limit, shared.endpoint.wait_idle()).await.is_err() {
+    if timeout_at(limit, shared.endpoint.wait_idle())
+        .await
+        .is_err()
+    {
         tracing::debug!("connections were still draining");
     }
     let waker = shared.with(|registry| {
@@ -241,7 +259,9 @@ async fn finish(shared: Arc<Shared>, mut writers: mpsc::Receiver<()>) {
 fn random_process() -> Result<u64, BindError> {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).map_err(|_| {
-        IdentityError::Authority(crate::AuthorityError::Generate(rcgen::Error::RingUnspecified))
+        IdentityError::Authority(crate::AuthorityError::Generate(
+            rcgen::Error::RingUnspecified,
+        ))
     })?;
     Ok(u64::from_be_bytes(bytes).max(1))
 }

@@ -32,11 +32,18 @@ pub(crate) fn connection_error(error: &ConnectionError) -> String {
                  in flight"
                     .to_owned()
             }
-            None => format!("the peer closed the connection: {}", peer_text(close.to_string().as_bytes())),
+            None => format!(
+                "the peer closed the connection: {}",
+                peer_text(close.to_string().as_bytes())
+            ),
         },
         ConnectionError::TransportError(local) => match alert(local.code) {
             Some(alert) => {
-                format!("{} ({})", refused_here(alert), peer_text(local.reason.as_bytes()))
+                format!(
+                    "{} ({})",
+                    refused_here(alert),
+                    peer_text(local.reason.as_bytes())
+                )
             }
             None => format!("the connection broke the rules of QUIC: {local}"),
         },
@@ -56,7 +63,7 @@ pub(crate) fn connection_error(error: &ConnectionError) -> String {
 
 fn alert(code: TransportErrorCode) -> Option<u8> {
     let code = u64::from(code);
-    TLS_ALERTS.contains(&code).then(|| (code & 0xff) as u8)
+    TLS_ALERTS.contains(&code).then_some((code & 0xff) as u8)
 }
 
 /// What the peer's TLS alert means for us.
@@ -65,9 +72,11 @@ fn refused_by_peer(alert: u8) -> String {
         48 => "our certificate is not signed by an authority that the peer trusts; give both the \
                same authority (or the same development secret and cluster)"
             .to_owned(),
-        45 => "our certificate has expired or isn't valid yet, by the peer's clock; issue a new one, \
+        45 => {
+            "our certificate has expired or isn't valid yet, by the peer's clock; issue a new one, \
                or set the clocks"
-            .to_owned(),
+                .to_owned()
+        }
         44 => "our certificate was revoked; issue a new one".to_owned(),
         42 => "our certificate is not that of the node that the peer wanted to reach; correct the \
                address or the name in the peer's configuration"
@@ -75,9 +84,11 @@ fn refused_by_peer(alert: u8) -> String {
         43 => "our certificate doesn't allow both server and client use; issue one with \
                Authority::issue"
             .to_owned(),
-        51 => "our certificate's signature is wrong: the peer trusts another authority of the same \
-               name; give both the same authority"
-            .to_owned(),
+        51 => {
+            "our certificate's signature is wrong: the peer trusts another authority of the same \
+               name; give both the same authority (or the same development secret)"
+                .to_owned()
+        }
         116 => "we showed no certificate".to_owned(),
         120 => "the peer speaks another protocol or version of it".to_owned(),
         other => format!("TLS alert {other}"),
@@ -87,22 +98,28 @@ fn refused_by_peer(alert: u8) -> String {
 /// Why our own TLS refused a peer.
 fn refused_here(alert: u8) -> String {
     match alert {
-        48 => "the peer's certificate is not signed by an authority that this node trusts; give both \
+        48 => {
+            "the peer's certificate is not signed by an authority that this node trusts; give both \
                the same authority (or the same development secret and cluster)"
-            .to_owned(),
+                .to_owned()
+        }
         45 => "the peer's certificate has expired or isn't valid yet; issue a new one, or set the \
                clocks"
             .to_owned(),
         44 => "the peer's certificate was revoked".to_owned(),
-        42 => "the peer's certificate is not that of the expected node; correct the address or the \
+        42 => {
+            "the peer's certificate is not that of the expected node; correct the address or the \
                name in the configuration"
-            .to_owned(),
+                .to_owned()
+        }
         43 => "the peer's certificate doesn't allow both server and client use; issue one with \
                Authority::issue"
             .to_owned(),
-        51 => "the peer's certificate is signed by another authority of the same name; give both the \
+        51 => {
+            "the peer's certificate is signed by another authority of the same name; give both the \
                same authority (or the same development secret)"
-            .to_owned(),
+                .to_owned()
+        }
         116 => "the peer showed no certificate; is it a node of this cluster?".to_owned(),
         120 => "the peer speaks another protocol or version of it".to_owned(),
         other => format!("TLS refused the peer, alert {other}"),
@@ -112,7 +129,9 @@ fn refused_here(alert: u8) -> String {
 /// A text that a peer sent: short and without control characters, fit for a log.
 fn peer_text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_REASON)]);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -128,10 +147,12 @@ mod tests {
     #[test]
     fn closes_are_told_apart() {
         let close = |code, reason: &'static str| {
-            connection_error(&ConnectionError::ApplicationClosed(quinn::ApplicationClose {
-                error_code: code,
-                reason: reason.into(),
-            }))
+            connection_error(&ConnectionError::ApplicationClosed(
+                quinn::ApplicationClose {
+                    error_code: code,
+                    reason: reason.into(),
+                },
+            ))
         };
         assert_eq!(close(CloseCode::Bye.into(), ""), "the peer shut down");
         assert!(close(CloseCode::Refused.into(), "who").contains("refused this node: who"));
