@@ -58,6 +58,7 @@ mod config;
 mod dev_authority;
 mod dialler;
 mod error;
+mod event_queue;
 mod frame_parser;
 mod greeting;
 mod hello;

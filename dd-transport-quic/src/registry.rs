@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::QuicConfig;
 use crate::close_code::CloseCode;
+use crate::event_queue::{Event, EventQueue};
 use crate::hello::Confirmation;
 use crate::link_state::{LinkId, LinkState, LinkWakers};
 
@@ -39,9 +40,7 @@ pub(crate) struct Registry {
     confirmed: BTreeMap<NodeId, Confirmation>,
     next_link: LinkId,
     next_number: u64,
-    events: VecDeque<Event>,
-    waiting_changes: usize,
-    waiting_refusals: usize,
+    events: EventQueue,
     pub(crate) event_waker: Option<Waker>,
     pub(crate) closed_waker: Option<Waker>,
     /// Held by each writer: the last one gone means that everything was flushed.
@@ -49,15 +48,6 @@ pub(crate) struct Registry {
     stats: TransportStats,
     /// Set whenever a connection came or went; cleared by whoever tells the diallers.
     pub(crate) changed: bool,
-}
-
-/// An event and the connection that it belongs to.
-#[derive(Debug)]
-enum Event {
-    Change(TransportEvent),
-    Refused(TransportEvent),
-    Frame(LinkId, NodeId, Bytes),
-    Writable(LinkId, NodeId),
 }
 
 /// The outcome of a greeting.
@@ -134,9 +124,7 @@ impl Registry {
             confirmed: BTreeMap::new(),
             next_link: 0,
             next_number: 0,
-            events: VecDeque::new(),
-            waiting_changes: 0,
-            waiting_refusals: 0,
+            events: EventQueue::default(),
             event_waker: None,
             closed_waker: None,
             writers: Some(writers),
@@ -170,7 +158,7 @@ impl Registry {
         if !self.is_standing(peer) && self.standing.len() >= self.config.max_connections {
             return Err("it has max_connections peers already; raise the setting or connect fewer");
         }
-        if self.waiting_changes >= WAITING_CHANGES * self.config.max_connections {
+        if self.events.changes() >= WAITING_CHANGES * self.config.max_connections {
             return Err("its application does not take its events");
         }
         Ok(())
@@ -342,7 +330,7 @@ impl Registry {
         if state.take_writable(&self.config) && !state.writable_queued && !self.closed {
             state.writable_queued = true;
             let event = Event::Writable(link, state.peer.clone());
-            self.events.push_back(event);
+            self.events.push(event);
         }
         match (batch.is_empty(), self.closed) {
             (false, _) => WriteStep::Write,
@@ -366,7 +354,7 @@ impl Registry {
             }
             if let Some(frame) = frames.pop_front() {
                 self.events
-                    .push_back(Event::Frame(link, state.peer.clone(), frame));
+                    .push(Event::Frame(link, state.peer.clone(), frame));
             }
         }
         Delivery::Taken
@@ -392,25 +380,17 @@ impl Registry {
     /// Says that somebody was refused; beyond the limit only in the log.
     pub(crate) fn refuse(&mut self, whom: String, reason: String) {
         warn!(own = %self.own, whom, reason, "refused");
-        if !self.closed && self.waiting_refusals < self.config.max_refusals {
-            self.waiting_refusals += 1;
+        if !self.closed && self.events.refusals() < self.config.max_refusals {
             self.events
-                .push_back(Event::Refused(TransportEvent::Refused { whom, reason }));
+                .push(Event::Refused(TransportEvent::Refused { whom, reason }));
         }
     }
 
     /// The next event for the application.
     pub(crate) fn next_event(&mut self) -> Option<TransportEvent> {
         loop {
-            match self.events.pop_front()? {
-                Event::Change(event) => {
-                    self.waiting_changes -= 1;
-                    return Some(event);
-                }
-                Event::Refused(event) => {
-                    self.waiting_refusals -= 1;
-                    return Some(event);
-                }
+            match self.events.pop()? {
+                Event::Change(event) | Event::Refused(event) => return Some(event),
                 Event::Frame(link, peer, frame) => {
                     if let Some(state) = self.links.get_mut(&link) {
                         state.release_received(frame.len(), &self.config);
@@ -438,9 +418,7 @@ impl Registry {
     pub(crate) fn close(&mut self) {
         self.closed = true;
         self.writers = None;
-        self.events.clear();
-        self.waiting_changes = 0;
-        self.waiting_refusals = 0;
+        self.events = EventQueue::default();
         self.changed = true;
         for link in self.links.values() {
             link.wakers.write.notify_one();
@@ -450,8 +428,7 @@ impl Registry {
 
     fn push_change(&mut self, event: TransportEvent) {
         if !self.closed {
-            self.waiting_changes += 1;
-            self.events.push_back(Event::Change(event));
+            self.events.push(Event::Change(event));
         }
     }
 }
