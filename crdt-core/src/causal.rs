@@ -241,15 +241,7 @@ impl<T: Crdt> Causal<T> {
         for part in self.store.compare(&nothing) {
             unit.extend(part.unit);
         }
-        unit.adds.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                earlier.1.append(&mut later.1);
-            }
-            same
-        });
-        unit.records
-            .sort_by(|a, b| (&a.0, a.1.dot).cmp(&(&b.0, b.1.dot)));
+        unit.normalize();
         unit
     }
 

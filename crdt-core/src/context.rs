@@ -64,6 +64,18 @@ impl Seqs {
         self.ranges.get(at).is_some_and(|r| r.0 <= seq)
     }
 
+    /// The smallest number at or above `seq` that is not in the set.
+    pub fn next_missing(&self, seq: u64) -> u64 {
+        if seq <= self.prefix {
+            return self.prefix + 1;
+        }
+        let at = self.ranges.partition_point(|r| r.1 < seq);
+        match self.ranges.get(at) {
+            Some(&(first, last)) if first <= seq => last + 1,
+            _ => seq,
+        }
+    }
+
     /// All ranges, ascending; the prefix is the first if it begins at 1.
     pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let prefix = (self.prefix > 0).then_some((1, self.prefix));
@@ -324,6 +336,26 @@ impl Context {
         let mut out = Self::new();
         for (origin, first, last) in self.without(other) {
             out.insert_range(origin, first, last);
+        }
+        out
+    }
+
+    /// A part of this context that takes at most about `bytes` encoded: what does not fit is left
+    /// out, never rounded up.
+    pub fn truncated(&self, bytes: usize) -> Self {
+        let size = |seqs: &Seqs| 28 + 20 * seqs.ranges.len();
+        let mut left = bytes;
+        if self.iter().map(|(_, seqs)| size(seqs)).sum::<usize>() <= left {
+            return self.clone();
+        }
+        let mut out = Self::new();
+        for (origin, seqs) in self.iter() {
+            let prefix = Seqs::up_to(seqs.prefix);
+            if size(&prefix) > left {
+                break;
+            }
+            left -= size(&prefix);
+            out.set(origin, prefix);
         }
         out
     }

@@ -41,6 +41,11 @@ impl Comparison {
             self.units.push(part.unit);
         }
     }
+
+    /// What was staged.
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
 }
 
 impl DotStore {

@@ -34,10 +34,27 @@ impl Unit {
         adds.chain(self.records.iter().map(|(_, record)| record.dot))
     }
 
-    /// Adds all of `other`.
+    /// Adds all of `other`; [`normalize`](Self::normalize) afterwards.
     pub fn extend(&mut self, other: Unit) {
         self.records.extend(other.records);
         self.adds.extend(other.adds);
+    }
+
+    /// Puts it in canonical order, each path and dot once.
+    pub fn normalize(&mut self) {
+        self.records.sort_by(|a, b| (&a.0, a.1.dot).cmp(&(&b.0, b.1.dot)));
+        self.adds.sort_by(|a, b| a.0.cmp(&b.0));
+        self.adds.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                earlier.1.append(&mut later.1);
+            }
+            same
+        });
+        for (_, entries) in &mut self.adds {
+            entries.sort_by_key(|entry| entry.dot);
+            entries.dedup_by_key(|entry| entry.dot);
+        }
     }
 }
 
@@ -123,19 +140,7 @@ impl<'a> UnitBuilder<'a> {
 
     /// The unit, in canonical order.
     pub fn finish(mut self) -> Unit {
-        self.unit
-            .records
-            .sort_by(|a, b| (&a.0, a.1.dot).cmp(&(&b.0, b.1.dot)));
-        self.unit.adds.sort_by(|a, b| a.0.cmp(&b.0));
-        self.unit.adds.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                earlier.1.append(&mut later.1);
-                earlier.1.sort_by_key(|e| e.dot);
-                earlier.1.dedup_by_key(|e| e.dot);
-            }
-            same
-        });
+        self.unit.normalize();
         self.unit
     }
 

@@ -1,0 +1,72 @@
+//! Hashes that replicas compare: of a context, and of everything live.
+
+use std::hash::Hasher;
+
+use crdt_core::codec::Writer;
+use crdt_core::kernel::{Entry, Value};
+use crdt_core::{Context, Name};
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::ClusterId;
+
+/// Keyed by the cluster's name, so that they mean nothing elsewhere and are the same on every node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hashes {
+    key: (u64, u64),
+}
+
+impl Hashes {
+    pub(crate) fn new(cluster: &ClusterId) -> Self {
+        let key = hash((0, 0), cluster.as_str().as_bytes());
+        Self {
+            key: ((key >> 64) as u64, key as u64),
+        }
+    }
+
+    /// Equal contexts, equal hash.
+    pub(crate) fn context(&self, context: &Context) -> u128 {
+        let mut w = Writer::new();
+        context.encode(&mut w);
+        hash(self.key, &w.finish())
+    }
+
+    /// What one live dot adds to the fingerprint: a sum, so that it is kept incrementally.
+    pub(crate) fn entry(&self, path: &[Name], entry: &Entry) -> u128 {
+        let mut w = Writer::new();
+        w.count(path.len());
+        for name in path {
+            w.bytes(name);
+        }
+        w.raw(&entry.dot.replica.to_bytes());
+        w.varint(entry.dot.seq);
+        match &entry.value {
+            Value::Unit => w.byte(0),
+            Value::Bytes(bytes) => {
+                w.byte(1);
+                w.raw(bytes);
+            }
+            Value::Run(run) => {
+                w.byte(2);
+                w.varint(run.start);
+                w.signed(run.total);
+                w.varint(run.cut_seq);
+                w.signed(run.cut_total);
+            }
+        }
+        hash(self.key, &w.finish())
+    }
+
+    /// Which pair of processes a frame is between, and in which direction.
+    pub(crate) fn binding(&self, from: u64, to: u64) -> u64 {
+        let mut both = [0; 16];
+        both[..8].copy_from_slice(&from.to_be_bytes());
+        both[8..].copy_from_slice(&to.to_be_bytes());
+        hash(self.key, &both) as u64
+    }
+}
+
+fn hash(key: (u64, u64), bytes: &[u8]) -> u128 {
+    let mut hasher = SipHasher24::new_with_keys(key.0, key.1);
+    hasher.write(bytes);
+    hasher.finish128().as_u128()
+}

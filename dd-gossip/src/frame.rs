@@ -1,0 +1,366 @@
+//! Frames: the bytes between two replicas.
+//!
+//! ```text
+//! frame     = version kind length body
+//! hello     = nonce replica heard                    first on every connection, from both sides
+//! digest    = bind hash fingerprint                  "this is the hash of my context"
+//! same      = bind hash                              "mine is equal"
+//! want      = bind send context                      "this is my context; send what I lack"
+//! data      = bind session number flags chunk        a part of a message of a session
+//! ack       = bind session                           "all up to this session is here"
+//! ```
+//!
+//! `bind` is a hash of the nonces of the two processes: a frame from or for another incarnation of
+//! either is refused. The messages of a session are cut over its frames anywhere, so that nothing
+//! is too large for a frame:
+//!
+//! ```text
+//! unit      = 0 unit                                 pieces, of an exchange or a flush
+//! part      = 1 kept unit                            a stretch of a full comparison
+//! end       = 2 floor context                        the last message of either
+//! flush     = 3 context hash unit                    the last message of a flush: the events that
+//!                                                    the sender saw since its session before, a
+//!                                                    hash of its whole context, and a unit
+//! ```
+
+use bytes::Bytes;
+use crdt_core::codec::{DecodeError, Reader, Writer};
+use crdt_core::kernel::{ComparisonPart, Unit};
+use crdt_core::{Context, Limits, ReplicaId, VersionVector};
+
+use crate::MAX_FRAME;
+
+/// The version of the frame format that this crate writes.
+pub const FRAME_VERSION: u8 = 1;
+
+/// Most bytes of a chunk, so that its frame stays within [`MAX_FRAME`].
+pub const MAX_CHUNK: usize = MAX_FRAME - 64;
+
+/// Most bytes of an encoded context in a frame; what goes beyond is left out, which costs bytes
+/// later and is never wrong.
+pub(crate) const MAX_CONTEXT: usize = MAX_FRAME - 1024;
+
+/// Largest message that is put together from chunks: the largest payload, and as much again for
+/// everything beside it.
+pub const MAX_MESSAGE: usize = 128 * 1024 * 1024;
+
+const HELLO: u8 = 1;
+const DIGEST: u8 = 2;
+const SAME: u8 = 3;
+const WANT: u8 = 4;
+const DATA: u8 = 5;
+const ACK: u8 = 6;
+
+const UNIT: u8 = 0;
+const PART: u8 = 1;
+const END: u8 = 2;
+const FLUSH: u8 = 3;
+
+const KIND_BITS: u8 = 0b11;
+const ENDS_MESSAGE: u8 = 0b100;
+const ENDS_SESSION: u8 = 0b1000;
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionKind {
+    /// Everything that the peer lacks, each piece visible as it comes.
+    Exchange,
+    /// The newest own events, visible together.
+    Flush,
+    /// Everything that is live, for a peer that is behind what was forgotten.
+    Comparison,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// `heard`: the peer's own hello has come.
+    Hello {
+        nonce: u64,
+        replica: ReplicaId,
+        heard: bool,
+    },
+    Digest {
+        bind: u64,
+        hash: u128,
+        fingerprint: u64,
+    },
+    Same {
+        bind: u64,
+        hash: u64,
+    },
+    Want {
+        bind: u64,
+        send: bool,
+        context: Context,
+    },
+    Data(Data),
+    Ack {
+        bind: u64,
+        session: u64,
+    },
+    /// Of a kind that this version does not know: passed over.
+    Unknown(u8),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Data {
+    pub(crate) bind: u64,
+    pub(crate) session: u64,
+    pub(crate) number: u64,
+    pub(crate) kind: SessionKind,
+    pub(crate) ends_message: bool,
+    pub(crate) ends_session: bool,
+    pub(crate) chunk: Bytes,
+}
+
+impl Frame {
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut w = Writer::new();
+        let kind = match self {
+            Frame::Hello {
+                nonce,
+                replica,
+                heard,
+            } => {
+                w.raw(&nonce.to_be_bytes());
+                w.raw(&replica.to_bytes());
+                w.byte(u8::from(*heard));
+                HELLO
+            }
+            Frame::Digest {
+                bind,
+                hash,
+                fingerprint,
+            } => {
+                w.raw(&bind.to_be_bytes());
+                w.raw(&hash.to_be_bytes());
+                w.raw(&fingerprint.to_be_bytes());
+                DIGEST
+            }
+            Frame::Same { bind, hash } => {
+                w.raw(&bind.to_be_bytes());
+                w.raw(&hash.to_be_bytes());
+                SAME
+            }
+            Frame::Want {
+                bind,
+                send,
+                context,
+            } => {
+                w.raw(&bind.to_be_bytes());
+                w.byte(u8::from(*send));
+                context.encode(&mut w);
+                WANT
+            }
+            Frame::Data(data) => {
+                data.encode(&mut w);
+                DATA
+            }
+            Frame::Ack { bind, session } => {
+                w.raw(&bind.to_be_bytes());
+                w.varint(*session);
+                ACK
+            }
+            Frame::Unknown(kind) => *kind,
+        };
+        let body = w.finish();
+        let mut w = Writer::new();
+        w.byte(FRAME_VERSION);
+        w.byte(kind);
+        w.bytes(&body);
+        w.finish().into()
+    }
+
+    pub(crate) fn decode(bytes: &Bytes) -> Result<Self, FrameError> {
+        if bytes.len() > MAX_FRAME {
+            return Err(FrameError::TooLong(bytes.len()));
+        }
+        let mut r = Reader::new(bytes);
+        let version = r.byte()?;
+        if version != FRAME_VERSION {
+            return Err(FrameError::Version(version));
+        }
+        let kind = r.byte()?;
+        let body = r.bytes()?;
+        r.finish()?;
+        let mut r = Reader::new(body);
+        let frame = match kind {
+            HELLO => Frame::Hello {
+                nonce: u64::from_be_bytes(r.array()?),
+                replica: ReplicaId::from_bytes(r.array()?),
+                heard: flag(&mut r)?,
+            },
+            DIGEST => Frame::Digest {
+                bind: u64::from_be_bytes(r.array()?),
+                hash: u128::from_be_bytes(r.array()?),
+                fingerprint: u64::from_be_bytes(r.array()?),
+            },
+            SAME => Frame::Same {
+                bind: u64::from_be_bytes(r.array()?),
+                hash: u64::from_be_bytes(r.array()?),
+            },
+            WANT => Frame::Want {
+                bind: u64::from_be_bytes(r.array()?),
+                send: flag(&mut r)?,
+                context: Context::decode(&mut r)?,
+            },
+            DATA => return Ok(Frame::Data(Data::decode(r, bytes)?)),
+            ACK => Frame::Ack {
+                bind: u64::from_be_bytes(r.array()?),
+                session: r.varint()?,
+            },
+            other => return Ok(Frame::Unknown(other)),
+        };
+        r.finish()?;
+        Ok(frame)
+    }
+}
+
+impl Data {
+    fn encode(&self, w: &mut Writer) {
+        w.raw(&self.bind.to_be_bytes());
+        w.varint(self.session);
+        w.varint(self.number);
+        let kind = match self.kind {
+            SessionKind::Exchange => 0,
+            SessionKind::Flush => 1,
+            SessionKind::Comparison => 2,
+        };
+        let message = if self.ends_message { ENDS_MESSAGE } else { 0 };
+        let session = if self.ends_session { ENDS_SESSION } else { 0 };
+        w.byte(kind | message | session);
+        w.raw(&self.chunk);
+    }
+
+    fn decode(mut r: Reader<'_>, frame: &Bytes) -> Result<Self, FrameError> {
+        let bind = u64::from_be_bytes(r.array()?);
+        let session = r.varint()?;
+        let number = r.varint()?;
+        let flags = r.byte()?;
+        let kind = match flags & KIND_BITS {
+            0 => SessionKind::Exchange,
+            1 => SessionKind::Flush,
+            2 => SessionKind::Comparison,
+            _ => return Err(DecodeError::Invalid("kind of a session").into()),
+        };
+        let ends_message = flags & ENDS_MESSAGE != 0;
+        let ends_session = flags & ENDS_SESSION != 0;
+        let unknown = flags & !(KIND_BITS | ENDS_MESSAGE | ENDS_SESSION) != 0;
+        if unknown || (ends_session && !ends_message) {
+            return Err(DecodeError::Invalid("flags of a data frame").into());
+        }
+        let chunk = frame.slice_ref(r.rest());
+        Ok(Self {
+            bind,
+            session,
+            number,
+            kind,
+            ends_message,
+            ends_session,
+            chunk,
+        })
+    }
+}
+
+fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match r.byte()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError::Invalid("flag")),
+    }
+}
+
+/// A message of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    Unit(Unit),
+    Part(ComparisonPart),
+    End {
+        floor: VersionVector,
+        context: Context,
+    },
+    Flush {
+        news: Context,
+        hash: u64,
+        unit: Unit,
+    },
+}
+
+impl Message {
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut w = Writer::new();
+        match self {
+            Message::Unit(unit) => {
+                w.byte(UNIT);
+                unit.encode(&mut w);
+            }
+            Message::Part(part) => {
+                w.byte(PART);
+                part.kept.encode(&mut w);
+                part.unit.encode(&mut w);
+            }
+            Message::End { floor, context } => {
+                w.byte(END);
+                floor.encode(&mut w);
+                context.encode(&mut w);
+            }
+            Message::Flush { news, hash, unit } => {
+                w.byte(FLUSH);
+                news.encode(&mut w);
+                w.raw(&hash.to_be_bytes());
+                unit.encode(&mut w);
+            }
+        }
+        w.finish().into()
+    }
+
+    pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, FrameError> {
+        let mut r = Reader::new(bytes);
+        let message = match r.byte()? {
+            UNIT => Message::Unit(Unit::decode(&mut r, limits)?),
+            PART => {
+                let kept = Context::decode(&mut r)?;
+                Message::Part(ComparisonPart {
+                    kept,
+                    unit: Unit::decode(&mut r, limits)?,
+                })
+            }
+            END => Message::End {
+                floor: VersionVector::decode(&mut r)?,
+                context: Context::decode(&mut r)?,
+            },
+            FLUSH => Message::Flush {
+                news: Context::decode(&mut r)?,
+                hash: u64::from_be_bytes(r.array()?),
+                unit: Unit::decode(&mut r, limits)?,
+            },
+            _ => return Err(DecodeError::Invalid("kind of a message").into()),
+        };
+        r.finish()?;
+        Ok(message)
+    }
+}
+
+/// Why a frame was refused. It changed nothing; the connection that it came over has to go.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// It is longer than [`MAX_FRAME`].
+    #[error("a frame of {0} bytes; at most {MAX_FRAME} are allowed")]
+    TooLong(usize),
+    /// It has another version.
+    #[error("frame version {0}, this node speaks {FRAME_VERSION}: upgrade the older of the two")]
+    Version(u8),
+    /// It is no encoding of anything.
+    #[error("a damaged frame: {0}")]
+    Decode(#[from] DecodeError),
+    /// It is well-formed and can't be true.
+    #[error("a frame that can't be true: {0}")]
+    Untrue(&'static str),
+    /// A limit of the protocol was passed.
+    #[error("beyond a limit of the protocol: {0}")]
+    Limit(&'static str),
+    /// It came from a node that is not connected.
+    #[error("a frame from a node that is not connected")]
+    NotConnected,
+}

@@ -1,0 +1,281 @@
+//! The receiving side of sessions with one peer.
+//!
+//! Frames of a session count only in order and without a gap; anything else breaks the session,
+//! which costs asking anew and nothing more. Pieces of an exchange take effect as they come. A flush
+//! takes effect as a whole, once everything that it builds on is here; until then it is held. A
+//! full comparison is staged and committed at its end. Only an end takes over the sender's context.
+
+use std::collections::VecDeque;
+
+use crdt_core::kernel::{Comparison, Unit};
+use crdt_core::{Context, Limits, ReplicaId, VersionVector};
+
+use crate::fingerprint::Hashes;
+use crate::frame::{Data, FrameError, MAX_MESSAGE, Message, SessionKind};
+use crate::time::Time;
+
+/// Flushes of one peer that wait for what they build on, at most.
+pub const MAX_HELD: usize = 256;
+/// Bytes of flushes of one peer that wait or are incomplete, at most.
+pub const MAX_HELD_BYTES: usize = 2 * MAX_MESSAGE;
+
+/// What the replica has to do after a frame.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Nothing yet.
+    Wait,
+    /// Frames are missing: ask anew.
+    Ask,
+    /// Apply a unit of an exchange.
+    Apply(Unit),
+    /// An exchange is complete: take over.
+    TakeOver {
+        session: u64,
+        context: Context,
+        floor: VersionVector,
+    },
+    /// A comparison is complete: commit it.
+    Commit {
+        session: u64,
+        comparison: Box<Comparison>,
+        context: Context,
+        floor: VersionVector,
+    },
+    /// A flush is complete and may be due, see [`Incoming::due`].
+    Held,
+}
+
+/// A flush that is complete.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) session: u64,
+    pub(crate) units: Vec<Unit>,
+    /// The sender's context at its end.
+    pub(crate) context: Context,
+    /// The events of others that it builds on and that the session before did not bring.
+    needs: Context,
+    bytes: usize,
+    since: Time,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    /// The last session that began.
+    session: u64,
+    open: Option<Open>,
+    /// The sender's context at the end of the last session that is complete.
+    base: Option<Context>,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Open {
+    kind: SessionKind,
+    next: u64,
+    message: Vec<u8>,
+    units: Vec<Unit>,
+    bytes: usize,
+    comparison: Comparison,
+    heard: Time,
+}
+
+impl Incoming {
+    /// Both sides had this context at one moment: flushes may build on it.
+    pub(crate) fn set_equal(&mut self, context: &Context) {
+        let idle = self.open.is_none() && self.held.is_empty();
+        if idle
+            && self
+                .base
+                .as_ref()
+                .is_none_or(|base| base.is_subset(context))
+        {
+            self.base = Some(context.clone());
+        }
+    }
+
+    /// Whether an exchange or comparison is under way that was heard of since `then`.
+    pub(crate) fn is_catching_up(&self, then: Time) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|o| o.kind != SessionKind::Flush && o.heard >= then)
+    }
+
+    /// Since when the first held flush waits.
+    pub(crate) fn held_since(&self) -> Option<Time> {
+        self.held.front().map(|held| held.since)
+    }
+
+    /// The next held flush whose needs are met.
+    pub(crate) fn due(&mut self, context: &Context) -> Option<Held> {
+        if !self.held.front()?.needs.is_subset(context) {
+            return None;
+        }
+        let held = self.held.pop_front()?;
+        self.held_bytes -= held.bytes;
+        Some(held)
+    }
+
+    /// The flush that came last, if it is held.
+    pub(crate) fn newest_held(&self) -> Option<&Held> {
+        self.held.back()
+    }
+
+    /// Gives up what is held or incomplete, until an exchange begins.
+    pub(crate) fn give_up(&mut self) {
+        self.open = None;
+        self.base = None;
+        self.held.clear();
+        self.held_bytes = 0;
+    }
+
+    pub(crate) fn handle(
+        &mut self,
+        now: Time,
+        data: &Data,
+        sender: ReplicaId,
+        limits: &Limits,
+        hashes: &Hashes,
+    ) -> Result<Step, FrameError> {
+        if data.session < self.session || (data.session == self.session && self.open.is_none()) {
+            return Ok(Step::Wait); // late or repeated
+        }
+        let begins = data.session > self.session;
+        if begins && (data.number != 0 || !self.begin(now, data)) {
+            self.session = data.session;
+            self.give_up();
+            return Ok(Step::Ask);
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(Step::Wait);
+        };
+        if data.number < open.next {
+            return Ok(Step::Wait); // repeated
+        }
+        if data.number > open.next || data.kind != open.kind {
+            self.give_up();
+            return Ok(Step::Ask);
+        }
+        open.next += 1;
+        open.heard = now;
+        if open.message.len() + data.chunk.len() > MAX_MESSAGE {
+            return Err(FrameError::Limit("bytes of a message"));
+        }
+        if open.kind == SessionKind::Flush {
+            open.bytes += data.chunk.len();
+            if self.held_bytes + open.bytes > MAX_HELD_BYTES {
+                self.give_up();
+                return Ok(Step::Ask);
+            }
+        }
+        if open.message.is_empty() && data.ends_message {
+            let message = Message::decode(&data.chunk, limits)?;
+            return self.message(now, message, data.ends_session, sender, hashes);
+        }
+        open.message.extend_from_slice(&data.chunk);
+        if !data.ends_message {
+            return Ok(Step::Wait);
+        }
+        let bytes = std::mem::take(&mut open.message);
+        let message = Message::decode(&bytes, limits)?;
+        self.message(now, message, data.ends_session, sender, hashes)
+    }
+
+    /// A flush follows the session before it without a gap; an exchange may begin at any time.
+    fn begin(&mut self, now: Time, data: &Data) -> bool {
+        let follows = data.session == self.session + 1 && self.open.is_none();
+        if data.kind == SessionKind::Flush {
+            if !follows || self.base.is_none() || self.held.len() >= MAX_HELD {
+                return false;
+            }
+        } else {
+            self.give_up();
+        }
+        self.session = data.session;
+        self.open = Some(Open {
+            kind: data.kind,
+            next: 0,
+            message: Vec::new(),
+            units: Vec::new(),
+            bytes: 0,
+            comparison: Comparison::default(),
+            heard: now,
+        });
+        true
+    }
+
+    fn message(
+        &mut self,
+        now: Time,
+        message: Message,
+        ends: bool,
+        sender: ReplicaId,
+        hashes: &Hashes,
+    ) -> Result<Step, FrameError> {
+        let Some(open) = &mut self.open else {
+            return Ok(Step::Wait);
+        };
+        match (message, open.kind, ends) {
+            (Message::Unit(unit), SessionKind::Exchange, false) => Ok(Step::Apply(unit)),
+            (Message::Unit(unit), SessionKind::Flush, false) => {
+                open.units.push(unit);
+                Ok(Step::Wait)
+            }
+            (Message::Part(part), SessionKind::Comparison, false) => {
+                open.comparison.stage(part);
+                Ok(Step::Wait)
+            }
+            (Message::End { floor, context }, SessionKind::Exchange, true) => {
+                self.open = None;
+                self.base = Some(context.clone());
+                Ok(Step::TakeOver {
+                    session: self.session,
+                    context,
+                    floor,
+                })
+            }
+            (Message::End { floor, context }, SessionKind::Comparison, true) => {
+                let comparison = Box::new(std::mem::take(&mut open.comparison));
+                self.open = None;
+                self.base = Some(context.clone());
+                Ok(Step::Commit {
+                    session: self.session,
+                    comparison,
+                    context,
+                    floor,
+                })
+            }
+            (Message::Flush { news, hash, unit }, SessionKind::Flush, true) => {
+                open.units.push(unit);
+                let (units, bytes) = (std::mem::take(&mut open.units), open.bytes);
+                self.open = None;
+                let Some(base) = &self.base else {
+                    return Ok(Step::Ask);
+                };
+                let mut context = base.clone();
+                context.union(&news);
+                if hashes.context(&context) as u64 != hash {
+                    self.give_up();
+                    return Ok(Step::Ask);
+                }
+                let mut needs = news;
+                needs.set(sender, Default::default());
+                self.base = Some(context.clone());
+                self.held_bytes += bytes;
+                let session = self.session;
+                self.held.push_back(Held {
+                    session,
+                    units,
+                    context,
+                    needs,
+                    bytes,
+                    since: now,
+                });
+                Ok(Step::Held)
+            }
+            _ => Err(FrameError::Untrue(
+                "a message that does not belong into its session",
+            )),
+        }
+    }
+}

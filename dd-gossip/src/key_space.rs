@@ -1,0 +1,352 @@
+//! The replicated key space: one dot store for all keys, with what is derived from it.
+//!
+//! A key is the first component of a path, the shape of a value the second; so two shapes under one
+//! key are siblings, and a delete of the key acts on all. Everything derived (index, fingerprint,
+//! changed keys) follows the store's effects, so the store's memory layout is its own affair.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use crdt_core::kernel::{
+    Comparison, ComparisonPart, DotStore, EditError, Effect, Node, Record, Transaction, Unit,
+    UnitBuilder, Value,
+};
+use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
+
+use crate::fingerprint::Hashes;
+use crate::index::Index;
+
+/// Changed keys that are remembered until they are asked for; beyond it, "all" are.
+const MAX_CHANGED: usize = 65_536;
+
+/// A frozen view of the key space. O(1) to take.
+#[derive(Clone, Debug)]
+pub(crate) struct Frozen {
+    pub(crate) store: DotStore,
+    pub(crate) index: Index,
+}
+
+/// Keys that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// These.
+    Keys(BTreeSet<Name>),
+    /// So many that they were not kept apart.
+    All,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct KeySpace {
+    frozen: Frozen,
+    fingerprint: u128,
+    hashes: Hashes,
+    context_hash: Option<u128>,
+    changed: Changed,
+}
+
+impl KeySpace {
+    /// A key space from a store that was kept, with everything derived made anew.
+    pub(crate) fn restore(store: DotStore, hashes: Hashes) -> Self {
+        let mut index = Index::default();
+        let mut fingerprint = 0u128;
+        store.root().visit(&mut Vec::new(), &mut |path, entry| {
+            index.insert(entry.dot, path.into());
+            fingerprint = fingerprint.wrapping_add(hashes.entry(path, entry));
+        });
+        for (path, record) in store.records() {
+            index.insert(record.dot, path.clone());
+        }
+        let changed = Changed::Keys(BTreeSet::new());
+        Self {
+            frozen: Frozen { store, index },
+            fingerprint,
+            hashes,
+            context_hash: None,
+            changed,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &DotStore {
+        &self.frozen.store
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        self.frozen.store.context()
+    }
+
+    pub(crate) fn freeze(&self) -> Frozen {
+        self.frozen.clone()
+    }
+
+    pub(crate) fn fingerprint(&self) -> u128 {
+        self.fingerprint
+    }
+
+    /// The fingerprint computed from everything that is live: the check of the one that is kept.
+    pub(crate) fn recompute_fingerprint(&self) -> u128 {
+        let mut sum = 0u128;
+        self.store()
+            .root()
+            .visit(&mut Vec::new(), &mut |path, entry| {
+                sum = sum.wrapping_add(self.hashes.entry(path, entry));
+            });
+        sum
+    }
+
+    pub(crate) fn events_indexed(&self) -> usize {
+        self.frozen.index.len()
+    }
+
+    pub(crate) fn context_hash(&mut self) -> u128 {
+        let (hashes, context) = (self.hashes, self.frozen.store.context());
+        *self
+            .context_hash
+            .get_or_insert_with(|| hashes.context(context))
+    }
+
+    /// The keys that changed since this was asked last.
+    pub(crate) fn take_changed(&mut self) -> Changed {
+        std::mem::replace(&mut self.changed, Changed::Keys(BTreeSet::new()))
+    }
+
+    pub(crate) fn has_changed(&self) -> bool {
+        !matches!(&self.changed, Changed::Keys(keys) if keys.is_empty())
+    }
+
+    /// Runs a local update.
+    pub(crate) fn transact<R, E: From<EditError>>(
+        &mut self,
+        replica: ReplicaId,
+        clock: Timestamp,
+        limits: Limits,
+        update: impl FnOnce(&mut Transaction) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let done = self.frozen.store.transact(replica, clock, limits, update)?;
+        self.follow(done.effects);
+        Ok(done.value)
+    }
+
+    pub(crate) fn apply(&mut self, unit: &Unit) {
+        let mut effects = Vec::new();
+        self.frozen.store.apply(unit, &mut effects);
+        self.follow(effects);
+    }
+
+    pub(crate) fn take_over(&mut self, context: &Context, floor: &VersionVector) {
+        self.frozen.store.take_over(context, floor);
+        self.context_hash = None;
+    }
+
+    pub(crate) fn commit(
+        &mut self,
+        comparison: &Comparison,
+        context: &Context,
+        floor: &VersionVector,
+    ) {
+        let mut effects = Vec::new();
+        self.frozen
+            .store
+            .commit(comparison, context, floor, &mut effects);
+        self.follow(effects);
+    }
+
+    pub(crate) fn forget(&mut self, stable: impl FnMut(&Context, &Path, &Record) -> bool) -> usize {
+        let mut effects = Vec::new();
+        let gone = self.frozen.store.forget(stable, &mut effects);
+        self.follow(effects);
+        gone
+    }
+
+    /// The value of one shape under a key.
+    pub(crate) fn value(&self, key: &[u8], shape: &Shape) -> Option<&Node> {
+        let root = self.store().root();
+        root.children()
+            .get(key)?
+            .children()
+            .get(shape.name().as_bytes())
+    }
+
+    /// The shapes that have a value under a key, in order.
+    pub(crate) fn shapes(&self, key: &[u8]) -> Vec<Shape> {
+        let node = self.store().root().children().get(key);
+        let names = node
+            .into_iter()
+            .flat_map(|node| node.children())
+            .map(|(name, _)| name);
+        names.filter_map(|name| Shape::parse(name)).collect()
+    }
+
+    /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
+    pub(crate) fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
+        let from = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let keys = self
+            .store()
+            .root()
+            .children()
+            .iter_from(from)
+            .map(|(key, _)| key);
+        keys.take_while(|key| key.starts_with(prefix))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    fn follow(&mut self, effects: Vec<Effect>) {
+        self.context_hash = None;
+        for effect in effects {
+            match effect {
+                Effect::Born { path, entry } => {
+                    let hash = self.hashes.entry(&path, &entry);
+                    self.fingerprint = self.fingerprint.wrapping_add(hash);
+                    self.touch(&path);
+                    self.place(path, entry.dot);
+                }
+                Effect::Died { path, entry } => {
+                    let hash = self.hashes.entry(&path, &entry);
+                    self.fingerprint = self.fingerprint.wrapping_sub(hash);
+                    self.touch(&path);
+                    self.place(path, entry.dot);
+                }
+                Effect::Recorded { path, dot } | Effect::Dropped { path, dot } => {
+                    self.place(path, dot);
+                }
+            }
+        }
+    }
+
+    fn touch(&mut self, path: &Path) {
+        let (Changed::Keys(keys), Some(key)) = (&mut self.changed, path.first()) else {
+            return;
+        };
+        if keys.len() < MAX_CHANGED || keys.contains(key) {
+            keys.insert(key.clone());
+        } else {
+            self.changed = Changed::All;
+        }
+    }
+
+    /// Whether an event is still at a path decides whether the index has it.
+    fn place(&mut self, path: Path, dot: Dot) {
+        let Frozen { store, index } = &mut self.frozen;
+        let live = store
+            .root()
+            .get(&path)
+            .is_some_and(|node| node.leaf().get(dot).is_some());
+        if live
+            || store
+                .records_at(&path)
+                .iter()
+                .any(|record| record.dot == dot)
+        {
+            index.insert(dot, path);
+        } else {
+            index.remove(dot);
+        }
+    }
+}
+
+/// Walks the events of a frozen key space that a context lacks.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    next: Dot,
+}
+
+impl Walk {
+    pub(crate) fn new() -> Self {
+        Self {
+            next: Dot::new(ReplicaId::from_bytes([0; 16]), 0),
+        }
+    }
+
+    /// Complete pieces of what `peer` lacks, of about `weight` bytes. `None` at the end.
+    pub(crate) fn pieces(
+        &mut self,
+        frozen: &Frozen,
+        peer: &Context,
+        weight: usize,
+    ) -> Option<Unit> {
+        let mut builder = UnitBuilder::new(&frozen.store, peer);
+        while builder.weight() < weight {
+            let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
+                break;
+            };
+            // The piece of a path goes with its first event in this order.
+            if first_lacking(&frozen.store, path, peer) == Some(dot) {
+                builder.piece(path);
+            }
+        }
+        let unit = builder.finish();
+        (!unit.is_empty()).then_some(unit)
+    }
+
+    /// What a full comparison says of the next events, of about `weight` bytes. `None` at the end.
+    pub(crate) fn parts(
+        &mut self,
+        frozen: &Frozen,
+        peer: &Context,
+        weight: usize,
+    ) -> Option<ComparisonPart> {
+        let mut part = ComparisonPart::default();
+        let mut done = 0;
+        while done < weight {
+            let Some((dot, path)) = frozen.index.next(self.next) else {
+                break;
+            };
+            self.next = Dot::new(dot.replica, dot.seq + 1);
+            done += 8;
+            let known = peer.contains(dot);
+            let leaf = frozen.store.root().get(path).map(Node::leaf);
+            if let Some(entry) = leaf.and_then(|leaf| leaf.get(dot)) {
+                let cut = matches!(&entry.value, Value::Run(run) if run.cut_seq > 0);
+                if known {
+                    part.kept.insert(dot);
+                }
+                if !known || cut {
+                    done += 32 + path.iter().map(|name| name.len()).sum::<usize>();
+                    if let Value::Bytes(bytes) = &entry.value {
+                        done += bytes.len();
+                    }
+                    part.unit.adds.push((path.clone(), vec![entry.clone()]));
+                }
+            }
+            let records = frozen.store.records_at(path).iter();
+            if let Some(record) = records.filter(|_| !known).find(|record| record.dot == dot) {
+                done += 64 + 24 * record.seen.origins() + 64 * record.cuts.len();
+                part.unit.records.push((path.clone(), record.clone()));
+            }
+        }
+        part.unit.normalize();
+        (!part.kept.is_empty() || !part.unit.is_empty()).then_some(part)
+    }
+
+    fn next_lacking<'f>(&mut self, index: &'f Index, peer: &Context) -> Option<(Dot, &'f Path)> {
+        loop {
+            let (dot, path) = index.next(self.next)?;
+            let missing = peer
+                .get(dot.replica)
+                .map_or(dot.seq, |seqs| seqs.next_missing(dot.seq));
+            if missing == dot.seq {
+                self.next = Dot::new(dot.replica, dot.seq + 1);
+                return Some((dot, path));
+            }
+            self.next = Dot::new(dot.replica, missing);
+        }
+    }
+}
+
+fn first_lacking(store: &DotStore, path: &Path, peer: &Context) -> Option<Dot> {
+    let entries = store
+        .root()
+        .get(path)
+        .into_iter()
+        .flat_map(|node| node.leaf().entries());
+    let records = store.records_at(path).iter().map(|record| record.dot);
+    entries
+        .map(|entry| entry.dot)
+        .chain(records)
+        .filter(|dot| !peer.contains(*dot))
+        .min()
+}

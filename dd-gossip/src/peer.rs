@@ -1,0 +1,142 @@
+//! What a replica keeps of one peer. All but the name dies with the peer's process.
+
+use std::collections::VecDeque;
+
+use crdt_core::{Context, ReplicaId};
+
+use crate::NodeId;
+use crate::fingerprint::Hashes;
+use crate::incoming::Incoming;
+use crate::session::Session;
+use crate::time::Time;
+
+/// Flushes that a peer has not acknowledged, at most; more wait until it does.
+pub const MAX_UNACKNOWLEDGED: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) node: NodeId,
+    pub(crate) connected: bool,
+    /// When it was last connected.
+    pub(crate) seen: Time,
+    pub(crate) hello_due: bool,
+    pub(crate) hello_sent: Option<Time>,
+    pub(crate) process: Option<Process>,
+}
+
+/// One process of a peer.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) nonce: u64,
+    pub(crate) replica: ReplicaId,
+    pub(crate) bind_out: u64,
+    pub(crate) bind_in: u64,
+    /// Events that it has for certain: it said so, or sent them.
+    pub(crate) known: Context,
+    pub(crate) due: Due,
+    /// The context whose hash was sent last.
+    pub(crate) digest: Option<(u128, Context)>,
+    /// When it was asked for what is lacking here, until that has come.
+    pub(crate) asked: Option<Time>,
+    /// It has something that is lacking here, but somebody else was asked.
+    pub(crate) deferred: bool,
+    pub(crate) sessions: u64,
+    pub(crate) session: Option<Session>,
+    /// This replica's context at the end of the last session to it.
+    pub(crate) base: Option<Context>,
+    pub(crate) unacknowledged: VecDeque<(u64, Context)>,
+    pub(crate) incoming: Incoming,
+    pub(crate) flush_at: Option<Time>,
+    pub(crate) flushed: Option<Time>,
+    pub(crate) relay_at: Option<Time>,
+}
+
+/// What is due; of small frames at most one of each kind.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    pub(crate) digest: bool,
+    pub(crate) same: Option<u64>,
+    pub(crate) want: Option<bool>,
+    pub(crate) ack: Option<u64>,
+    /// Own events are to be pushed.
+    pub(crate) flush: bool,
+}
+
+impl Peer {
+    pub(crate) fn new(node: NodeId, now: Time) -> Self {
+        let connected = false;
+        Self {
+            node,
+            connected,
+            seen: now,
+            hello_due: false,
+            hello_sent: None,
+            process: None,
+        }
+    }
+
+    /// A connection came or went: nothing of the former one counts any more.
+    pub(crate) fn reset(&mut self, connected: bool, now: Time) {
+        *self = Self {
+            connected,
+            hello_due: connected,
+            ..Self::new(self.node.clone(), now)
+        };
+    }
+}
+
+impl Process {
+    pub(crate) fn new(nonce: u64, replica: ReplicaId, own_nonce: u64, hashes: &Hashes) -> Self {
+        Self {
+            nonce,
+            replica,
+            bind_out: hashes.binding(own_nonce, nonce),
+            bind_in: hashes.binding(nonce, own_nonce),
+            known: Context::new(),
+            due: Due::default(),
+            digest: None,
+            asked: None,
+            deferred: false,
+            sessions: 0,
+            session: None,
+            base: None,
+            unacknowledged: VecDeque::new(),
+            incoming: Incoming::default(),
+            flush_at: None,
+            flushed: None,
+            relay_at: None,
+        }
+    }
+
+    /// Both had this context at one moment.
+    pub(crate) fn set_equal(&mut self, context: &Context) {
+        self.known.union(context);
+        self.incoming.set_equal(context);
+        let idle = self.session.is_none();
+        if idle
+            && self
+                .base
+                .as_ref()
+                .is_none_or(|base| base.is_subset(context))
+        {
+            self.base = Some(context.clone());
+        }
+    }
+
+    /// Whether something is on its way from it that was asked for, or comes without being asked.
+    pub(crate) fn is_catching_up_from(&self, then: Time) -> bool {
+        self.asked.is_some_and(|asked| asked >= then) || self.incoming.is_catching_up(then)
+    }
+
+    pub(crate) fn acknowledge(&mut self, session: u64) {
+        while self
+            .unacknowledged
+            .front()
+            .is_some_and(|(id, _)| *id <= session)
+        {
+            if let Some((_, context)) = self.unacknowledged.pop_front() {
+                self.known.union(&context);
+            }
+        }
+    }
+}

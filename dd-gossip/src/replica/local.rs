@@ -1,0 +1,116 @@
+//! Local calls: updates, reads, deletes, lists of keys.
+
+use crdt_core::kernel::{EditError, Node};
+use crdt_core::{Crdt, Name, Shape};
+
+use super::Replica;
+use crate::config::MAX_KEY;
+use crate::time::Time;
+
+/// Why an update was refused. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The key is empty or too long.
+    #[error("a key of {0} bytes; keys have 1 to {MAX_KEY}")]
+    Key(usize),
+    /// A limit on values was passed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+/// Checks the length of a key.
+fn check_key(key: &[u8]) -> Result<(), UpdateError> {
+    if (1..=MAX_KEY).contains(&key.len()) {
+        Ok(())
+    } else {
+        Err(UpdateError::Key(key.len()))
+    }
+}
+
+impl Replica {
+    /// Changes the value of type `T` under a key, as one unit. `wall` is the wall clock in
+    /// milliseconds since 1970; it only orders concurrent last-writer-wins writes.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returned, or an [`UpdateError`]. Nothing was written then, nor if the
+    /// closure panics.
+    pub fn update<T: Crdt, R, E: From<UpdateError>>(
+        &mut self,
+        now: Time,
+        wall: u64,
+        key: &[u8],
+        update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        check_key(key)?;
+        let path = [Name::new(key), Shape::of::<T>().name().clone()];
+        let clock = self.clock.read(wall);
+        let (replica, limits) = (self.config.replica, self.config.limits);
+        let before = self.keys.context().max(replica);
+        let value = self
+            .keys
+            .transact(replica, clock, limits, |tx| {
+                update(&mut T::edit(tx.at(&path))).map_err(Refused::Caller)
+            })
+            .map_err(|refused| match refused {
+                Refused::Caller(error) => error,
+                Refused::Edit(error) => UpdateError::Edit(error).into(),
+            })?;
+        if self.keys.context().max(replica) > before {
+            self.schedule_flushes(now);
+        }
+        Ok(value)
+    }
+
+    /// Deletes everything seen under a key, of every type. Returns whether there was anything; no
+    /// event if not. The key can be used again at once.
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError::Key`].
+    pub fn delete(&mut self, now: Time, key: &[u8]) -> Result<bool, UpdateError> {
+        check_key(key)?;
+        let (replica, limits) = (self.config.replica, self.config.limits);
+        let clock = crdt_core::Timestamp::ZERO;
+        let removed = self.keys.transact(replica, clock, limits, |tx| {
+            Ok::<_, EditError>(tx.at(&[Name::new(key)]).remove())
+        })?;
+        if removed {
+            self.schedule_flushes(now);
+        }
+        Ok(removed)
+    }
+
+    /// The value of type `T` under a key.
+    pub fn view<T: Crdt>(&self, key: &[u8]) -> T::View<'_> {
+        T::view(self.keys.value(key, &Shape::of::<T>()))
+    }
+
+    /// The tree under a key for one shape; cloning it is an O(1) snapshot.
+    pub fn value(&self, key: &[u8], shape: &Shape) -> Option<&Node> {
+        self.keys.value(key, shape)
+    }
+
+    /// The shapes that have a value under a key: more than one if nodes disagreed on its type.
+    pub fn shapes(&self, key: &[u8]) -> Vec<Shape> {
+        self.keys.shapes(key)
+    }
+
+    /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
+    pub fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
+        self.keys.keys(prefix, after, limit)
+    }
+}
+
+/// Tells the closure's own error from ours.
+enum Refused<E> {
+    Caller(E),
+    Edit(EditError),
+}
+
+impl<E> From<EditError> for Refused<E> {
+    fn from(error: EditError) -> Self {
+        Self::Edit(error)
+    }
+}

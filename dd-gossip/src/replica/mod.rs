@@ -1,0 +1,192 @@
+//! The replica: a state machine that is told what happens and asked what to do.
+//!
+//! No clock, no randomness of its own, no threads, no I/O. Inputs are `handle_*` and the local calls;
+//! outputs are `poll_*`. Same inputs, times and seed: same outputs.
+
+mod local;
+mod protocol;
+mod status;
+mod transmit;
+mod upkeep;
+
+use std::collections::BTreeMap;
+
+use crdt_core::kernel::DotStore;
+use crdt_core::{HybridClock, ReplicaId};
+
+use crate::config::Config;
+use crate::fingerprint::Hashes;
+use crate::key_space::{Changed, KeySpace};
+use crate::peer::{Peer, Process};
+use crate::rng::Rng;
+use crate::time::Time;
+use crate::{FrameError, NodeId};
+
+pub use local::UpdateError;
+pub use status::{PeerStatus, Status};
+pub use transmit::MAX_FLUSH_EVENTS;
+pub use upkeep::MAX_RECORDS;
+
+/// A replica of the store, without I/O.
+///
+/// # How to drive it
+///
+/// A driver owns a replica, a clock and a transport, and loops:
+///
+/// 1. Hand in what happened: local calls, [`handle_connected`](Self::handle_connected),
+///    [`handle_frame`](Self::handle_frame), [`handle_disconnected`](Self::handle_disconnected), and
+///    [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) is over.
+/// 2. For every connected peer whose transport takes more, send what
+///    [`poll_transmit`](Self::poll_transmit) gives, until it gives nothing. A peer that takes no more
+///    is simply not asked for: frames are made on demand, nothing piles up.
+/// 3. Tell subscribers what [`poll_event`](Self::poll_event) gives.
+/// 4. Wait for the next input, or until [`poll_timeout`](Self::poll_timeout).
+///
+/// After an error from [`handle_frame`](Self::handle_frame) the driver ends the connection; the
+/// frame changed nothing.
+#[derive(Debug)]
+pub struct Replica {
+    config: Config,
+    hashes: Hashes,
+    keys: KeySpace,
+    clock: HybridClock,
+    rng: Rng,
+    peers: BTreeMap<NodeId, Peer>,
+    exchange_at: Time,
+    exchange_wait: std::time::Duration,
+    forget_at: Option<Time>,
+    caught_up: bool,
+    events: std::collections::VecDeque<Event>,
+    counts: Counts,
+}
+
+/// Events that are kept until they are asked for, at most; later ones are dropped and counted.
+/// Changes of keys are not among them: those are never lost.
+pub const MAX_EVENTS: usize = 1024;
+
+/// Something that happened, for whoever drives the replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Values of keys changed, here or by what came in.
+    Changed(Changed),
+    /// A peer can be talked to.
+    PeerUp(NodeId),
+    /// A peer is gone.
+    PeerDown(NodeId),
+    /// The first catch-up is done: what peers had when this replica met them is here.
+    CaughtUp,
+    /// A peer with an equal context has another state: a fault in this replica or in the peer.
+    Diverged(NodeId),
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Frames sent.
+    pub frames_sent: u64,
+    /// Bytes of frames sent.
+    pub bytes_sent: u64,
+    /// Frames received and accepted.
+    pub frames_received: u64,
+    /// Bytes of frames received and accepted.
+    pub bytes_received: u64,
+    /// Frames refused as errors of a peer.
+    pub frames_refused: u64,
+    /// Exchanges sent to their end.
+    pub exchanges_sent: u64,
+    /// Flushes sent to their end.
+    pub flushes_sent: u64,
+    /// Full comparisons sent to their end.
+    pub comparisons_sent: u64,
+    /// Exchanges taken over.
+    pub exchanges_received: u64,
+    /// Flushes applied.
+    pub flushes_received: u64,
+    /// Full comparisons committed.
+    pub comparisons_received: u64,
+    /// Sessions that broke because frames were missing, and were asked for anew.
+    pub sessions_broken: u64,
+    /// Removal records forgotten.
+    pub records_forgotten: u64,
+    /// Events that were dropped because nobody asked for them.
+    pub events_dropped: u64,
+}
+
+impl Replica {
+    /// An empty replica.
+    pub fn new(config: Config, now: Time) -> Self {
+        Self::restore(config, DotStore::new(), now)
+    }
+
+    /// A replica that begins with a state that was kept, under a new incarnation: the replica id
+    /// and the nonce in `config` must never have been used.
+    pub fn restore(config: Config, state: DotStore, now: Time) -> Self {
+        let hashes = Hashes::new(&config.cluster);
+        let mut rng = Rng::new(config.seed ^ config.nonce);
+        let peer = |node: &NodeId| (node.clone(), Peer::new(node.clone(), now));
+        let peers: BTreeMap<NodeId, Peer> = config
+            .peers
+            .iter()
+            .filter(|node| **node != config.node)
+            .map(peer)
+            .collect();
+        let exchange_wait = config.timing.exchange;
+        Self {
+            keys: KeySpace::restore(state, hashes),
+            hashes,
+            clock: HybridClock::default(),
+            exchange_at: now + rng.spread(exchange_wait),
+            exchange_wait,
+            rng,
+            caught_up: peers.is_empty(),
+            peers,
+            forget_at: None,
+            events: Default::default(),
+            counts: Counts::default(),
+            config,
+        }
+    }
+
+    /// The state, to be kept. O(1).
+    pub fn state(&self) -> DotStore {
+        self.keys.store().clone()
+    }
+
+    /// The id under which this replica writes.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.config.replica
+    }
+
+    /// This node.
+    pub fn node(&self) -> &NodeId {
+        &self.config.node
+    }
+
+    /// Whether the first catch-up is done.
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if self.keys.has_changed() {
+            return Some(Event::Changed(self.keys.take_changed()));
+        }
+        self.events.pop_front()
+    }
+
+    fn emit(&mut self, event: Event) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        } else {
+            self.counts.events_dropped += 1;
+        }
+    }
+
+    fn process(&mut self, node: &NodeId) -> Result<&mut Process, FrameError> {
+        let peer = self.peers.get_mut(node).ok_or(FrameError::NotConnected)?;
+        peer.process.as_mut().ok_or(FrameError::NotConnected)
+    }
+}

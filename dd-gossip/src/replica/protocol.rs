@@ -1,0 +1,406 @@
+//! Inputs from the network.
+
+use bytes::Bytes;
+use crdt_core::kernel::{Comparison, Unit};
+use crdt_core::{Context, Path, ReplicaId, Shape, VersionVector};
+
+use super::{Event, Replica};
+use crate::NodeId;
+use crate::config::MAX_KEY;
+use crate::frame::{Data, Frame, FrameError};
+use crate::incoming::Step;
+use crate::peer::{Peer, Process};
+use crate::session::Session;
+use crate::time::Time;
+
+impl Replica {
+    /// A peer can be sent frames.
+    pub fn handle_connected(&mut self, now: Time, node: &NodeId) {
+        if *node == self.config.node {
+            return;
+        }
+        let peer = self
+            .peers
+            .entry(node.clone())
+            .or_insert_with(|| Peer::new(node.clone(), now));
+        peer.reset(true, now);
+    }
+
+    /// A peer is gone.
+    pub fn handle_disconnected(&mut self, now: Time, node: &NodeId) {
+        let Some(peer) = self.peers.get_mut(node) else {
+            return;
+        };
+        let was_up = peer.process.is_some();
+        peer.reset(false, now);
+        if was_up {
+            self.emit(Event::PeerDown(node.clone()));
+        }
+    }
+
+    /// A frame from a peer.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] if the frame can't be accepted. It changed nothing; the driver must end the
+    /// connection.
+    pub fn handle_frame(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        frame: &Bytes,
+    ) -> Result<(), FrameError> {
+        let result = Frame::decode(frame).and_then(|frame| self.accept(now, node, frame));
+        match &result {
+            Ok(()) => {
+                self.counts.frames_received += 1;
+                self.counts.bytes_received += frame.len() as u64;
+            }
+            Err(error) => {
+                self.counts.frames_refused += 1;
+                tracing::warn!(peer = %node, %error, "frame refused");
+            }
+        }
+        result
+    }
+
+    fn accept(&mut self, now: Time, node: &NodeId, frame: Frame) -> Result<(), FrameError> {
+        let peer = self.peers.get_mut(node).filter(|peer| peer.connected);
+        let peer = peer.ok_or(FrameError::NotConnected)?;
+        peer.seen = now;
+        if let Frame::Hello {
+            nonce,
+            replica,
+            heard,
+        } = frame
+        {
+            return self.hello(now, node, nonce, replica, heard);
+        }
+        let Some(process) = &mut peer.process else {
+            peer.hello_due = true;
+            return Ok(()); // its hello was lost
+        };
+        let bound = |bind: u64| bind == process.bind_in;
+        match frame {
+            Frame::Digest {
+                bind,
+                hash,
+                fingerprint,
+            } if bound(bind) => self.digest(now, node, hash, fingerprint),
+            Frame::Same { bind, hash } if bound(bind) => {
+                if let Some((_, context)) = process.digest.take().filter(|d| d.0 as u64 == hash) {
+                    process.set_equal(&context);
+                    process.asked = None;
+                    self.note_caught_up();
+                }
+                Ok(())
+            }
+            Frame::Want {
+                bind,
+                send,
+                context,
+            } if bound(bind) => self.want(now, node, send, context),
+            Frame::Data(data) if bound(data.bind) => self.data(now, node, &data),
+            Frame::Ack { bind, session } if bound(bind) => {
+                if session > process.sessions {
+                    return Err(FrameError::Untrue("it acknowledges what was not sent"));
+                }
+                process.acknowledge(session);
+                self.schedule_forgetting(now);
+                Ok(())
+            }
+            // Of another incarnation of either side, or of a kind from a later version.
+            _ => Ok(()),
+        }
+    }
+
+    fn hello(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        nonce: u64,
+        replica: ReplicaId,
+        heard: bool,
+    ) -> Result<(), FrameError> {
+        if nonce == self.config.nonce || replica == self.config.replica {
+            return Err(FrameError::Untrue("it uses this process's own identity"));
+        }
+        let initiates = self.config.node < *node;
+        let (own_nonce, hashes) = (self.config.nonce, self.hashes);
+        let Some(peer) = self.peers.get_mut(node) else {
+            return Err(FrameError::NotConnected);
+        };
+        peer.hello_due |= !heard;
+        if peer
+            .process
+            .as_ref()
+            .is_some_and(|process| process.nonce == nonce)
+        {
+            return Ok(());
+        }
+        let mut process = Process::new(nonce, replica, own_nonce, &hashes);
+        process.due.digest = initiates;
+        process.relay_at = Some(now + self.config.timing.relay);
+        peer.process = Some(process);
+        self.emit(Event::PeerUp(node.clone()));
+        Ok(())
+    }
+
+    /// The peer states the hash of its context.
+    fn digest(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        hash: u128,
+        fingerprint: u64,
+    ) -> Result<(), FrameError> {
+        let equal = self.keys.context_hash() == hash;
+        let same_state = self.keys.fingerprint() as u64 == fingerprint;
+        let context = self.keys.context().clone();
+        let ask = self.may_ask(now, node);
+        let process = self.process(node)?;
+        if equal {
+            process.due.same = Some(hash as u64);
+            process.set_equal(&context);
+            process.asked = None;
+            if !same_state {
+                self.emit(Event::Diverged(node.clone()));
+            }
+            self.note_caught_up();
+        } else {
+            process.due.want = Some(ask);
+            process.deferred = !ask;
+        }
+        Ok(())
+    }
+
+    /// The peer states its context, and perhaps asks for what it lacks.
+    fn want(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        send: bool,
+        context: Context,
+    ) -> Result<(), FrameError> {
+        self.check_context(&context)?;
+        self.note_different(now);
+        let frozen = self.keys.freeze();
+        let lacking = !context.is_subset(self.keys.context());
+        let ask = self.may_ask(now, node);
+        let then = now.before(self.config.timing.retry);
+        let process = self.process(node)?;
+        process.known.union(&context);
+        process.digest = None;
+        if send {
+            process.sessions += 1;
+            let session = Session::exchange(process.sessions, frozen, process.known.clone());
+            process.session = Some(session);
+            process.unacknowledged.clear();
+        }
+        if lacking && !process.is_catching_up_from(then) {
+            process.due.want = process.due.want.max(Some(ask));
+            process.deferred = !ask;
+        }
+        self.schedule_forgetting(now);
+        Ok(())
+    }
+
+    fn data(&mut self, now: Time, node: &NodeId, data: &Data) -> Result<(), FrameError> {
+        let (limits, hashes) = (self.config.limits, self.hashes);
+        let process = self.process(node)?;
+        let sender = process.replica;
+        match process
+            .incoming
+            .handle(now, data, sender, &limits, &hashes)?
+        {
+            Step::Wait => {}
+            Step::Ask => {
+                self.counts.sessions_broken += 1;
+                self.ask_anew(now, node)?;
+            }
+            Step::Apply(unit) => {
+                self.check_unit(&unit)?;
+                self.keys.apply(&unit);
+                let process = self.process(node)?;
+                process.asked = process.asked.map(|_| now);
+                unit.dots().for_each(|dot| process.known.insert(dot));
+                self.note_news(now, node);
+            }
+            Step::TakeOver {
+                session,
+                context,
+                floor,
+            } => {
+                self.check_end(&context, &floor)?;
+                self.keys.take_over(&context, &floor);
+                self.counts.exchanges_received += 1;
+                self.finished(now, node, session, &context)?;
+            }
+            Step::Commit {
+                session,
+                comparison,
+                context,
+                floor,
+            } => {
+                self.check_end(&context, &floor)?;
+                self.check_comparison(&comparison)?;
+                self.keys.commit(&comparison, &context, &floor);
+                self.counts.comparisons_received += 1;
+                self.finished(now, node, session, &context)?;
+            }
+            Step::Held => self.check_newest_flush(node)?,
+        }
+        self.apply_due_flushes(now)
+    }
+
+    /// An exchange or a comparison with a peer is complete.
+    fn finished(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        session: u64,
+        context: &Context,
+    ) -> Result<(), FrameError> {
+        let process = self.process(node)?;
+        process.known.union(context);
+        process.due.ack = Some(session);
+        process.asked = None;
+        process.deferred = false;
+        for process in self
+            .peers
+            .values_mut()
+            .filter_map(|peer| peer.process.as_mut())
+        {
+            process.due.digest |= std::mem::take(&mut process.deferred);
+        }
+        self.note_caught_up();
+        self.note_news(now, node);
+        Ok(())
+    }
+
+    /// Applies held flushes whose needs are met, until no more become so.
+    fn apply_due_flushes(&mut self, now: Time) -> Result<(), FrameError> {
+        let nodes: Vec<NodeId> = self.peers.keys().cloned().collect();
+        let mut progress = true;
+        while std::mem::take(&mut progress) {
+            for node in &nodes {
+                while let Some(held) = self.due_flush(node) {
+                    for unit in &held.units {
+                        self.keys.apply(unit);
+                    }
+                    self.keys.take_over(&held.context, &VersionVector::new());
+                    self.counts.flushes_received += 1;
+                    let process = self.process(node)?;
+                    process.known.union(&held.context);
+                    process.due.ack = Some(held.session);
+                    self.note_news(now, node);
+                    progress = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_newest_flush(&self, node: &NodeId) -> Result<(), FrameError> {
+        let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
+        let Some(held) = process.and_then(|process| process.incoming.newest_held()) else {
+            return Ok(());
+        };
+        self.check_context(&held.context)?;
+        held.units.iter().try_for_each(|unit| self.check_unit(unit))
+    }
+
+    fn due_flush(&mut self, node: &NodeId) -> Option<crate::incoming::Held> {
+        let process = self.peers.get_mut(node)?.process.as_mut()?;
+        process.incoming.due(self.keys.context())
+    }
+
+    /// Whether a peer may be asked for what is lacking: one at a time, so that a replica that has
+    /// much to catch up with is not sent everything by everyone.
+    pub(super) fn may_ask(&self, now: Time, node: &NodeId) -> bool {
+        let then = now.before(self.config.timing.retry);
+        let others = self.peers.values().filter(|peer| peer.node != *node);
+        let mut others = others.filter_map(|peer| peer.process.as_ref());
+        !others.any(|process| process.is_catching_up_from(then))
+    }
+
+    /// Asks a peer for everything that is lacking, giving up what it had begun.
+    pub(super) fn ask_anew(&mut self, now: Time, node: &NodeId) -> Result<(), FrameError> {
+        let ask = self.may_ask(now, node);
+        let process = self.process(node)?;
+        process.incoming.give_up();
+        process.due.want = Some(ask);
+        process.deferred = !ask;
+        Ok(())
+    }
+
+    fn note_caught_up(&mut self) {
+        if !self.caught_up {
+            self.caught_up = true;
+            self.emit(Event::CaughtUp);
+        }
+    }
+
+    /// Something came from a peer: others may lack it.
+    fn note_news(&mut self, now: Time, from: &NodeId) {
+        let at = now + self.config.timing.relay;
+        let others = self.peers.values_mut().filter(|peer| peer.node != *from);
+        for process in others.filter_map(|peer| peer.process.as_mut()) {
+            process.relay_at.get_or_insert(at);
+        }
+        self.note_different(now);
+        self.schedule_forgetting(now);
+    }
+
+    fn check_unit(&self, unit: &Unit) -> Result<(), FrameError> {
+        let own = self.config.replica;
+        let minted = self.keys.context().max(own);
+        if unit
+            .dots()
+            .any(|dot| dot.replica == own && dot.seq > minted)
+        {
+            return Err(FrameError::Untrue(
+                "an event of this replica that it never made",
+            ));
+        }
+        let adds = unit.adds.iter().map(|(path, _)| (path, 2));
+        let records = unit.records.iter().map(|(path, _)| (path, 1));
+        adds.chain(records)
+            .try_for_each(|(path, depth)| check_path(path, depth))
+    }
+
+    fn check_comparison(&self, comparison: &Comparison) -> Result<(), FrameError> {
+        comparison
+            .units()
+            .iter()
+            .try_for_each(|unit| self.check_unit(unit))
+    }
+
+    fn check_context(&self, context: &Context) -> Result<(), FrameError> {
+        let own = self.config.replica;
+        if context.max(own) > self.keys.context().max(own) {
+            return Err(FrameError::Untrue(
+                "events of this replica that it never made",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_end(&self, context: &Context, floor: &VersionVector) -> Result<(), FrameError> {
+        if floor.iter().any(|(origin, seq)| context.max(origin) < seq) {
+            return Err(FrameError::Untrue("a floor beyond the context"));
+        }
+        self.check_context(context)
+    }
+}
+
+fn check_path(path: &Path, depth: usize) -> Result<(), FrameError> {
+    let key = path.first().map_or(0, |key| key.len());
+    if path.len() < depth || !(1..=MAX_KEY).contains(&key) {
+        return Err(FrameError::Untrue("a path without a proper key"));
+    }
+    match path.get(1).map(|shape| Shape::parse(shape)) {
+        Some(None) => Err(FrameError::Untrue("a path without a proper shape")),
+        _ => Ok(()),
+    }
+}

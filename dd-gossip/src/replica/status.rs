@@ -1,0 +1,84 @@
+//! How a replica is doing.
+
+use crdt_core::{Context, ReplicaId};
+
+use super::{Counts, Replica};
+use crate::NodeId;
+
+/// How a replica is doing.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// This node.
+    pub node: NodeId,
+    /// Its incarnation.
+    pub replica: ReplicaId,
+    /// Number of keys.
+    pub keys: usize,
+    /// The events seen.
+    pub context: Context,
+    /// Hash of the context: equal on replicas that have seen the same events.
+    pub context_hash: u128,
+    /// Sum over everything live: equal on replicas with equal contexts.
+    pub fingerprint: u128,
+    /// Live dots and removal records.
+    pub events_indexed: usize,
+    /// Removal records that are still kept.
+    pub records: usize,
+    /// Whether the first catch-up is done.
+    pub caught_up: bool,
+    /// The peers.
+    pub peers: Vec<PeerStatus>,
+    /// Counts since the start.
+    pub counts: Counts,
+}
+
+/// What is known of a peer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// The peer.
+    pub node: NodeId,
+    /// Whether it is connected and said who it is.
+    pub up: bool,
+    /// Its incarnation, if it is up.
+    pub replica: Option<ReplicaId>,
+    /// How many of the events seen here it is not known to have. `None` if it is not up.
+    pub behind: Option<u64>,
+}
+
+impl Replica {
+    /// How the replica is doing. O(records + peers × origins).
+    pub fn status(&mut self) -> Status {
+        let context_hash = self.keys.context_hash();
+        let context = self.keys.context().clone();
+        let peers = self.peers.values().map(|peer| {
+            let process = peer.process.as_ref();
+            PeerStatus {
+                node: peer.node.clone(),
+                up: process.is_some(),
+                replica: process.map(|process| process.replica),
+                behind: process.map(|process| context.difference(&process.known).len()),
+            }
+        });
+        Status {
+            node: self.config.node.clone(),
+            replica: self.config.replica,
+            keys: self.keys.store().root().children().len(),
+            context_hash,
+            fingerprint: self.keys.fingerprint(),
+            events_indexed: self.keys.events_indexed(),
+            records: self.keys.store().records().count(),
+            caught_up: self.caught_up,
+            peers: peers.collect(),
+            counts: self.counts,
+            context,
+        }
+    }
+
+    /// The fingerprint computed anew from everything that is live. O(store). Unequal to the one in
+    /// [`status`](Self::status), it shows a fault in this replica's memory.
+    pub fn recompute_fingerprint(&self) -> u128 {
+        self.keys.recompute_fingerprint()
+    }
+}

@@ -1,0 +1,151 @@
+//! Frames for the network.
+
+use bytes::Bytes;
+use crdt_core::Context;
+
+use super::Replica;
+use crate::NodeId;
+use crate::config::MIN_CHUNK;
+use crate::frame::{Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
+use crate::peer::MAX_UNACKNOWLEDGED;
+use crate::session::Session;
+use crate::time::Time;
+
+/// More new own events than this go by an exchange, piece by piece, not as one flush.
+pub const MAX_FLUSH_EVENTS: u64 = 4096;
+
+impl Replica {
+    /// The next frame for a peer, made now. `None` if there is nothing to send.
+    pub fn poll_transmit(&mut self, now: Time, node: &NodeId) -> Option<Bytes> {
+        let frame = self.next_frame(now, node)?.encode();
+        self.counts.frames_sent += 1;
+        self.counts.bytes_sent += frame.len() as u64;
+        Some(frame)
+    }
+
+    fn next_frame(&mut self, now: Time, node: &NodeId) -> Option<Frame> {
+        let peer = self.peers.get_mut(node).filter(|peer| peer.connected)?;
+        if std::mem::take(&mut peer.hello_due) {
+            peer.hello_sent = Some(now);
+            let heard = peer.process.is_some();
+            let (nonce, replica) = (self.config.nonce, self.config.replica);
+            return Some(Frame::Hello {
+                nonce,
+                replica,
+                heard,
+            });
+        }
+        self.next_small_frame(now, node)
+            .or_else(|| self.next_data_frame(now, node))
+    }
+
+    fn next_small_frame(&mut self, now: Time, node: &NodeId) -> Option<Frame> {
+        let hash = self.keys.context_hash();
+        let fingerprint = self.keys.fingerprint() as u64;
+        let context = self.keys.context().clone();
+        let process = self.process(node).ok()?;
+        let bind = process.bind_out;
+        if let Some(session) = process.due.ack.take() {
+            return Some(Frame::Ack { bind, session });
+        }
+        if let Some(hash) = process.due.same.take() {
+            return Some(Frame::Same { bind, hash });
+        }
+        if let Some(send) = process.due.want.take() {
+            if send {
+                process.asked = Some(now);
+            }
+            let context = context.truncated(MAX_CONTEXT);
+            return Some(Frame::Want {
+                bind,
+                send,
+                context,
+            });
+        }
+        if std::mem::take(&mut process.due.digest) {
+            process.digest = Some((hash, context));
+            return Some(Frame::Digest {
+                bind,
+                hash,
+                fingerprint,
+            });
+        }
+        None
+    }
+
+    fn next_data_frame(&mut self, now: Time, node: &NodeId) -> Option<Frame> {
+        let (hashes, chunk) = (self.hashes, self.config.chunk.clamp(MIN_CHUNK, MAX_CHUNK));
+        if self.process(node).ok()?.session.is_none() {
+            let session = self.new_flush(now, node)?;
+            self.process(node).ok()?.session = Some(session);
+        }
+        let process = self.process(node).ok()?;
+        let bind = process.bind_out;
+        let session = process.session.as_mut()?;
+        let frame = session.next_frame(bind, chunk, &hashes)?;
+        if matches!(&frame, Frame::Data(data) if data.ends_session) {
+            let (id, kind, context) = (session.id(), session.kind(), session.context().clone());
+            process.base = Some(context.clone());
+            process.unacknowledged.push_back((id, context));
+            process.session = None;
+            match kind {
+                SessionKind::Exchange => self.counts.exchanges_sent += 1,
+                SessionKind::Flush => self.counts.flushes_sent += 1,
+                SessionKind::Comparison => self.counts.comparisons_sent += 1,
+            }
+            // What was written while it went on goes with the next flush.
+            self.schedule_flushes(now);
+        }
+        Some(frame)
+    }
+
+    /// A flush of the newest own events, if it is due and the peer can take it.
+    fn new_flush(&mut self, now: Time, node: &NodeId) -> Option<Session> {
+        let own = self.config.replica;
+        let newest = self.keys.context().max(own);
+        let frozen = self.keys.freeze();
+        let process = self.process(node).ok()?;
+        let before = process.base.clone()?;
+        if process.flush_at.is_some_and(|at| at <= now) {
+            process.flush_at = None;
+            process.due.flush = true;
+        }
+        if !process.due.flush || process.unacknowledged.len() >= MAX_UNACKNOWLEDGED {
+            return None;
+        }
+        process.due.flush = false;
+        let sent = before.max(own);
+        if newest <= sent {
+            return None;
+        }
+        process.flushed = Some(now);
+        process.sessions += 1;
+        let id = process.sessions;
+        let small = newest - sent <= MAX_FLUSH_EVENTS;
+        let flush = small
+            .then(|| Session::flush(id, frozen.clone(), &before, own))
+            .flatten();
+        Some(flush.unwrap_or_else(|| Session::exchange(id, frozen, process.known.clone())))
+    }
+
+    /// Own events are to be pushed to every peer that is up: at once if the last push is a while
+    /// ago, otherwise with what else comes until the interval is over.
+    pub(super) fn schedule_flushes(&mut self, now: Time) {
+        let (own, interval) = (self.config.replica, self.config.timing.flush);
+        let newest = self.keys.context().max(own);
+        for process in self
+            .peers
+            .values_mut()
+            .filter_map(|peer| peer.process.as_mut())
+        {
+            let sent = process.base.as_ref().map(|base: &Context| base.max(own));
+            if sent.is_some_and(|sent| sent < newest) {
+                let next = process
+                    .flushed
+                    .map_or(now, |last| (last + interval).max(now));
+                process.flush_at.get_or_insert(next);
+            }
+        }
+        self.schedule_forgetting(now);
+    }
+}

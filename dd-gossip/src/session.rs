@@ -1,0 +1,140 @@
+//! The sending side of a session: what a peer lacks, from a frozen view, frame by frame.
+//!
+//! The view is frozen when the session begins, so that the pieces, the records and the context at
+//! the end are those of one moment, whatever is written, received or forgotten meanwhile. Frames are
+//! made when they are asked for; only one message is held as bytes.
+
+use bytes::Bytes;
+use crdt_core::kernel::Unit;
+use crdt_core::{Context, ReplicaId};
+
+use crate::fingerprint::Hashes;
+use crate::frame::{Data, Frame, Message, SessionKind};
+use crate::key_space::{Frozen, Walk};
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    id: u64,
+    kind: SessionKind,
+    frozen: Frozen,
+    against: Context,
+    /// Of a flush: the events since the session before.
+    news: Context,
+    walk: Walk,
+    message: Bytes,
+    number: u64,
+    ended: bool,
+}
+
+impl Session {
+    /// Everything that a peer with context `against` lacks.
+    pub(crate) fn exchange(id: u64, frozen: Frozen, against: Context) -> Self {
+        let kind = if frozen.store.is_behind_floor(&against) {
+            SessionKind::Comparison
+        } else {
+            SessionKind::Exchange
+        };
+        Self::new(id, kind, frozen, against, Context::new())
+    }
+
+    /// The events of `own` since the session before, at whose end the context was `before`. `None`
+    /// if the peer has to be asked for its context first.
+    pub(crate) fn flush(id: u64, frozen: Frozen, before: &Context, own: ReplicaId) -> Option<Self> {
+        let context = frozen.store.context();
+        let mut against = context.clone();
+        against.set(own, before.get(own).cloned().unwrap_or_default());
+        let news = context.difference(before);
+        (!frozen.store.is_behind_floor(&against))
+            .then(|| Self::new(id, SessionKind::Flush, frozen, against, news))
+    }
+
+    fn new(id: u64, kind: SessionKind, frozen: Frozen, against: Context, news: Context) -> Self {
+        let walk = Walk::new();
+        let message = Bytes::new();
+        Self {
+            id,
+            kind,
+            frozen,
+            against,
+            news,
+            walk,
+            message,
+            number: 0,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn kind(&self) -> SessionKind {
+        self.kind
+    }
+
+    /// The context that the peer takes over at the end.
+    pub(crate) fn context(&self) -> &Context {
+        self.frozen.store.context()
+    }
+
+    /// The next frame; `None` when the session is over.
+    pub(crate) fn next_frame(&mut self, bind: u64, chunk: usize, hashes: &Hashes) -> Option<Frame> {
+        if self.message.is_empty() {
+            if self.ended {
+                return None;
+            }
+            // Units of three quarters of a frame mostly fit one, with what surrounds them.
+            self.message = self.next_message(chunk / 4 * 3, hashes).encode();
+        }
+        let chunk = self.message.split_to(self.message.len().min(chunk));
+        let ends_message = self.message.is_empty();
+        let number = self.number;
+        self.number += 1;
+        Some(Frame::Data(Data {
+            bind,
+            session: self.id,
+            number,
+            kind: self.kind,
+            ends_message,
+            ends_session: ends_message && self.ended,
+            chunk,
+        }))
+    }
+
+    fn next_message(&mut self, weight: usize, hashes: &Hashes) -> Message {
+        let (frozen, against) = (&self.frozen, &self.against);
+        let next = match self.kind {
+            SessionKind::Comparison => self.walk.parts(frozen, against, weight).map(Message::Part),
+            SessionKind::Exchange => self.walk.pieces(frozen, against, weight).map(Message::Unit),
+            SessionKind::Flush => {
+                let unit = self
+                    .walk
+                    .pieces(frozen, against, weight)
+                    .unwrap_or_default();
+                if self.walk.clone().pieces(frozen, against, 1).is_some() {
+                    Some(Message::Unit(unit))
+                } else {
+                    self.ended = true;
+                    return self.end_of_flush(unit, hashes);
+                }
+            }
+        };
+        next.unwrap_or_else(|| {
+            self.ended = true;
+            let store = &self.frozen.store;
+            Message::End {
+                floor: store.floor().clone(),
+                context: store.context().clone(),
+            }
+        })
+    }
+
+    fn end_of_flush(&self, unit: Unit, hashes: &Hashes) -> Message {
+        let hash = hashes.context(self.context()) as u64;
+        Message::Flush {
+            news: self.news.clone(),
+            hash,
+            unit,
+        }
+    }
+}
