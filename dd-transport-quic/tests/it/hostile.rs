@@ -7,7 +7,7 @@ use dd_gossip::{MAX_FRAME, TransportEvent};
 use dd_transport_quic::Authority;
 
 use crate::node::{Node, cluster, config, id, issued};
-use crate::rogue::{BUSY, Rogue, SLOW, VIOLATION, hello};
+use crate::rogue::{Rogue, SLOW, VIOLATION, hello};
 
 fn victim(name: &str) -> (Node, Authority) {
     let authority = Authority::new(&cluster()).unwrap();
@@ -136,7 +136,6 @@ async fn peers_beyond_the_limit_are_told_so() {
         }
     }
     c.connected("a").await;
-    assert_eq!(BUSY, 6);
 }
 
 #[tokio::test]

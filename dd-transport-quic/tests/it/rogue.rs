@@ -17,7 +17,6 @@ pub(crate) const REFUSED: u32 = 2;
 pub(crate) const DUPLICATE: u32 = 3;
 pub(crate) const REPLACED: u32 = 4;
 pub(crate) const VIOLATION: u32 = 5;
-pub(crate) const BUSY: u32 = 6;
 pub(crate) const SLOW: u32 = 8;
 
 pub(crate) struct Rogue {
