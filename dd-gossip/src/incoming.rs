@@ -116,6 +116,11 @@ impl Incoming {
         Some(held)
     }
 
+    /// What kind of session is under way.
+    pub(crate) fn under_way(&self) -> Option<SessionKind> {
+        self.open.as_ref().map(|open| open.kind)
+    }
+
     /// The flush that came last, if it is held.
     pub(crate) fn newest_held(&self) -> Option<&Held> {
         self.held.back()

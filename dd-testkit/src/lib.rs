@@ -1,1 +1,7 @@
 //! Deterministic simulator, oracles, in-memory transport and conformance suites.
+
+pub mod oracle;
+mod rng;
+pub mod sim;
+
+pub use rng::Rng;

@@ -108,6 +108,10 @@ pub struct Counts {
     pub comparisons_received: u64,
     /// Sessions that broke because frames were missing, and were asked for anew.
     pub sessions_broken: u64,
+    /// Exchanges that ended before they were complete, here as the receiver.
+    pub exchanges_cut: u64,
+    /// Full comparisons that ended before they were complete, here as the receiver.
+    pub comparisons_cut: u64,
     /// Removal records forgotten.
     pub records_forgotten: u64,
     /// Events that were dropped because nobody asked for them.
@@ -162,6 +166,11 @@ impl Replica {
     /// This node.
     pub fn node(&self) -> &NodeId {
         &self.config.node
+    }
+
+    /// Counts since the start.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Whether the first catch-up is done.

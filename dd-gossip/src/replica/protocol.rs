@@ -7,7 +7,7 @@ use crdt_core::{Context, Path, ReplicaId, Shape, VersionVector};
 use super::{Event, Replica};
 use crate::NodeId;
 use crate::config::MAX_KEY;
-use crate::frame::{Data, Frame, FrameError};
+use crate::frame::{Data, Frame, FrameError, SessionKind};
 use crate::incoming::Step;
 use crate::peer::{Peer, Process};
 use crate::session::Session;
@@ -28,6 +28,7 @@ impl Replica {
 
     /// A peer is gone.
     pub fn handle_disconnected(&mut self, now: Time, node: &NodeId) {
+        self.count_cut(node);
         let Some(peer) = self.peers.get_mut(node) else {
             return;
         };
@@ -301,6 +302,16 @@ impl Replica {
         Ok(())
     }
 
+    /// Counts what is under way from a peer and now ends early.
+    fn count_cut(&mut self, node: &NodeId) {
+        let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
+        match process.and_then(|process| process.incoming.under_way()) {
+            Some(SessionKind::Exchange) => self.counts.exchanges_cut += 1,
+            Some(SessionKind::Comparison) => self.counts.comparisons_cut += 1,
+            Some(SessionKind::Flush) | None => {}
+        }
+    }
+
     fn check_newest_flush(&self, node: &NodeId) -> Result<(), FrameError> {
         let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
         let Some(held) = process.and_then(|process| process.incoming.newest_held()) else {
@@ -326,6 +337,7 @@ impl Replica {
 
     /// Asks a peer for everything that is lacking, giving up what it had begun.
     pub(super) fn ask_anew(&mut self, now: Time, node: &NodeId) -> Result<(), FrameError> {
+        self.count_cut(node);
         let ask = self.may_ask(now, node);
         let process = self.process(node)?;
         process.incoming.give_up();

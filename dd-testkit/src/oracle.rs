@@ -1,0 +1,181 @@
+//! The oracle: what a replica must show, from the events that it has seen and nothing else.
+//!
+//! Every event is recorded with its path, its kind and the maker's context at that moment. From a
+//! context it follows which dots are live and what each run of a counter counts for; how the
+//! replica came by that context does not matter. It knows nothing of frames, records or runs with
+//! cuts, and shares no code with what it checks.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt_core::kernel::{Node, Value};
+use crdt_core::{Context, Dot, Name, Path, ReplicaId};
+
+/// What an event does at its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Puts a dot there and replaces everything that it saw there and below.
+    Write,
+    /// Removes everything that it saw there and below.
+    Remove,
+    /// Adds an amount to the maker's run that began with the given sequence number.
+    Count {
+        /// The amount.
+        n: i128,
+        /// Sequence number of the run's first event.
+        start: u64,
+    },
+}
+
+/// One event.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where.
+    pub path: Path,
+    /// What.
+    pub kind: Kind,
+    /// The maker's context just before it: what it saw.
+    pub seen: Context,
+}
+
+/// What is to be seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Visible {
+    /// Live dots by path, without those of counters.
+    pub live: BTreeMap<Path, BTreeSet<Dot>>,
+    /// By path and replica: the run's start, and what it counts for.
+    pub runs: BTreeMap<(Path, ReplicaId), (u64, i128)>,
+}
+
+type RunId = (Path, ReplicaId, u64);
+
+/// All events of a run of the simulator.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    events: BTreeMap<Dot, Event>,
+    /// Events that remove or replace, by path.
+    removers: BTreeMap<Path, Vec<Dot>>,
+    runs: BTreeMap<RunId, Vec<(u64, i128)>>,
+    covered: RefCell<BTreeMap<(Dot, RunId), u64>>,
+}
+
+impl Oracle {
+    /// Records an event.
+    pub fn record(&mut self, dot: Dot, event: Event) {
+        match event.kind {
+            Kind::Write | Kind::Remove => {
+                self.removers
+                    .entry(event.path.clone())
+                    .or_default()
+                    .push(dot);
+            }
+            Kind::Count { n, start } => {
+                let run = (event.path.clone(), dot.replica, start);
+                self.runs.entry(run).or_default().push((dot.seq, n));
+            }
+        }
+        self.events.insert(dot, event);
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// What a replica with this context must show.
+    pub fn expected(&self, context: &Context) -> Visible {
+        let mut visible = Visible::default();
+        for (dot, event) in &self.events {
+            let removed = || {
+                self.removers_above(&event.path).any(|e| {
+                    e != *dot && context.contains(e) && self.events[&e].seen.contains(*dot)
+                })
+            };
+            if event.kind == Kind::Write && context.contains(*dot) && !removed() {
+                visible
+                    .live
+                    .entry(event.path.clone())
+                    .or_default()
+                    .insert(*dot);
+            }
+        }
+        for (run, counts) in &self.runs {
+            let (path, replica, start) = run;
+            let seen = |seq: u64| context.contains(Dot::new(*replica, seq));
+            let newest = counts
+                .iter()
+                .map(|c| c.0)
+                .filter(|seq| seen(*seq))
+                .max()
+                .unwrap_or(0);
+            let removers = self.removers_above(path).filter(|e| context.contains(*e));
+            let cut = removers
+                .map(|e| self.covered_up_to(e, run))
+                .max()
+                .unwrap_or(0);
+            let left = counts.iter().filter(|c| (cut + 1..=newest).contains(&c.0));
+            let left: Vec<i128> = left.map(|c| c.1).collect();
+            if !left.is_empty() {
+                let of_replica = visible.runs.entry((path.clone(), *replica)).or_default();
+                *of_replica = (*start, left.iter().sum());
+            }
+        }
+        visible
+    }
+
+    /// What a tree shows.
+    pub fn actual(root: &Node) -> Visible {
+        let mut visible = Visible::default();
+        root.visit(
+            &mut Vec::new(),
+            &mut |path: &[Name], entry| match entry.value {
+                Value::Run(run) => {
+                    let shown = (run.start, run.amount());
+                    visible.runs.insert((path.into(), entry.dot.replica), shown);
+                }
+                Value::Unit | Value::Bytes(_) => {
+                    visible
+                        .live
+                        .entry(path.into())
+                        .or_default()
+                        .insert(entry.dot);
+                }
+            },
+        );
+        visible
+    }
+
+    fn removers_above<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = Dot> + 'a {
+        (0..=path.len())
+            .filter_map(|len| self.removers.get(&path[..len]))
+            .flatten()
+            .copied()
+    }
+
+    /// Up to which increment an event has seen a run: the newest in its context (an increment
+    /// brings the earlier ones of its run), or what an event in its context had removed.
+    fn covered_up_to(&self, e: Dot, run: &RunId) -> u64 {
+        let memo = (e, run.clone());
+        if let Some(&known) = self.covered.borrow().get(&memo) {
+            return known;
+        }
+        let (path, replica, _) = run;
+        let seen = &self.events[&e].seen;
+        let counts = self.runs[run].iter().map(|c| c.0);
+        let direct = counts
+            .filter(|seq| seen.contains(Dot::new(*replica, *seq)))
+            .max();
+        let others = self
+            .removers_above(path)
+            .filter(|f| *f != e && seen.contains(*f));
+        let through = others.map(|f| self.covered_up_to(f, run)).max();
+        let covered = direct.max(through).unwrap_or(0);
+        self.covered.borrow_mut().insert(memo, covered);
+        covered
+    }
+}

@@ -1,0 +1,177 @@
+//! The deterministic simulator: replicas, a network with faults, and the oracle after every step.
+//!
+//! A run is a function of its seed. It checks, on each replica that changed, that the state is the
+//! one that the oracle gives for its context, that the context only grew, and that no replica
+//! suspects another; and after healing that all are equal, that kept sums are the computed ones,
+//! and that nothing but digests is sent any more.
+
+mod network;
+mod op;
+mod world;
+
+use std::fmt;
+use std::ops::Range;
+
+use world::World;
+
+/// What may happen in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Local calls and faults, at most.
+    pub steps: usize,
+    /// Nodes, at most; at least two.
+    pub nodes: usize,
+    /// Whether frames are lost, duplicated and reordered. Connections break either way.
+    pub lossy: bool,
+    /// Whether processes crash, and return empty, from an old snapshot or as they were.
+    pub crashes: bool,
+    /// Whether nodes are lost for ever.
+    pub losses: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            steps: 120,
+            nodes: 5,
+            lossy: true,
+            crashes: true,
+            losses: true,
+        }
+    }
+}
+
+/// What took place, summed over runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say what was counted")]
+pub struct Tally {
+    pub runs: u64,
+    pub events: u64,
+    pub checks: u64,
+    pub frames: u64,
+    pub frames_lost: u64,
+    pub frames_duplicated: u64,
+    pub frames_reordered: u64,
+    pub partitions: u64,
+    pub one_way_partitions: u64,
+    pub connections_broken: u64,
+    pub exchanges_cut: u64,
+    pub exchanges_done: u64,
+    pub flushes_done: u64,
+    pub comparisons_cut: u64,
+    pub comparisons_done: u64,
+    pub sessions_broken: u64,
+    pub crashes: u64,
+    pub returns_empty: u64,
+    pub returns_from_old_snapshot: u64,
+    pub returns_as_it_was: u64,
+    pub nodes_lost: u64,
+    pub clock_jumps: u64,
+    pub records_forgotten: u64,
+    pub simulated_seconds: u64,
+}
+
+impl Tally {
+    /// All counts with their names.
+    pub fn fields(&self) -> [(&'static str, u64); 24] {
+        [
+            ("runs", self.runs),
+            ("events", self.events),
+            ("checks", self.checks),
+            ("frames", self.frames),
+            ("frames_lost", self.frames_lost),
+            ("frames_duplicated", self.frames_duplicated),
+            ("frames_reordered", self.frames_reordered),
+            ("partitions", self.partitions),
+            ("one_way_partitions", self.one_way_partitions),
+            ("connections_broken", self.connections_broken),
+            ("exchanges_cut", self.exchanges_cut),
+            ("exchanges_done", self.exchanges_done),
+            ("flushes_done", self.flushes_done),
+            ("comparisons_cut", self.comparisons_cut),
+            ("comparisons_done", self.comparisons_done),
+            ("sessions_broken", self.sessions_broken),
+            ("crashes", self.crashes),
+            ("returns_empty", self.returns_empty),
+            ("returns_from_old_snapshot", self.returns_from_old_snapshot),
+            ("returns_as_it_was", self.returns_as_it_was),
+            ("nodes_lost", self.nodes_lost),
+            ("clock_jumps", self.clock_jumps),
+            ("records_forgotten", self.records_forgotten),
+            ("simulated_seconds", self.simulated_seconds),
+        ]
+    }
+
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Tally) {
+        self.runs += other.runs;
+        self.events += other.events;
+        self.checks += other.checks;
+        self.frames += other.frames;
+        self.frames_lost += other.frames_lost;
+        self.frames_duplicated += other.frames_duplicated;
+        self.frames_reordered += other.frames_reordered;
+        self.partitions += other.partitions;
+        self.one_way_partitions += other.one_way_partitions;
+        self.connections_broken += other.connections_broken;
+        self.exchanges_cut += other.exchanges_cut;
+        self.exchanges_done += other.exchanges_done;
+        self.flushes_done += other.flushes_done;
+        self.comparisons_cut += other.comparisons_cut;
+        self.comparisons_done += other.comparisons_done;
+        self.sessions_broken += other.sessions_broken;
+        self.crashes += other.crashes;
+        self.returns_empty += other.returns_empty;
+        self.returns_from_old_snapshot += other.returns_from_old_snapshot;
+        self.returns_as_it_was += other.returns_as_it_was;
+        self.nodes_lost += other.nodes_lost;
+        self.clock_jumps += other.clock_jumps;
+        self.records_forgotten += other.records_forgotten;
+        self.simulated_seconds += other.simulated_seconds;
+    }
+}
+
+/// A run that showed a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed that reproduces it.
+    pub seed: u64,
+    /// What was wrong, where and when.
+    pub what: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}: {}", self.seed, self.what)
+    }
+}
+
+/// Runs one seed.
+///
+/// # Errors
+///
+/// [`Failure`] if the run showed a fault.
+pub fn run(seed: u64, options: Options) -> Result<Tally, Failure> {
+    World::new(seed, options)
+        .run()
+        .map_err(|what| Failure { seed, what })
+}
+
+/// Runs many seeds. Stops after `stop` failures.
+pub fn campaign(seeds: Range<u64>, options: Options, stop: usize) -> (Tally, Vec<Failure>) {
+    let mut tally = Tally::default();
+    let mut failures = Vec::new();
+    for seed in seeds {
+        match run(seed, options) {
+            Ok(one) => tally.add(&one),
+            Err(failure) => {
+                tally.runs += 1;
+                failures.push(failure);
+                if failures.len() >= stop {
+                    break;
+                }
+            }
+        }
+    }
+    (tally, failures)
+}

@@ -1,0 +1,158 @@
+//! What the simulated users do, and which events the oracle is told of.
+
+use crdt_core::{Crdt, LwwRegister, MvRegister, Name, OrMap, OrSet, Path, PnCounter, Shape};
+use dd_gossip::{Replica, Time, UpdateError};
+
+use crate::oracle::Kind;
+use crate::rng::Rng;
+
+type Tags = OrSet<String>;
+type Nested = OrMap<String, OrMap<String, PnCounter>>;
+type Carts = OrMap<String, OrSet<String>>;
+
+const KEYS: [&str; 2] = ["k", "l"];
+const ELEMENTS: [&str; 3] = ["x", "y", "a longer element that is not inline"];
+
+/// One local call.
+#[derive(Clone, Debug)]
+pub(crate) struct Op {
+    key: &'static str,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Insert(&'static str),
+    Remove(&'static str),
+    Clear,
+    Set(u32),
+    Put(String),
+    Count(&'static str, &'static str, i64),
+    Reset(&'static str, &'static str),
+    RemoveMap(&'static str),
+    AddTo(&'static str, &'static str),
+    RemoveFrom(&'static str, &'static str),
+    Delete,
+}
+
+/// What an op is to the oracle.
+pub(crate) struct Footprint {
+    pub(crate) path: Path,
+    /// `None` for a count: its run is known afterwards.
+    pub(crate) kind: Option<Kind>,
+    pub(crate) n: i128,
+}
+
+impl Op {
+    pub(crate) fn random(rng: &mut Rng) -> Self {
+        let key = KEYS[rng.below(KEYS.len())];
+        let mut e = || ELEMENTS[rng.below(ELEMENTS.len())];
+        let (a, b) = (e(), e());
+        let what = match rng.below(26) {
+            0..=4 => What::Insert(a),
+            5..=6 => What::Remove(a),
+            7 => What::Clear,
+            8..=9 => What::Set(rng.below(1000) as u32),
+            10..=11 => What::Put("v".repeat(1 + rng.below(300))),
+            12..=16 => What::Count(a, b, [1, 2, 5, -3, 10][rng.below(5)]),
+            17 => What::Reset(a, b),
+            18 => What::RemoveMap(a),
+            19..=22 => What::AddTo(a, b),
+            23 => What::RemoveFrom(a, b),
+            _ => What::Delete,
+        };
+        Self { key, what }
+    }
+
+    pub(crate) fn footprint(&self) -> Footprint {
+        let at = |shape: Option<Shape>, below: &[&str]| -> Path {
+            let shape = shape.map(|shape| shape.name().clone());
+            let below = below.iter().map(|name| Name::from(*name));
+            [Name::from(self.key)]
+                .into_iter()
+                .chain(shape)
+                .chain(below)
+                .collect()
+        };
+        fn of<T: Crdt>() -> Option<Shape> {
+            Some(Shape::of::<T>())
+        }
+        let (path, kind) = match &self.what {
+            What::Insert(e) => (at(of::<Tags>(), &[e]), Kind::Write),
+            What::Remove(e) => (at(of::<Tags>(), &[e]), Kind::Remove),
+            What::Clear => (at(of::<Tags>(), &[]), Kind::Remove),
+            What::Set(_) => (at(of::<LwwRegister<u32>>(), &[]), Kind::Write),
+            What::Put(_) => (at(of::<MvRegister<String>>(), &[]), Kind::Write),
+            What::Count(a, b, n) => {
+                let path = at(of::<Nested>(), &[a, b]);
+                return Footprint {
+                    path,
+                    kind: None,
+                    n: i128::from(*n),
+                };
+            }
+            What::Reset(a, b) => (at(of::<Nested>(), &[a, b]), Kind::Remove),
+            What::RemoveMap(a) => (at(of::<Nested>(), &[a]), Kind::Remove),
+            What::AddTo(a, e) => (at(of::<Carts>(), &[a, e]), Kind::Write),
+            What::RemoveFrom(a, e) => (at(of::<Carts>(), &[a, e]), Kind::Remove),
+            What::Delete => (at(None, &[]), Kind::Remove),
+        };
+        Footprint {
+            path,
+            kind: Some(kind),
+            n: 0,
+        }
+    }
+
+    /// Runs it.
+    pub(crate) fn run(
+        &self,
+        replica: &mut Replica,
+        now: Time,
+        wall: u64,
+    ) -> Result<(), UpdateError> {
+        let key = self.key.as_bytes();
+        match &self.what {
+            What::Insert(e) => update::<Tags>(replica, now, wall, key, |s| {
+                s.insert((*e).to_owned());
+            }),
+            What::Remove(e) => update::<Tags>(replica, now, wall, key, |s| {
+                s.remove(*e);
+            }),
+            What::Clear => update::<Tags>(replica, now, wall, key, |s| {
+                s.clear();
+            }),
+            What::Set(v) => update::<LwwRegister<u32>>(replica, now, wall, key, |r| r.set(v)),
+            What::Put(v) => update::<MvRegister<String>>(replica, now, wall, key, |r| r.set(v)),
+            What::Count(a, b, n) => {
+                update::<Nested>(replica, now, wall, key, |m| m.entry(*a).entry(*b).add(*n))
+            }
+            What::Reset(a, b) => update::<Nested>(replica, now, wall, key, |m| {
+                m.entry(*a).remove(*b);
+            }),
+            What::RemoveMap(a) => update::<Nested>(replica, now, wall, key, |m| {
+                m.remove(*a);
+            }),
+            What::AddTo(a, e) => update::<Carts>(replica, now, wall, key, |m| {
+                m.entry(*a).insert((*e).to_owned());
+            }),
+            What::RemoveFrom(a, e) => update::<Carts>(replica, now, wall, key, |m| {
+                m.entry(*a).remove(*e);
+            }),
+            What::Delete => replica.delete(now, key).map(drop),
+        }
+    }
+}
+
+fn update<T: Crdt>(
+    replica: &mut Replica,
+    now: Time,
+    wall: u64,
+    key: &[u8],
+    change: impl FnOnce(&mut T::Edit<'_>),
+) -> Result<(), UpdateError> {
+    replica.update::<T, (), UpdateError>(now, wall, key, |edit| {
+        change(edit);
+        Ok(())
+    })
+}

@@ -1,0 +1,544 @@
+//! One run: nodes, what is done to them, and the checks.
+
+use std::time::Duration;
+
+use crdt_core::kernel::DotStore;
+use crdt_core::{Context, Dot, Limits, ReplicaId};
+use dd_gossip::{ClusterId, Config, Event, NodeId, Replica, Time, Timing};
+
+use super::network::{Arrival, Network};
+use super::op::Op;
+use super::{Options, Tally};
+use crate::oracle::{self, Kind, Oracle};
+use crate::rng::Rng;
+
+/// Virtual time after which healed replicas must be equal.
+const CONVERGENCE: Duration = Duration::from_secs(120);
+/// How long they are then watched for needless traffic.
+const QUIESCENCE: Duration = Duration::from_secs(30);
+/// Old snapshots that are kept of a node.
+const SNAPSHOTS: usize = 4;
+
+pub(super) struct World {
+    rng: Rng,
+    options: Options,
+    now: Time,
+    network: Network,
+    nodes: Vec<Node>,
+    oracle: Oracle,
+    tally: Tally,
+}
+
+struct Node {
+    id: NodeId,
+    /// `None` while the process is down.
+    replica: Option<Replica>,
+    /// What a process that is down had at its end.
+    last: DotStore,
+    incarnation: u64,
+    lost: bool,
+    snapshots: Vec<DotStore>,
+    checked: Context,
+    wall_offset: i64,
+    wall_drift: i64,
+    timer: Option<Time>,
+    forgotten: u64,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, options: Options) -> Self {
+        let mut rng = Rng::new(seed);
+        let count = 2 + rng.below(options.nodes.max(2) - 1);
+        let network = Network::new(count, options.lossy && rng.chance(50), &mut rng);
+        let nodes = (0..count).map(|at| Node {
+            id: name(at),
+            replica: None,
+            last: DotStore::new(),
+            incarnation: 0,
+            lost: false,
+            snapshots: Vec::new(),
+            checked: Context::new(),
+            wall_offset: rng.below(7_200_000) as i64 - 3_600_000,
+            wall_drift: rng.below(200) as i64 - 100,
+            timer: None,
+            forgotten: 0,
+        });
+        let nodes = nodes.collect();
+        let (oracle, tally) = (Oracle::default(), Tally::default());
+        Self {
+            nodes,
+            rng,
+            options,
+            now: Time::ZERO,
+            network,
+            oracle,
+            tally,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<Tally, String> {
+        for at in 0..self.nodes.len() {
+            self.start(at, DotStore::new())?;
+        }
+        for _ in 0..self.rng.below(self.options.steps) + self.options.steps / 4 {
+            self.step()?;
+            let wait = [0, 0, 200, 2_000, 30_000, 400_000][self.rng.below(6)];
+            let wait = Duration::from_micros(self.rng.below(wait + 1) as u64);
+            self.pass(wait)?;
+        }
+        self.heal()?;
+        self.tally.runs = 1;
+        self.tally.events = self.oracle.len() as u64;
+        self.tally.frames = self.network.sent;
+        self.tally.frames_lost = self.network.lost;
+        self.tally.frames_duplicated = self.network.duplicated;
+        self.tally.frames_reordered = self.network.reordered;
+        self.tally.simulated_seconds = self.now.since_start().as_secs();
+        Ok(self.tally)
+    }
+
+    // -- what is done -----------------------------------------------------------------------------
+
+    fn step(&mut self) -> Result<(), String> {
+        let at = self.rng.below(self.nodes.len());
+        let to = (at + 1 + self.rng.below(self.nodes.len() - 1)) % self.nodes.len();
+        match self.rng.below(100) {
+            0..=64 => {
+                for _ in 0..1 + self.rng.below(4) {
+                    self.local(at)?;
+                }
+            }
+            65..=72 => {
+                let busiest = self.network.busiest().filter(|_| self.rng.chance(50));
+                let (a, b) = busiest.unwrap_or((at, to));
+                self.break_connection(a, b);
+            }
+            73..=82 => self.mend_connection(at, to),
+            83..=84 => {
+                let both = self.rng.chance(50);
+                self.network.link(at, to).silent = true;
+                self.network.link(to, at).silent |= both;
+                self.tally.one_way_partitions += u64::from(!both);
+                self.tally.partitions += u64::from(both);
+            }
+            85..=86 => {
+                self.network.link(at, to).silent = false;
+                self.network.link(to, at).silent = false;
+            }
+            87..=89 => self.snapshot(at),
+            90..=92 if self.options.crashes => self.crash(at),
+            93..=97 if self.options.crashes => self.come_back(at)?,
+            98 if self.options.losses => self.lose(at),
+            99 => {
+                let hours = self.rng.below(20_000) as i64 - 10_000;
+                self.nodes[at].wall_offset += hours * 3_600_000;
+                self.tally.clock_jumps += 1;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn local(&mut self, at: usize) -> Result<(), String> {
+        let op = Op::random(&mut self.rng);
+        let (now, wall) = (self.now, self.wall(at));
+        let Some(replica) = &mut self.nodes[at].replica else {
+            return Ok(());
+        };
+        let id = replica.replica_id();
+        let seen = replica.state().context().clone();
+        op.run(replica, now, wall)
+            .map_err(|error| format!("{op:?} was refused: {error}"))?;
+        let state = replica.state();
+        let seq = seen.max(id) + 1;
+        if state.context().max(id) >= seq {
+            let footprint = op.footprint();
+            let kind = footprint.kind.unwrap_or_else(|| {
+                let node = state.root().get(&footprint.path);
+                let start = node
+                    .and_then(|node| node.leaf().run(id))
+                    .map_or(seq, |r| r.1.start);
+                Kind::Count {
+                    n: footprint.n,
+                    start,
+                }
+            });
+            let event = oracle::Event {
+                path: footprint.path,
+                kind,
+                seen,
+            };
+            self.oracle.record(Dot::new(id, seq), event);
+        }
+        self.pump(at, &format!("{op:?}"))
+    }
+
+    fn break_connection(&mut self, a: usize, b: usize) {
+        if self.network.disconnect(self.now, a, b, &mut self.rng) {
+            self.tally.connections_broken += 1;
+        }
+    }
+
+    fn mend_connection(&mut self, a: usize, b: usize) {
+        let up = self.nodes[a].replica.is_some() && self.nodes[b].replica.is_some();
+        if up && !self.network.is_connected(a, b) {
+            // Later than any notice of the former connection's end.
+            self.network
+                .connect(self.now + Duration::from_millis(301), a, b);
+        }
+    }
+
+    fn snapshot(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if let Some(replica) = &node.replica {
+            if node.snapshots.len() == SNAPSHOTS {
+                let old = self.rng.below(SNAPSHOTS);
+                node.snapshots.remove(old);
+            }
+            node.snapshots.push(replica.state());
+        }
+    }
+
+    fn crash(&mut self, at: usize) {
+        let Some(replica) = self.nodes[at].replica.take() else {
+            return;
+        };
+        self.tally.crashes += 1;
+        self.count(&replica);
+        self.nodes[at].last = replica.state();
+        for other in (0..self.nodes.len()).filter(|other| *other != at) {
+            self.network.disconnect(self.now, at, other, &mut self.rng);
+        }
+    }
+
+    fn come_back(&mut self, at: usize) -> Result<(), String> {
+        if self.nodes[at].replica.is_some() || self.nodes[at].lost {
+            return Ok(());
+        }
+        let state = match self.rng.below(3) {
+            0 => {
+                self.tally.returns_empty += 1;
+                DotStore::new()
+            }
+            1 => {
+                self.tally.returns_from_old_snapshot += 1;
+                self.rng
+                    .pick(&self.nodes[at].snapshots)
+                    .cloned()
+                    .unwrap_or_default()
+            }
+            _ => {
+                self.tally.returns_as_it_was += 1;
+                self.nodes[at].last.clone()
+            }
+        };
+        self.start(at, state)
+    }
+
+    fn lose(&mut self, at: usize) {
+        let left = self.nodes.iter().filter(|node| !node.lost).count();
+        if left > 2 && self.rng.chance(30) {
+            self.crash(at);
+            self.nodes[at].lost = true;
+            self.tally.nodes_lost += 1;
+        }
+    }
+
+    fn start(&mut self, at: usize, state: DotStore) -> Result<(), String> {
+        let incarnation = self.nodes[at].incarnation + 1;
+        let chunk = [64, 100, 300, dd_gossip::MAX_CHUNK][self.rng.below(4)];
+        let nonce = self.rng.next_u64();
+        let config = Config {
+            cluster: "sim"
+                .parse::<ClusterId>()
+                .map_err(|error| error.to_string())?,
+            node: self.nodes[at].id.clone(),
+            replica: ReplicaId::new(at as u64 + 1, incarnation),
+            nonce,
+            seed: nonce,
+            peers: self.nodes.iter().map(|node| node.id.clone()).collect(),
+            timing: Timing {
+                away: self.away(),
+                ..Timing::default()
+            },
+            limits: Limits::default(),
+            chunk,
+        };
+        let node = &mut self.nodes[at];
+        node.incarnation = incarnation;
+        node.checked = state.context().clone();
+        node.timer = None;
+        node.forgotten = 0;
+        node.replica = Some(Replica::restore(config, state, self.now));
+        for other in 0..self.nodes.len() {
+            if other != at && self.rng.chance(80) {
+                self.mend_connection(at, other);
+            }
+        }
+        self.pump(at, "start")
+    }
+
+    /// Short enough that some peers are not waited for, so that full comparisons are needed.
+    fn away(&mut self) -> Duration {
+        Duration::from_secs([1, 5, 3600][self.rng.below(3)])
+    }
+
+    fn wall(&self, at: usize) -> u64 {
+        let node = &self.nodes[at];
+        let since = self.now.since_start().as_millis() as i64;
+        let drifted = since + since * node.wall_drift / 1000;
+        (1_700_000_000_000 + drifted + node.wall_offset) as u64
+    }
+
+    // -- time -------------------------------------------------------------------------------------
+
+    fn pass(&mut self, wait: Duration) -> Result<(), String> {
+        let until = self.now + wait;
+        while let Some((at, node, arrival)) = self.network.next(until) {
+            self.now = self.now.max(at);
+            self.arrive(node, arrival)?;
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn arrive(&mut self, at: usize, arrival: Arrival) -> Result<(), String> {
+        let now = self.now;
+        let peer = match &arrival {
+            Arrival::Connected { with, .. } | Arrival::Disconnected { with } => Some(*with),
+            Arrival::Frame { from, .. } => Some(*from),
+            Arrival::Timer => None,
+        };
+        let peer_id = peer.map(|peer| self.nodes[peer].id.clone());
+        let current = peer.map_or(0, |peer| self.network.link(at, peer).connection);
+        let Some(replica) = &mut self.nodes[at].replica else {
+            return Ok(());
+        };
+        match (arrival, peer_id) {
+            (Arrival::Connected { connection, .. }, Some(id)) if connection == current => {
+                replica.handle_connected(now, &id);
+            }
+            (Arrival::Disconnected { .. }, Some(id)) => replica.handle_disconnected(now, &id),
+            (
+                Arrival::Frame {
+                    connection, frame, ..
+                },
+                Some(id),
+            ) if connection == current => {
+                replica
+                    .handle_frame(now, &id, &frame)
+                    .map_err(|error| format!("node {at} refused a frame of {id}: {error}"))?;
+            }
+            (Arrival::Timer, _) => {
+                if self.nodes[at].timer != Some(now) {
+                    return Ok(()); // replaced by another
+                }
+                self.nodes[at].timer = None;
+                if let Some(replica) = &mut self.nodes[at].replica {
+                    replica.handle_timeout(now);
+                }
+            }
+            _ => {}
+        }
+        self.pump(at, "input")?;
+        // A frame that arrived makes room for the next one of its sender.
+        if let Some(peer) = peer {
+            self.pump(peer, "room")?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything out of a replica that it has to say, and checks it.
+    fn pump(&mut self, at: usize, after: &str) -> Result<(), String> {
+        let now = self.now;
+        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != at).collect();
+        for to in others {
+            let id = self.nodes[to].id.clone();
+            while self.network.has_room(at, to) {
+                let Some(replica) = &mut self.nodes[at].replica else {
+                    return Ok(());
+                };
+                let Some(frame) = replica.poll_transmit(now, &id) else {
+                    break;
+                };
+                self.network.send(now, at, to, frame, &mut self.rng);
+            }
+        }
+        let Some(replica) = &mut self.nodes[at].replica else {
+            return Ok(());
+        };
+        while let Some(event) = replica.poll_event() {
+            if let Event::Diverged(peer) = event {
+                return Err(format!(
+                    "at {now:?} node {at} finds {peer} diverged after {after}"
+                ));
+            }
+        }
+        let due = replica.poll_timeout().max(now + Duration::from_micros(1));
+        if self.nodes[at].timer.is_none_or(|timer| timer > due) {
+            self.nodes[at].timer = Some(due);
+            self.network.schedule(due, at, Arrival::Timer);
+        }
+        self.check(at, after)
+    }
+
+    // -- checks -----------------------------------------------------------------------------------
+
+    fn check(&mut self, at: usize, after: &str) -> Result<(), String> {
+        let Some(replica) = &mut self.nodes[at].replica else {
+            return Ok(());
+        };
+        let state = replica.state();
+        let forgotten = replica.status().counts.records_forgotten;
+        let node = &mut self.nodes[at];
+        if *state.context() == node.checked && forgotten == node.forgotten {
+            return Ok(());
+        }
+        node.forgotten = forgotten;
+        if !node.checked.is_subset(state.context()) {
+            return Err(format!("node {at}: the context shrank after {after}"));
+        }
+        node.checked = state.context().clone();
+        self.tally.checks += 1;
+        let (actual, expected) = (
+            Oracle::actual(state.root()),
+            self.oracle.expected(state.context()),
+        );
+        if actual != expected {
+            return Err(format!(
+                "at {:?} after {after} node {at} is not what it should be:\n{}",
+                self.now,
+                difference(&actual, &expected)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Ends all faults, brings back who can come back, and demands convergence.
+    fn heal(&mut self) -> Result<(), String> {
+        self.network.stop_faults();
+        for at in 0..self.nodes.len() {
+            self.come_back(at)?;
+        }
+        self.pass(Duration::from_secs(1))?;
+        for a in 0..self.nodes.len() {
+            for b in 0..a {
+                self.mend_connection(a, b);
+            }
+        }
+        let deadline = self.now + CONVERGENCE;
+        while !self.converged() {
+            if self.now > deadline {
+                return Err(self.not_converged());
+            }
+            self.pass(Duration::from_millis(500))?;
+        }
+        self.check_equal()?;
+        self.check_quiet()?;
+        for at in 0..self.nodes.len() {
+            if let Some(replica) = self.nodes[at].replica.take() {
+                self.count(&replica);
+            }
+        }
+        Ok(())
+    }
+
+    fn converged(&self) -> bool {
+        let mut states = self.nodes.iter().filter_map(|node| node.replica.as_ref());
+        let Some(first) = states.next().map(Replica::state) else {
+            return true;
+        };
+        states.all(|replica| replica.state().context() == first.context())
+    }
+
+    fn not_converged(&mut self) -> String {
+        let mut out = format!("contexts still differ {CONVERGENCE:?} after healing:");
+        for node in &mut self.nodes {
+            if let Some(replica) = &mut node.replica {
+                let status = replica.status();
+                out += &format!("\n  {}: {:?} {:?}", node.id, status.context, status.counts);
+            }
+        }
+        out
+    }
+
+    fn check_equal(&mut self) -> Result<(), String> {
+        let mut first: Option<(DotStore, u128)> = None;
+        for (at, node) in self.nodes.iter_mut().enumerate() {
+            let Some(replica) = &mut node.replica else {
+                continue;
+            };
+            let (state, kept) = (replica.state(), replica.status().fingerprint);
+            if replica.recompute_fingerprint() != kept {
+                return Err(format!(
+                    "node {at}: the kept fingerprint is not the computed one"
+                ));
+            }
+            match &first {
+                Some((other, fingerprint)) => {
+                    if other.root() != state.root() || *fingerprint != kept {
+                        return Err(format!("node {at}: equal contexts, another state"));
+                    }
+                }
+                None => first = Some((state, kept)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Once all are equal, nothing but hellos, digests and late acknowledgements is sent.
+    fn check_quiet(&mut self) -> Result<(), String> {
+        self.pass(Duration::from_secs(10))?;
+        let sessions = |nodes: &mut Vec<Node>| -> u64 {
+            let replicas = nodes.iter_mut().filter_map(|node| node.replica.as_mut());
+            let counts = replicas.map(|replica| replica.status().counts);
+            counts
+                .map(|c| c.exchanges_sent + c.flushes_sent + c.comparisons_sent)
+                .sum()
+        };
+        let before = sessions(&mut self.nodes);
+        self.pass(QUIESCENCE)?;
+        let after = sessions(&mut self.nodes);
+        if after != before {
+            return Err(format!(
+                "{} sessions were sent between equal replicas",
+                after - before
+            ));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, replica: &Replica) {
+        let counts = replica.counts();
+        self.tally.exchanges_done += counts.exchanges_received;
+        self.tally.flushes_done += counts.flushes_received;
+        self.tally.comparisons_done += counts.comparisons_received;
+        self.tally.exchanges_cut += counts.exchanges_cut;
+        self.tally.comparisons_cut += counts.comparisons_cut;
+        self.tally.sessions_broken += counts.sessions_broken;
+        self.tally.records_forgotten += counts.records_forgotten;
+    }
+}
+
+fn name(at: usize) -> NodeId {
+    format!("n{at}")
+        .parse()
+        .expect("a letter and a number name a node")
+}
+
+fn difference(actual: &oracle::Visible, expected: &oracle::Visible) -> String {
+    let mut out = String::new();
+    for path in actual.live.keys().chain(expected.live.keys()) {
+        let (a, e) = (actual.live.get(path), expected.live.get(path));
+        if a != e {
+            out += &format!("  {path:?}: has {a:?}, should have {e:?}\n");
+        }
+    }
+    for run in actual.runs.keys().chain(expected.runs.keys()) {
+        let (a, e) = (actual.runs.get(run), expected.runs.get(run));
+        if a != e {
+            out += &format!("  run {run:?}: has {a:?}, should have {e:?}\n");
+        }
+    }
+    out
+}
