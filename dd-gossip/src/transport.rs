@@ -46,6 +46,11 @@ pub trait Transport: Send + Debug {
     /// [`SendError`] says why the frame was not taken; nothing of it was sent.
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError>;
 
+    /// Ends the connection with a peer that sent what can't be accepted, giving it the reason. Frames
+    /// on their way are dropped, `Disconnected` follows. Whether and when there is a connection again
+    /// is decided as after any other loss, with backoff. Does nothing if the peer is not connected.
+    fn disconnect(&mut self, peer: &NodeId, reason: &str);
+
     /// The next event, or `Pending` with the waker registered. After [`close`](Transport::close)
     /// there are no more events.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<TransportEvent>;

@@ -259,6 +259,13 @@ impl Registry {
         })
     }
 
+    /// Closes the connection with a peer whose frames were refused.
+    pub(crate) fn disconnect(&mut self, peer: &NodeId, reason: &str) {
+        if let Some(&link) = self.standing.get(peer) {
+            self.close_link(link, CloseCode::Violation, reason);
+        }
+    }
+
     /// Closes a connection with a code, if it still stands.
     pub(crate) fn close_link(&mut self, link: LinkId, code: CloseCode, reason: &str) {
         if let Some(state) = self.links.get(&link) {

@@ -169,6 +169,11 @@ impl Transport for QuicTransport {
         self.shared.with(|registry| registry.send(peer, frame))
     }
 
+    fn disconnect(&mut self, peer: &NodeId, reason: &str) {
+        self.shared
+            .with(|registry| registry.disconnect(peer, reason));
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<TransportEvent> {
         self.shared.with(|registry| match registry.next_event() {
             Some(event) => Poll::Ready(event),

@@ -81,3 +81,18 @@ async fn addresses_that_make_no_sense_are_refused_at_once() {
     let error = a.transport.connect(&id("a"), &own).unwrap_err();
     assert!(error.reason.contains("itself"), "{error}");
 }
+
+#[tokio::test]
+async fn a_peer_whose_frame_was_refused_is_disconnected_and_may_come_back() {
+    let (mut a, mut b) = (Node::dev("a"), Node::dev("b"));
+    a.dial("b", b.address());
+    a.connected("b").await;
+    b.connected("a").await;
+    b.transport.disconnect(&id("a"), "a damaged frame");
+    let own = b.disconnected("a").await;
+    let told = a.disconnected("b").await;
+    assert!(own.contains("a damaged frame"), "{own}");
+    assert!(told.contains("a damaged frame"), "{told}");
+    a.connected("b").await;
+    b.connected("a").await;
+}
