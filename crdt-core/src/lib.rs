@@ -26,12 +26,12 @@
 //! let mut ann = Causal::<OrSet<String>>::new(ReplicaId::new(1, 1));
 //! let mut bob = Causal::<OrSet<String>>::new(ReplicaId::new(2, 1));
 //!
-//! let done = ann.update(|cart| cart.insert("apple".to_owned()))?;
+//! let done = ann.update(|cart| cart.insert("apple"))?;
 //! bob.apply(&done.delta)?;
 //!
 //! // Concurrently: Ann removes the apple, Bob puts it in once more.
 //! ann.update(|cart| cart.remove("apple"))?;
-//! bob.update(|cart| cart.insert("apple".to_owned()))?;
+//! bob.update(|cart| cart.insert("apple"))?;
 //!
 //! ann.merge(&bob);
 //! bob.merge(&ann);

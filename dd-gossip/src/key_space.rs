@@ -4,7 +4,7 @@
 //! key are siblings, and a delete of the key acts on all. Everything derived (index, fingerprint,
 //! changed keys) follows the store's effects, so the store's memory layout is its own affair.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crdt_core::kernel::{
@@ -29,8 +29,8 @@ pub(crate) struct Frozen {
 /// Keys that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// These.
-    Keys(BTreeSet<Name>),
+    /// These, each with the number of changes (updates, or units that came in).
+    Keys(BTreeMap<Name, u64>),
     /// So many that they were not kept apart.
     All,
 }
@@ -56,7 +56,7 @@ impl KeySpace {
         for (path, record) in store.records() {
             index.insert(record.dot, path.clone());
         }
-        let changed = Changed::Keys(BTreeSet::new());
+        let changed = Changed::Keys(BTreeMap::new());
         Self {
             frozen: Frozen { store, index },
             fingerprint,
@@ -106,7 +106,7 @@ impl KeySpace {
 
     /// The keys that changed since this was asked last.
     pub(crate) fn take_changed(&mut self) -> Changed {
-        std::mem::replace(&mut self.changed, Changed::Keys(BTreeSet::new()))
+        std::mem::replace(&mut self.changed, Changed::Keys(BTreeMap::new()))
     }
 
     pub(crate) fn has_changed(&self) -> bool {
@@ -196,18 +196,19 @@ impl KeySpace {
 
     fn follow(&mut self, effects: Vec<Effect>) {
         self.context_hash = None;
+        let mut touched = BTreeSet::new();
         for effect in effects {
             match effect {
                 Effect::Born { path, entry } => {
                     let hash = self.hashes.entry(&path, &entry);
                     self.fingerprint = self.fingerprint.wrapping_add(hash);
-                    self.touch(&path);
+                    touched.extend(path.first().cloned());
                     self.place(path, entry.dot);
                 }
                 Effect::Died { path, entry } => {
                     let hash = self.hashes.entry(&path, &entry);
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
-                    self.touch(&path);
+                    touched.extend(path.first().cloned());
                     self.place(path, entry.dot);
                 }
                 Effect::Recorded { path, dot } | Effect::Dropped { path, dot } => {
@@ -215,15 +216,18 @@ impl KeySpace {
                 }
             }
         }
+        self.note_changed(touched);
     }
 
-    fn touch(&mut self, path: &Path) {
-        let (Changed::Keys(keys), Some(key)) = (&mut self.changed, path.first()) else {
+    /// Counts one change for each key.
+    fn note_changed(&mut self, touched: BTreeSet<Name>) {
+        let Changed::Keys(keys) = &mut self.changed else {
             return;
         };
-        if keys.len() < MAX_CHANGED || keys.contains(key) {
-            keys.insert(key.clone());
-        } else {
+        for key in touched {
+            *keys.entry(key).or_default() += 1;
+        }
+        if keys.len() > MAX_CHANGED {
             self.changed = Changed::All;
         }
     }

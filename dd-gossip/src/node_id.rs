@@ -1,8 +1,12 @@
 //! Names of nodes and clusters.
 
 use std::fmt;
+use std::hash::Hasher;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use crdt_core::ReplicaId;
+use siphasher::sip::SipHasher24;
 
 /// Longest name of a node or a cluster, in bytes: a DNS label, because both stand in certificates
 /// as `<node>.<cluster>.dd`.
@@ -36,6 +40,17 @@ pub struct ClusterId(Arc<str>);
 )]
 pub struct NameError {
     name: String,
+}
+
+impl NodeId {
+    /// The id under which a process of this node writes. Incarnations of a node are ordered by the
+    /// time of their start, in milliseconds since 1970; `random` tells apart those of one
+    /// millisecond.
+    pub fn incarnation(&self, started: u64, random: u16) -> ReplicaId {
+        let mut hasher = SipHasher24::new();
+        hasher.write(self.as_str().as_bytes());
+        ReplicaId::new(hasher.finish(), (started << 16) | u64::from(random))
+    }
 }
 
 macro_rules! name_type {

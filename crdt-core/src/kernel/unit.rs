@@ -42,7 +42,8 @@ impl Unit {
 
     /// Puts it in canonical order, each path and dot once.
     pub fn normalize(&mut self) {
-        self.records.sort_by(|a, b| (&a.0, a.1.dot).cmp(&(&b.0, b.1.dot)));
+        self.records
+            .sort_by(|a, b| (&a.0, a.1.dot).cmp(&(&b.0, b.1.dot)));
         self.adds.sort_by(|a, b| a.0.cmp(&b.0));
         self.adds.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;

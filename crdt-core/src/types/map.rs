@@ -40,7 +40,7 @@ pub type GCounterMap<K> = OrMap<K, GCounter>;
 /// use crdt_core::{Causal, LwwMap, ReplicaId};
 ///
 /// let mut flags = Causal::<LwwMap<String, bool>>::new(ReplicaId::new(1, 1));
-/// flags.update(|m| m.insert("dark-mode".to_owned(), &true))?;
+/// flags.update(|m| m.insert("dark-mode", &true))?;
 /// assert_eq!(flags.view().get("dark-mode")?, Some(true));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -243,8 +243,8 @@ impl<K: Element, V: Crdt> OrMapEdit<'_, K, V> {
 
 impl<K: Element, V: Payload> LwwMapEdit<'_, K, V> {
     /// Writes the value of a key over everything seen there.
-    pub fn insert(&mut self, key: K, value: &V) {
-        lww_set(&mut self.cursor.child(name_of::<K, K>(&key)), value);
+    pub fn insert<Q: EncodesAs<K> + ?Sized>(&mut self, key: &Q, value: &V) {
+        lww_set(&mut self.cursor.child(name_of::<K, Q>(key)), value);
     }
 
     /// Removes a key. Returns whether it was there; no event if not.

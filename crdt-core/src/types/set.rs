@@ -14,8 +14,8 @@ use crate::kernel::{Cursor, Node, Value};
 /// use crdt_core::{Causal, GSet, ReplicaId};
 ///
 /// let mut seen = Causal::<GSet<u64>>::new(ReplicaId::new(1, 1));
-/// assert!(seen.update(|s| s.insert(7))?.value);
-/// assert!(!seen.update(|s| s.insert(7))?.value);
+/// assert!(seen.update(|s| s.insert(&7))?.value);
+/// assert!(!seen.update(|s| s.insert(&7))?.value);
 /// assert_eq!(seen.view().iter().collect::<Vec<_>>(), [7]);
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
@@ -32,10 +32,10 @@ pub struct GSet<E>(PhantomData<E>);
 /// use crdt_core::{Causal, OrSet, ReplicaId};
 ///
 /// let mut a = Causal::<OrSet<String>>::new(ReplicaId::new(1, 1));
-/// a.update(|s| s.insert("x".to_owned()))?;
+/// a.update(|s| s.insert("x"))?;
 /// let mut b = a.fork(ReplicaId::new(2, 1));
 /// a.update(|s| s.remove("x"))?;
-/// b.update(|s| s.insert("x".to_owned()))?; // again: an event of its own
+/// b.update(|s| s.insert("x"))?; // again: an event of its own
 /// a.merge(&b);
 /// assert!(a.view().contains("x"));
 /// # Ok::<(), crdt_core::EditError>(())
@@ -161,15 +161,15 @@ impl<'a, E: Element> SetView<'a, E> {
 }
 
 /// Inserts, as an event also if the element is there: a concurrent removal did not see this one.
-fn insert<E: Element>(cursor: &mut Cursor<'_>, element: &E) -> bool {
-    let mut at = cursor.child(name_of::<E, E>(element));
+fn insert<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element: &Q) -> bool {
+    let mut at = cursor.child(name_of::<E, Q>(element));
     let fresh = at.node().is_none();
     at.write(Value::Unit);
     fresh
 }
 
-fn ensure<E: Element>(cursor: &mut Cursor<'_>, element: &E) -> bool {
-    let mut at = cursor.child(name_of::<E, E>(element));
+fn ensure<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element: &Q) -> bool {
+    let mut at = cursor.child(name_of::<E, Q>(element));
     let fresh = at.node().is_none();
     if fresh {
         at.write(Value::Unit);
@@ -180,13 +180,13 @@ fn ensure<E: Element>(cursor: &mut Cursor<'_>, element: &E) -> bool {
 impl<E: Element> GSetEdit<'_, E> {
     /// Inserts an element; returns whether it was new. An event also if it was not, so that the
     /// element survives a concurrent removal of the whole key.
-    pub fn insert(&mut self, element: E) -> bool {
-        insert(&mut self.cursor, &element)
+    pub fn insert<Q: EncodesAs<E> + ?Sized>(&mut self, element: &Q) -> bool {
+        insert::<E, Q>(&mut self.cursor, element)
     }
 
     /// Inserts an element if it is not there; no event if it is. Returns whether it was new.
-    pub fn ensure(&mut self, element: E) -> bool {
-        ensure(&mut self.cursor, &element)
+    pub fn ensure<Q: EncodesAs<E> + ?Sized>(&mut self, element: &Q) -> bool {
+        ensure::<E, Q>(&mut self.cursor, element)
     }
 
     /// The set, with what this update did so far.
@@ -199,13 +199,13 @@ impl<E: Element> OrSetEdit<'_, E> {
     /// Inserts an element; returns whether it was new. An event also if it was not: this insertion
     /// survives a concurrent removal. Where that does not matter, [`ensure`](Self::ensure) costs
     /// nothing for what is there.
-    pub fn insert(&mut self, element: E) -> bool {
-        insert(&mut self.cursor, &element)
+    pub fn insert<Q: EncodesAs<E> + ?Sized>(&mut self, element: &Q) -> bool {
+        insert::<E, Q>(&mut self.cursor, element)
     }
 
     /// Inserts an element if it is not there; no event if it is. Returns whether it was new.
-    pub fn ensure(&mut self, element: E) -> bool {
-        ensure(&mut self.cursor, &element)
+    pub fn ensure<Q: EncodesAs<E> + ?Sized>(&mut self, element: &Q) -> bool {
+        ensure::<E, Q>(&mut self.cursor, element)
     }
 
     /// Removes an element; returns whether it was there. No event if it was not.

@@ -114,7 +114,7 @@ impl Op {
         let key = self.key.as_bytes();
         match &self.what {
             What::Insert(e) => update::<Tags>(replica, now, wall, key, |s| {
-                s.insert((*e).to_owned());
+                s.insert(*e);
             }),
             What::Remove(e) => update::<Tags>(replica, now, wall, key, |s| {
                 s.remove(*e);
@@ -134,7 +134,7 @@ impl Op {
                 m.remove(*a);
             }),
             What::AddTo(a, e) => update::<Carts>(replica, now, wall, key, |m| {
-                m.entry(*a).insert((*e).to_owned());
+                m.entry(*a).insert(*e);
             }),
             What::RemoveFrom(a, e) => update::<Carts>(replica, now, wall, key, |m| {
                 m.entry(*a).remove(*e);
