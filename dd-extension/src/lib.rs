@@ -1,1 +1,66 @@
-//! Replicated key-value store of CRDTs: start, update, read, delete, subscribe.
+//! A replicated key-value store of CRDTs, embedded in a service.
+//!
+//! Every node holds a full local replica and reads and writes it at memory speed; the nodes
+//! exchange what changed and all arrive at the same state, through partitions, crashes and restarts,
+//! with no leader. Values are CRDTs: concurrent writes merge instead of clobbering.
+//!
+//! ```
+//! use dd_extension::{Cluster, ClusterConfig, DistributedData, Identity, Key, Keys, StoreConfig};
+//! use dd_extension::types::{OrSet, PnCounter};
+//!
+//! const HITS: Key<PnCounter> = Key::new("hits");
+//! const CARTS: Keys<OrSet<String>> = Keys::with_prefix("cart/");
+//! static DD: DistributedData = DistributedData::new();
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let identity = Identity::dev(&"shop".parse()?, &"a".parse()?, "a secret")?;
+//! let cluster = Cluster::join(ClusterConfig::new("127.0.0.1:0".parse()?).identity(identity)).await?;
+//! let store = DD.start(&cluster, StoreConfig::default()).await?;
+//! store.ready().await?;
+//!
+//! store.update(&HITS, |hits| hits.add(3))?;
+//! let cart = CARTS.key("ann");
+//! let fresh: bool = store.update(&cart, |cart| cart.insert("apple"))?;
+//! assert!(fresh && store.read(&cart, |cart| cart.contains("apple"))?);
+//!
+//! let mut carts = store.subscribe_all(&CARTS)?;
+//! let (key, change) = carts.next().await.expect("the store runs");
+//! assert_eq!((key, change.added().collect::<Vec<_>>()), (cart.clone(), vec!["apple".to_owned()]));
+//!
+//! store.delete(&cart)?; // and use it again later
+//! DD.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it does not do
+//!
+//! No locks, no compare-and-set, no uniqueness, no leader election, no partial replication, no
+//! eviction. Replicas are in memory: what is on no other node is lost with the process.
+
+mod closure;
+mod cluster;
+mod config;
+mod distributed_data;
+mod driver;
+mod error;
+mod key;
+mod snapshot;
+mod status;
+mod store;
+mod subscription;
+
+pub use cluster::{Cluster, ClusterConfig};
+pub use config::StoreConfig;
+pub use distributed_data::DistributedData;
+pub use error::{JoinError, NotStarted, StartError, StopError, StoreError, TryUpdateError};
+pub use key::{Key, Keys};
+pub use snapshot::{Change, Snapshot};
+pub use status::StoreStatus;
+pub use store::Store;
+pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
+
+pub use crdt_core as types;
+pub use dd_gossip::{ClusterId, NodeId, Timing, Transport, UpdateError};
+pub use dd_transport_quic::{Authority, Identity, QuicConfig};

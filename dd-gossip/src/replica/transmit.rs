@@ -128,6 +128,32 @@ impl Replica {
         Some(flush.unwrap_or_else(|| Session::exchange(id, frozen, process.known.clone())))
     }
 
+    /// Pushes own events now, without collecting more.
+    pub fn flush_now(&mut self, now: Time) {
+        self.schedule_flushes(now);
+        for process in self
+            .peers
+            .values_mut()
+            .filter_map(|peer| peer.process.as_mut())
+        {
+            if process.flush_at.take().is_some() {
+                process.due.flush = true;
+            }
+        }
+    }
+
+    /// Whether everything that this replica wrote was handed out for a peer, or the peer has it.
+    /// Also true for a peer that is not up: nothing can be handed out for it.
+    pub fn has_sent_all(&self, node: &NodeId) -> bool {
+        let own = self.config.replica;
+        let newest = self.keys.context().max(own);
+        let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
+        process.is_none_or(|process| {
+            let sent = process.base.as_ref().map_or(0, |base| base.max(own));
+            process.session.is_none() && newest <= sent.max(process.known.max(own))
+        })
+    }
+
     /// Own events are to be pushed to every peer that is up: at once if the last push is a while
     /// ago, otherwise with what else comes until the interval is over.
     pub(super) fn schedule_flushes(&mut self, now: Time) {

@@ -1,0 +1,59 @@
+//! Settings of the store.
+
+use std::time::Duration;
+
+use crdt_core::Limits;
+use dd_gossip::Timing;
+
+/// Settings of the store. [`StoreConfig::default`] is [`lan`](Self::lan).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreConfig {
+    /// When things are pushed, compared and tried again.
+    pub timing: Timing,
+    /// How large values may be.
+    pub limits: Limits,
+    /// How long [`stop`](crate::DistributedData::stop) may take to hand over what peers lack.
+    /// Default 10 s.
+    pub stop_timeout: Duration,
+}
+
+impl StoreConfig {
+    /// Nodes in one network: pushed within a millisecond, compared every second.
+    pub fn lan() -> Self {
+        let stop_timeout = Duration::from_secs(10);
+        Self {
+            timing: Timing::default(),
+            limits: Limits::default(),
+            stop_timeout,
+        }
+    }
+
+    /// Processes of one machine, and tests: as `lan`, with shorter waits for what was lost.
+    pub fn local() -> Self {
+        let mut config = Self::lan();
+        config.timing.relay = Duration::from_millis(50);
+        config.timing.exchange = Duration::from_millis(200);
+        config.timing.exchange_idle = Duration::from_secs(2);
+        config.timing.hold = Duration::from_millis(50);
+        config
+    }
+
+    /// Nodes far apart: pushed every 20 ms, with patience.
+    pub fn wan() -> Self {
+        let mut config = Self::lan();
+        config.timing.flush = Duration::from_millis(20);
+        config.timing.relay = Duration::from_secs(2);
+        config.timing.exchange = Duration::from_secs(3);
+        config.timing.exchange_idle = Duration::from_secs(15);
+        config.timing.retry = Duration::from_secs(15);
+        config.timing.hold = Duration::from_secs(1);
+        config
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self::lan()
+    }
+}

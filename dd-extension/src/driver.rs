@@ -1,0 +1,263 @@
+//! The task that runs a replica: between its transport, its clock and its subscribers.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crdt_core::Name;
+use dd_gossip::{Changed, Event, NodeId, SendError, Time, Transport, TransportEvent};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::error::StopError;
+use crate::store::{Inner, MAX_CONFLICTS, MAX_REFUSALS};
+
+/// Inputs that are handled before others get a turn.
+const BATCH: usize = 64;
+
+pub(crate) struct Driver {
+    pub(crate) store: Arc<Inner>,
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) stop_timeout: Duration,
+    /// Connected peers, with the frame that did not fit last.
+    pub(crate) peers: BTreeMap<NodeId, Option<Bytes>>,
+}
+
+/// What woke the driver.
+enum Woken {
+    Transport(TransportEvent),
+    Work,
+    Stop,
+}
+
+impl Driver {
+    /// Runs until it is told to stop, then hands over what peers lack.
+    pub(crate) async fn run(mut self) -> Result<(), StopError> {
+        tracing::info!(node = %self.store.node, replica = %self.store.replica_id, "store started");
+        loop {
+            self.turn();
+            match self.wait().await {
+                Woken::Transport(event) => {
+                    self.input(event);
+                    self.drain_transport().await;
+                }
+                Woken::Work => {}
+                Woken::Stop => break,
+            }
+        }
+        let result = self.shut_down().await;
+        tracing::info!(node = %self.store.node, clean = result.is_ok(), "store stopped");
+        result
+    }
+
+    /// Does what is due and sends what there is to send.
+    fn turn(&mut self) {
+        let now = self.store.now();
+        let mut replica = self.store.replica.write();
+        if replica.poll_timeout() <= now {
+            replica.handle_timeout(now);
+        }
+        drop(replica);
+        self.transmit(now);
+        self.tell();
+        *self.store.transport_stats.lock() = self.transport.stats();
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let due = self.store.replica.read().poll_timeout();
+        let due = Instant::from_std(self.store.instant(due));
+        let transport = &mut self.transport;
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop) => Woken::Stop,
+            event = poll_fn(|cx| transport.poll_event(cx)) => Woken::Transport(event),
+            () = self.store.work.notified() => Woken::Work,
+            () = sleep_until(due) => Woken::Work,
+        }
+    }
+
+    /// Takes what has come in the meantime, without waiting.
+    async fn drain_transport(&mut self) {
+        for _ in 0..BATCH {
+            let transport = &mut self.transport;
+            let event = poll_fn(|cx| match transport.poll_event(cx) {
+                Poll::Ready(event) => Poll::Ready(Some(event)),
+                Poll::Pending => Poll::Ready(None),
+            });
+            match event.await {
+                Some(event) => self.input(event),
+                None => break,
+            }
+        }
+    }
+
+    fn input(&mut self, event: TransportEvent) {
+        let now = self.store.now();
+        match event {
+            TransportEvent::Connected { peer } => {
+                tracing::info!(node = %self.store.node, %peer, "peer connected");
+                self.store.replica.write().handle_connected(now, &peer);
+                self.peers.insert(peer, None);
+            }
+            TransportEvent::Disconnected { peer, reason } => {
+                tracing::info!(node = %self.store.node, %peer, reason, "peer disconnected");
+                self.store.replica.write().handle_disconnected(now, &peer);
+                self.peers.remove(&peer);
+            }
+            TransportEvent::Frame { peer, frame } => {
+                let handled = self.store.replica.write().handle_frame(now, &peer, &frame);
+                if let Err(error) = handled {
+                    self.transport.disconnect(&peer, &error.to_string());
+                }
+            }
+            TransportEvent::Writable { peer } => {
+                if let Some(Some(frame)) = self.peers.insert(peer.clone(), None) {
+                    self.send(&peer, frame);
+                }
+            }
+            TransportEvent::Refused { whom, reason } => {
+                tracing::warn!(node = %self.store.node, whom, reason, "refused");
+                let mut refusals = self.store.refusals.lock();
+                if refusals.len() == MAX_REFUSALS {
+                    refusals.pop_front();
+                }
+                refusals.push_back((whom, reason));
+            }
+            other => tracing::debug!(?other, "an event of a later transport"),
+        }
+    }
+
+    /// Sends to every peer that takes it what the replica has for it.
+    fn transmit(&mut self, now: Time) {
+        let ready = self.peers.iter().filter(|(_, waiting)| waiting.is_none());
+        let ready: Vec<NodeId> = ready.map(|(peer, _)| peer.clone()).collect();
+        for peer in ready {
+            loop {
+                let frame = self.store.replica.write().poll_transmit(now, &peer);
+                let Some(frame) = frame else { break };
+                if !self.send(&peer, frame) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Returns whether the peer takes more.
+    fn send(&mut self, peer: &NodeId, frame: Bytes) -> bool {
+        match self.transport.send(peer, frame.clone()) {
+            Ok(()) => true,
+            Err(SendError::Full) => {
+                self.peers.insert(peer.clone(), Some(frame));
+                false
+            }
+            // Its `Disconnected` is on the way.
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a frame was not taken");
+                false
+            }
+        }
+    }
+
+    /// Tells subscribers and whoever waits what has happened.
+    fn tell(&mut self) {
+        loop {
+            let event = self.store.replica.write().poll_event();
+            match event {
+                None => break,
+                Some(Event::Changed(changed)) => {
+                    self.note_conflicts(&changed);
+                    self.store.subscribers.changed(&changed);
+                }
+                Some(Event::CaughtUp) => {
+                    tracing::info!(node = %self.store.node, "caught up");
+                    self.store.ready.send_replace(true);
+                }
+                Some(Event::PeerUp(peer)) => {
+                    tracing::debug!(node = %self.store.node, %peer, "peer is up");
+                }
+                Some(Event::PeerDown(peer)) => {
+                    tracing::debug!(node = %self.store.node, %peer, "peer is down");
+                }
+                Some(Event::Diverged(peer)) => tracing::error!(
+                    node = %self.store.node,
+                    %peer,
+                    "equal contexts with unequal state: this replica's memory or the peer's is damaged"
+                ),
+                Some(other) => tracing::debug!(?other, "an event of a later replica"),
+            }
+        }
+    }
+
+    /// Reports keys that hold values of more than one type.
+    fn note_conflicts(&self, changed: &Changed) {
+        let Changed::Keys(keys) = changed else { return };
+        let replica = self.store.replica.read();
+        let shapes = |key: &Name| replica.shapes(key);
+        let conflicts: Vec<_> = keys
+            .keys()
+            .map(|key| (key, shapes(key)))
+            .filter(|(_, s)| s.len() > 1)
+            .collect();
+        drop(replica);
+        let mut known = self.store.conflicts.lock();
+        for (key, shapes) in conflicts {
+            let is_new = known.len() < MAX_CONFLICTS && known.insert(key.clone());
+            if is_new {
+                let key = String::from_utf8_lossy(key);
+                tracing::warn!(%key, ?shapes, "a key is used with more than one type; both are kept");
+            }
+        }
+    }
+
+    /// Pushes what was written last, and closes the transport.
+    async fn shut_down(&mut self) -> Result<(), StopError> {
+        let deadline = Instant::now() + self.stop_timeout;
+        let flushed = timeout_at(deadline, self.flush()).await.is_ok();
+        self.transport.close();
+        let transport = &mut self.transport;
+        let closed = timeout_at(deadline, poll_fn(|cx| transport.poll_closed(cx)))
+            .await
+            .is_ok();
+        self.store.subscribers.close();
+        self.store.ready.send_modify(|_| {});
+        if flushed && closed {
+            Ok(())
+        } else {
+            Err(StopError::TimedOut)
+        }
+    }
+
+    /// Goes on until every connected peer was sent all own writes.
+    async fn flush(&mut self) {
+        loop {
+            let now = self.store.now();
+            self.store.replica.write().flush_now(now);
+            self.transmit(now);
+            let waiting = self.peers.values().any(Option::is_some);
+            let sent = self
+                .peers
+                .keys()
+                .all(|peer| self.store.replica.read().has_sent_all(peer));
+            if sent && !waiting {
+                return;
+            }
+            let transport = &mut self.transport;
+            let event = poll_fn(|cx| transport.poll_event(cx)).await;
+            self.input(event);
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// Also when the runtime aborts the task, callers are told.
+    fn drop(&mut self) {
+        self.store.stopped.store(true, Ordering::Release);
+        self.store.subscribers.close();
+        self.store.ready.send_modify(|_| {});
+    }
+}

@@ -1,0 +1,113 @@
+//! What can go wrong, by operation.
+
+use dd_gossip::{AddressError, NodeId, UpdateError};
+
+/// Why a call to the store failed. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store was stopped.
+    #[error("the store was stopped: start it again and use the new handle")]
+    Stopped,
+    /// The call was made inside of a closure that was passed to a store.
+    #[error(
+        "a store was called inside of an update or read closure: take what the closure needs \
+         beforehand, or return what to do next from it"
+    )]
+    InsideClosure,
+    /// The key or the value goes beyond a limit.
+    #[error(transparent)]
+    Update(#[from] UpdateError),
+}
+
+/// Why a [`try_update`](crate::Store::try_update) wrote nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TryUpdateError<E> {
+    /// The closure returned this error.
+    #[error("the update gave up: {0}")]
+    Closure(E),
+    /// The store refused the update.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<E> From<UpdateError> for TryUpdateError<E> {
+    fn from(error: UpdateError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Why a node can't join.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The configuration has no identity.
+    #[error(
+        "the node has no identity: give one with `identity(...)`, from certificates or, for \
+         development on one machine, `Identity::dev(...)`"
+    )]
+    NoIdentity,
+    /// A name is no name.
+    #[error(transparent)]
+    Name(#[from] dd_gossip::NameError),
+    /// The identity can't be used.
+    #[error(transparent)]
+    Identity(#[from] dd_transport_quic::IdentityError),
+    /// The transport can't be bound.
+    #[error(transparent)]
+    Bind(#[from] dd_transport_quic::BindError),
+    /// The address of a peer can't be used.
+    #[error("peer {node}: {source}")]
+    Peer {
+        /// The peer.
+        node: NodeId,
+        /// What is wrong with its address.
+        source: AddressError,
+    },
+}
+
+/// Why a store was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// It runs with another cluster.
+    #[error("the store runs already, as {node} with another `Cluster`: stop it first")]
+    OtherCluster {
+        /// The node that it runs as.
+        node: NodeId,
+    },
+    /// It is just being stopped.
+    #[error("the store is being stopped: wait until `stop` is done")]
+    Stopping,
+    /// The cluster's own transport was used up by a former start.
+    #[error("the transport of this `Cluster` was closed by a former stop: make a new `Cluster`")]
+    TransportUsed,
+    /// There is no runtime.
+    #[error("there is no tokio runtime here: call `start` inside of one")]
+    NoRuntime,
+    /// The system has no random numbers to give.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    /// Joining anew failed.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+}
+
+/// The store was not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store was not started: call `start` first")]
+pub struct NotStarted;
+
+/// A stop that was not clean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// Peers did not take everything within the limit.
+    #[error(
+        "peers did not take everything within the stop timeout; what they lack is lost unless another node has it"
+    )]
+    TimedOut,
+    /// The task that ran the store ended by itself.
+    #[error("the task of the store ended before: it was aborted with its runtime")]
+    Aborted,
+}

@@ -1,0 +1,141 @@
+//! Typed keys and key families.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A key with the type of the value under it.
+///
+/// The type is the caller's claim; the store keeps the shape with the value, so two claims about
+/// one key never mix: see [`Store::shapes`](crate::Store::shapes).
+///
+/// ```
+/// use dd_extension::{Key, types::PnCounter};
+///
+/// const HITS: Key<PnCounter> = Key::new("hits");
+/// assert_eq!(HITS.as_str(), "hits");
+/// ```
+pub struct Key<T> {
+    name: Cow<'static, str>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Key<T> {
+    /// A key that is known when the program is written.
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            value: PhantomData,
+        }
+    }
+
+    /// A key that is known when the program runs.
+    pub fn of(name: impl Into<String>) -> Self {
+        Self {
+            name: Cow::Owned(name.into()),
+            value: PhantomData,
+        }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            value: PhantomData,
+        }
+    }
+}
+
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl<T> Eq for Key<T> {}
+
+impl<T> fmt::Debug for Key<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.name)
+    }
+}
+
+impl<T> fmt::Display for Key<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// All keys that begin with a prefix, with the type of the values under them.
+///
+/// ```
+/// use dd_extension::{Keys, types::OrSet};
+///
+/// const CARTS: Keys<OrSet<String>> = Keys::with_prefix("cart/");
+/// let cart = CARTS.key(42);
+/// assert_eq!(cart.as_str(), "cart/42");
+/// assert_eq!(CARTS.rest_of(&cart), Some("42"));
+/// ```
+pub struct Keys<T> {
+    prefix: Cow<'static, str>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Keys<T> {
+    /// The keys that begin with `prefix`. End it with a separator such as `/`, or families whose
+    /// names begin alike overlap.
+    pub const fn with_prefix(prefix: &'static str) -> Self {
+        Self {
+            prefix: Cow::Borrowed(prefix),
+            value: PhantomData,
+        }
+    }
+
+    /// As [`with_prefix`](Self::with_prefix), for a prefix that is known when the program runs.
+    pub fn of(prefix: impl Into<String>) -> Self {
+        Self {
+            prefix: Cow::Owned(prefix.into()),
+            value: PhantomData,
+        }
+    }
+
+    /// The prefix.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// One key of the family.
+    pub fn key(&self, rest: impl fmt::Display) -> Key<T> {
+        Key::of(format!("{}{rest}", self.prefix))
+    }
+
+    /// What a key has behind the prefix, if it is of the family.
+    pub fn rest_of<'k>(&self, key: &'k Key<T>) -> Option<&'k str> {
+        key.as_str().strip_prefix(&*self.prefix)
+    }
+}
+
+impl<T> Clone for Keys<T> {
+    fn clone(&self) -> Self {
+        Self {
+            prefix: self.prefix.clone(),
+            value: PhantomData,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Keys<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({}*)", self.prefix)
+    }
+}

@@ -1,0 +1,287 @@
+//! The handle: what a service calls.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crdt_core::kernel::Node;
+use crdt_core::{Crdt, Name, ReplicaId, Shape};
+use dd_gossip::{NodeId, Replica, Time, TransportStats};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
+
+use crate::closure;
+use crate::error::{StoreError, TryUpdateError};
+use crate::key::{Key, Keys};
+use crate::snapshot::Snapshot;
+use crate::status::StoreStatus;
+use crate::subscription::{Registry, Subscription, SubscriptionAll};
+
+/// Keys whose two types were reported, at most; further ones are only logged.
+pub(crate) const MAX_CONFLICTS: usize = 1024;
+/// Refusals by the transport that are kept for the status.
+pub(crate) const MAX_REFUSALS: usize = 16;
+
+/// A handle to the store of this process. Clones are the same store; all calls may be made from any
+/// thread.
+///
+/// Reads and updates work on the local replica alone, whatever becomes of the network. What a
+/// closure is given must not call a store: that is [`StoreError::InsideClosure`]. A panic in a
+/// closure changes nothing.
+#[derive(Clone, Debug)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) node: NodeId,
+    pub(crate) replica_id: ReplicaId,
+    pub(crate) replica: RwLock<Replica>,
+    pub(crate) subscribers: Registry,
+    pub(crate) stopped: AtomicBool,
+    /// Wakes the driver.
+    pub(crate) work: Notify,
+    pub(crate) ready: watch::Sender<bool>,
+    pub(crate) transport_stats: Mutex<TransportStats>,
+    pub(crate) refusals: Mutex<VecDeque<(String, String)>>,
+    pub(crate) conflicts: Mutex<BTreeSet<Name>>,
+    started: Instant,
+}
+
+impl Inner {
+    pub(crate) fn new(replica: Replica, started: Instant) -> Self {
+        let ready = replica.is_caught_up();
+        Self {
+            node: replica.node().clone(),
+            replica_id: replica.replica_id(),
+            replica: RwLock::new(replica),
+            subscribers: Registry::default(),
+            stopped: AtomicBool::new(false),
+            work: Notify::new(),
+            ready: watch::Sender::new(ready),
+            transport_stats: Mutex::default(),
+            refusals: Mutex::default(),
+            conflicts: Mutex::default(),
+            started,
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        Time::from_start(self.started.elapsed())
+    }
+
+    pub(crate) fn instant(&self, time: Time) -> Instant {
+        let far = Duration::from_secs(60 * 60);
+        self.started + time.since_start().min(self.started.elapsed() + far)
+    }
+
+    /// The value of one shape under a key: an O(1) snapshot.
+    pub(crate) fn value(&self, key: &[u8], shape: &Shape) -> Option<Node> {
+        self.replica.read().value(key, shape).cloned()
+    }
+
+    pub(crate) fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
+        self.replica.read().keys(prefix, after, limit)
+    }
+}
+
+/// The wall clock in milliseconds since 1970.
+pub(crate) fn wall() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Store {
+    fn check(&self) -> Result<(), StoreError> {
+        closure::check_outside()?;
+        if self.0.is_stopped() {
+            Err(StoreError::Stopped)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Changes the value under a key: at once, locally, as one unit that becomes visible whole
+    /// everywhere.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing was changed then.
+    pub fn update<T: Crdt, R>(
+        &self,
+        key: &Key<T>,
+        update: impl FnOnce(&mut T::Edit<'_>) -> R,
+    ) -> Result<R, StoreError> {
+        let update = |edit: &mut T::Edit<'_>| Ok::<R, TryUpdateError<StoreError>>(update(edit));
+        self.try_update(key, update).map_err(|error| match error {
+            TryUpdateError::Closure(error) | TryUpdateError::Store(error) => error,
+        })
+    }
+
+    /// As [`update`](Self::update), with a closure that may give up: its error is passed on, and
+    /// nothing was changed.
+    ///
+    /// # Errors
+    ///
+    /// [`TryUpdateError::Closure`] with the closure's error, or [`TryUpdateError::Store`].
+    pub fn try_update<T: Crdt, R, E>(
+        &self,
+        key: &Key<T>,
+        update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, TryUpdateError<E>>,
+    ) -> Result<R, TryUpdateError<E>> {
+        self.check()?;
+        let (now, wall) = (self.0.now(), wall());
+        let result = closure::run(|| {
+            self.0.replica.write().update::<T, R, TryUpdateError<E>>(
+                now,
+                wall,
+                key.as_bytes(),
+                update,
+            )
+        });
+        self.0.work.notify_one();
+        result
+    }
+
+    /// Reads the value under a key; of a key that is not there the empty value. Nothing is decoded
+    /// but what the closure asks for, and no lock is held while it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn read<T: Crdt, R>(
+        &self,
+        key: &Key<T>,
+        read: impl FnOnce(T::View<'_>) -> R,
+    ) -> Result<R, StoreError> {
+        let snapshot = self.get(key)?;
+        Ok(closure::run(|| read(snapshot.view())))
+    }
+
+    /// The value under a key, to be kept. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn get<T: Crdt>(&self, key: &Key<T>) -> Result<Snapshot<T>, StoreError> {
+        self.check()?;
+        Ok(Snapshot::new(
+            self.0.value(key.as_bytes(), &Shape::of::<T>()),
+        ))
+    }
+
+    /// Deletes what this replica has seen under a key, of every type. Concurrent updates survive; the
+    /// key can be used again at once. Returns whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn delete<T>(&self, key: &Key<T>) -> Result<bool, StoreError> {
+        self.check()?;
+        let removed = self
+            .0
+            .replica
+            .write()
+            .delete(self.0.now(), key.as_bytes())?;
+        self.0.work.notify_one();
+        Ok(removed)
+    }
+
+    /// Watches a key: the current value first, then each change.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn subscribe<T: Crdt>(&self, key: &Key<T>) -> Result<Subscription<T>, StoreError> {
+        self.check()?;
+        Ok(Subscription::new(&self.0, key.clone()))
+    }
+
+    /// Watches all keys of a family: their current values first, then each change.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn subscribe_all<T: Crdt>(&self, keys: &Keys<T>) -> Result<SubscriptionAll<T>, StoreError> {
+        self.check()?;
+        Ok(SubscriptionAll::new(&self.0, keys.clone()))
+    }
+
+    /// Up to `limit` keys that begin with `prefix` and come after `after`, in order: a page. A lock is
+    /// held for one page only; keys that come and go between pages may be missed or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn keys(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.check()?;
+        let names = self
+            .0
+            .keys(prefix.as_bytes(), after.map(str::as_bytes), limit);
+        let text = |name: Name| String::from_utf8_lossy(&name).into_owned();
+        Ok(names.into_iter().map(text).collect())
+    }
+
+    /// The shapes of the values under a key. More than one: nodes disagreed on its type; each reads
+    /// its own, and none is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn shapes(&self, key: &str) -> Result<Vec<Shape>, StoreError> {
+        self.check()?;
+        Ok(self.0.replica.read().shapes(key.as_bytes()))
+    }
+
+    /// This node.
+    pub fn node(&self) -> &NodeId {
+        &self.0.node
+    }
+
+    /// The id under which this process writes.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.0.replica_id
+    }
+
+    /// Waits until the first catch-up is done: what the first peer that answered had is here. At once
+    /// if no peers are configured. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stopped`].
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let mut ready = self.0.ready.subscribe();
+        loop {
+            if self.0.is_stopped() {
+                return Err(StoreError::Stopped);
+            }
+            if *ready.borrow_and_update() {
+                return Ok(());
+            }
+            if ready.changed().await.is_err() {
+                return Err(StoreError::Stopped);
+            }
+        }
+    }
+
+    /// How the store is doing. O(records + peers × replicas).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn status(&self) -> Result<StoreStatus, StoreError> {
+        self.check()?;
+        Ok(StoreStatus::of(&self.0))
+    }
+}

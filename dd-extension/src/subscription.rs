@@ -1,0 +1,316 @@
+//! Subscriptions: level-triggered, so that nothing is lost and nothing piles up.
+//!
+//! A subscriber is marked as due when a key of its changes; what it is told is the difference
+//! between what it was told last and the value when it asks. A slow one thus skips values, is told
+//! how many, and costs a mark.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+use crdt_core::{Crdt, Name, Shape};
+use dd_gossip::Changed;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::key::{Key, Keys};
+use crate::snapshot::{Change, Snapshot};
+use crate::store::Inner;
+
+/// Keys of one prefix subscription that wait to be told, at most; beyond it all keys of the prefix
+/// are looked through anew.
+pub const MAX_DUE: usize = 65_536;
+
+/// Keys that one step of looking through a prefix reads at most, so that no lock is held for long.
+const PAGE: usize = 256;
+
+/// All subscribers of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    by_key: Mutex<BTreeMap<Name, Vec<Weak<Mark>>>>,
+    by_prefix: Mutex<Vec<(Name, Weak<Mark>)>>,
+}
+
+/// What waits to be told to one subscriber.
+#[derive(Debug, Default)]
+struct Mark {
+    due: Mutex<Due>,
+    notify: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Due {
+    keys: BTreeMap<Name, u64>,
+    all: bool,
+    closed: bool,
+}
+
+impl Mark {
+    fn set(&self, key: &Name, changes: u64) {
+        let mut due = self.due.lock();
+        if due.keys.len() >= MAX_DUE && !due.keys.contains_key(key) {
+            due.all = true;
+            due.keys.clear();
+        }
+        if !due.all {
+            *due.keys.entry(key.clone()).or_default() += changes;
+        }
+        drop(due);
+        self.notify.notify_one();
+    }
+
+    fn set_all(&self) {
+        let mut due = self.due.lock();
+        due.all = true;
+        due.keys.clear();
+        drop(due);
+        self.notify.notify_one();
+    }
+}
+
+impl Registry {
+    /// Marks everyone whom a change concerns.
+    pub(crate) fn changed(&self, changed: &Changed) {
+        let Changed::Keys(keys) = changed else {
+            self.each(Mark::set_all);
+            return;
+        };
+        let mut by_key = self.by_key.lock();
+        for (key, changes) in keys {
+            let Some(marks) = by_key.get_mut(key) else {
+                continue;
+            };
+            marks.retain(|mark| mark.upgrade().map(|mark| mark.set(key, *changes)).is_some());
+            if marks.is_empty() {
+                by_key.remove(key);
+            }
+        }
+        drop(by_key);
+        self.by_prefix.lock().retain(|(prefix, mark)| {
+            let Some(mark) = mark.upgrade() else {
+                return false;
+            };
+            for (key, changes) in keys.range(prefix.clone()..) {
+                if !key.starts_with(prefix) {
+                    break;
+                }
+                mark.set(key, *changes);
+            }
+            true
+        });
+    }
+
+    /// Tells everyone that the store was stopped.
+    pub(crate) fn close(&self) {
+        self.each(|mark| {
+            mark.due.lock().closed = true;
+            mark.notify.notify_one();
+        });
+    }
+
+    /// Number of subscriptions.
+    pub(crate) fn len(&self) -> usize {
+        let mut count = 0;
+        self.each(|_| count += 1);
+        count
+    }
+
+    fn each(&self, mut tell: impl FnMut(&Mark)) {
+        self.by_key.lock().retain(|_, marks| {
+            marks.retain(|mark| mark.upgrade().map(|mark| tell(&mark)).is_some());
+            !marks.is_empty()
+        });
+        let mut by_prefix = self.by_prefix.lock();
+        by_prefix.retain(|(_, mark)| mark.upgrade().map(|mark| tell(&mark)).is_some());
+    }
+}
+
+/// The changes of one key; see [`Store::subscribe`](crate::Store::subscribe). Dropping it ends it.
+pub struct Subscription<T> {
+    store: Weak<Inner>,
+    key: Key<T>,
+    shape: Shape,
+    mark: Arc<Mark>,
+    told: Option<Snapshot<T>>,
+}
+
+impl<T: Crdt> Subscription<T> {
+    pub(crate) fn new(store: &Arc<Inner>, key: Key<T>) -> Self {
+        let mark = Arc::new(Mark::default());
+        let name = Name::new(key.as_bytes());
+        let mut by_key = store.subscribers.by_key.lock();
+        by_key.entry(name).or_default().push(Arc::downgrade(&mark));
+        drop(by_key);
+        let store = Arc::downgrade(store);
+        Self {
+            store,
+            key,
+            shape: Shape::of::<T>(),
+            mark,
+            told: None,
+        }
+    }
+
+    /// The current value first, then each change, as soon as there is one. `None` when the store was
+    /// stopped. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Change<T>> {
+        loop {
+            if self.told.is_some() {
+                self.mark.notify.notified().await;
+            }
+            let due = std::mem::take(&mut self.mark.due.lock().keys);
+            let store = self.store.upgrade().filter(|store| !store.is_stopped())?;
+            let after = Snapshot::new(store.value(self.key.as_bytes(), &self.shape));
+            let initial = self.told.is_none();
+            let before = self.told.clone().unwrap_or_else(|| Snapshot::new(None));
+            if initial || !before.same(&after) {
+                self.told = Some(after.clone());
+                let missed = if initial {
+                    0
+                } else {
+                    due.values().sum::<u64>().saturating_sub(1)
+                };
+                return Some(Change {
+                    before,
+                    after,
+                    missed,
+                    initial,
+                });
+            }
+        }
+    }
+
+    /// The key.
+    pub fn key(&self) -> &Key<T> {
+        &self.key
+    }
+}
+
+/// The changes of all keys of a family; see [`Store::subscribe_all`](crate::Store::subscribe_all).
+/// Keeps an O(1) snapshot of every value that it told. Dropping it ends it.
+pub struct SubscriptionAll<T> {
+    store: Weak<Inner>,
+    keys: Keys<T>,
+    shape: Shape,
+    mark: Arc<Mark>,
+    told: BTreeMap<Name, Snapshot<T>>,
+    waiting: VecDeque<(Name, u64)>,
+    /// Where looking through the prefix goes on; `None` when it is done.
+    scan: Option<Option<Name>>,
+    initial: bool,
+}
+
+impl<T: Crdt> SubscriptionAll<T> {
+    pub(crate) fn new(store: &Arc<Inner>, keys: Keys<T>) -> Self {
+        let mark = Arc::new(Mark::default());
+        let prefix = Name::from(keys.prefix());
+        store
+            .subscribers
+            .by_prefix
+            .lock()
+            .push((prefix, Arc::downgrade(&mark)));
+        Self {
+            store: Arc::downgrade(store),
+            keys,
+            shape: Shape::of::<T>(),
+            mark,
+            told: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            scan: Some(None),
+            initial: true,
+        }
+    }
+
+    /// The current value of each key first, in order, then each change, as soon as there is one. `None`
+    /// when the store was stopped. Cancel-safe.
+    pub async fn next(&mut self) -> Option<(Key<T>, Change<T>)> {
+        loop {
+            {
+                let store = self.store.upgrade().filter(|store| !store.is_stopped())?;
+                while let Some((name, changes)) = self.waiting.pop_front() {
+                    if let Some(told) = self.tell(&store, name, changes) {
+                        return Some(told);
+                    }
+                }
+                if self.next_page(&store) || self.take_due() {
+                    continue;
+                }
+            }
+            self.mark.notify.notified().await;
+        }
+    }
+
+    fn tell(&mut self, store: &Inner, name: Name, changes: u64) -> Option<(Key<T>, Change<T>)> {
+        let after = Snapshot::new(store.value(&name, &self.shape));
+        let before = self
+            .told
+            .get(&name)
+            .cloned()
+            .unwrap_or_else(|| Snapshot::new(None));
+        if before.same(&after) {
+            return None;
+        }
+        let key = Key::of(String::from_utf8(name.to_vec()).ok()?);
+        if after.exists() {
+            self.told.insert(name, after.clone());
+        } else {
+            self.told.remove(&name);
+        }
+        let initial = self.initial && self.scan.is_some();
+        let missed = changes.saturating_sub(1);
+        Some((
+            key,
+            Change {
+                before,
+                after,
+                missed,
+                initial,
+            },
+        ))
+    }
+
+    /// Goes on looking through the prefix. Returns whether it did.
+    fn next_page(&mut self, store: &Inner) -> bool {
+        let Some(after) = self.scan.take() else {
+            return false;
+        };
+        let page = store.keys(self.keys.prefix().as_bytes(), after.as_deref(), PAGE);
+        if let Some(last) = page.last() {
+            self.scan = Some(Some(last.clone()));
+            self.waiting.extend(page.into_iter().map(|name| (name, 1)));
+        } else {
+            if !self.initial {
+                // Keys that went away while all were due.
+                let gone = self
+                    .told
+                    .keys()
+                    .filter(|name| store.value(name, &self.shape).is_none());
+                self.waiting
+                    .extend(gone.map(|name| (name.clone(), 1)).collect::<Vec<_>>());
+            }
+            self.initial = false;
+        }
+        true
+    }
+
+    fn take_due(&mut self) -> bool {
+        let mut due = self.mark.due.lock();
+        if std::mem::take(&mut due.all) {
+            self.scan = Some(None);
+            return true;
+        }
+        self.waiting.extend(std::mem::take(&mut due.keys));
+        !self.waiting.is_empty()
+    }
+}
+
+impl<T> std::fmt::Debug for Subscription<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Subscription({})", self.key)
+    }
+}
+
+impl<T> std::fmt::Debug for SubscriptionAll<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SubscriptionAll({}*)", self.keys.prefix())
+    }
+}
