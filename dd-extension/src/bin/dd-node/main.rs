@@ -1,0 +1,363 @@
+//! A node of a store, driven by lines on standard input.
+//!
+//! Every line is answered by one line that begins with `ok` or `error`; a watched key prints lines
+//! that begin with `change` besides. `help` lists the commands.
+
+mod command;
+mod value;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use dd_extension::types::PnCounter;
+use dd_extension::{
+    Cluster, ClusterConfig, DistributedData, Identity, Key, Store, StoreConfig, StoreError,
+};
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::task::JoinHandle;
+
+use command::{Command, USAGE, parse};
+use value::{Counts, Fields, Tags, Text, Texts, describe};
+
+/// Keys of one page of a listing.
+const PAGE: usize = 1000;
+/// Keys that a listing prints at most.
+const LISTED: usize = 10_000;
+
+/// Runs a node of a replicated store, driven by lines on standard input. Try `help` there.
+#[derive(Debug, Parser)]
+#[command(name = "dd-node", version)]
+struct Args {
+    /// UDP address to listen at; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Another node of the cluster, as NAME=HOST:PORT; once for each
+    #[arg(long = "peer", value_name = "NAME=HOST:PORT", value_parser = parse_peer)]
+    peers: Vec<(String, String)>,
+    /// Certificate of the cluster's authority, PEM
+    #[arg(long, requires_all = ["cert", "key"], conflicts_with = "dev")]
+    ca: Option<PathBuf>,
+    /// This node's certificate, PEM
+    #[arg(long)]
+    cert: Option<PathBuf>,
+    /// This node's private key, PEM
+    #[arg(long)]
+    key: Option<PathBuf>,
+    /// Without certificates, for nodes of one machine: a secret that they share
+    #[arg(long, value_name = "SECRET", requires = "node")]
+    dev: Option<String>,
+    /// With --dev: the name of this node
+    #[arg(long)]
+    node: Option<String>,
+    /// With --dev: the name of the cluster
+    #[arg(long, default_value = "dev")]
+    cluster: String,
+    /// Lines to run before those of standard input
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+fn parse_peer(text: &str) -> Result<(String, String), String> {
+    let (name, address) = text
+        .split_once('=')
+        .ok_or("a peer looks like b=127.0.0.1:7401")?;
+    Ok((name.to_owned(), address.to_owned()))
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
+        )
+        .init();
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Failure> {
+    static DD: DistributedData = DistributedData::new();
+    let mut config = ClusterConfig::new(args.listen).identity(identity(&args)?);
+    for (name, address) in &args.peers {
+        config = config.peer(name, address);
+    }
+    let cluster = Cluster::join(config).await?;
+    let address = cluster
+        .local_addr()
+        .map_or_else(String::new, |address| address.to_string());
+    let store = DD.start(&cluster, StoreConfig::default()).await?;
+    println!(
+        "ok {} of {} listens at {address}",
+        cluster.node(),
+        cluster.id()
+    );
+    let mut node = Node {
+        store,
+        watched: BTreeMap::new(),
+    };
+    let mut go_on = true;
+    if let Some(file) = &args.file {
+        let lines = std::fs::read_to_string(file)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        for line in lines.lines() {
+            go_on = go_on && node.line(line).await;
+        }
+    }
+    let mut lines = BufReader::new(stdin()).lines();
+    while go_on {
+        match lines.next_line().await? {
+            Some(line) => go_on = node.line(&line).await,
+            None => break,
+        }
+    }
+    drop(node);
+    DD.stop().await?;
+    Ok(())
+}
+
+fn identity(args: &Args) -> Result<Identity, Failure> {
+    if let (Some(ca), Some(cert), Some(key)) = (&args.ca, &args.cert, &args.key) {
+        return Ok(Identity::from_files(ca, cert, key)?);
+    }
+    if let (Some(secret), Some(node)) = (&args.dev, &args.node) {
+        return Ok(Identity::dev(
+            &args.cluster.parse()?,
+            &node.parse()?,
+            secret,
+        )?);
+    }
+    Err(
+        "who is this node? give --ca, --cert and --key (made by `cargo xtask certs`), or \
+         --dev SECRET --node NAME for nodes of one machine"
+            .into(),
+    )
+}
+
+struct Node {
+    store: Store,
+    watched: BTreeMap<String, Vec<JoinHandle<()>>>,
+}
+
+impl Node {
+    /// Answers a line. Returns whether to go on.
+    async fn line(&mut self, line: &str) -> bool {
+        match parse(line) {
+            Ok(None) => {}
+            Ok(Some(Command::Quit)) => {
+                println!("ok bye");
+                return false;
+            }
+            Ok(Some(command)) => match self.run(command).await {
+                Ok(answer) => println!("ok {answer}"),
+                Err(error) => println!("error {error}"),
+            },
+            Err(unclear) => println!("error {unclear}"),
+        }
+        true
+    }
+
+    async fn run(&mut self, command: Command) -> Result<String, Failure> {
+        match command {
+            Command::Repeat(times, line) => {
+                for i in 0..times {
+                    match parse(&line.replace("{i}", &i.to_string())) {
+                        Ok(Some(command)) if !matches!(command, Command::Repeat(..)) => {
+                            Box::pin(self.run(command)).await?;
+                        }
+                        Ok(_) => return Err("repeat takes one line that does something".into()),
+                        Err(unclear) => return Err(unclear.to_string().into()),
+                    }
+                    // Others get a turn: pushes, and what peers send.
+                    if i % 64 == 63 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Ok(format!("{times} times"))
+            }
+            Command::Get(key) => {
+                let values = describe(&self.store, &key)?;
+                let nothing = values.is_empty();
+                Ok(if nothing {
+                    "nothing".to_owned()
+                } else {
+                    values.join(" | ")
+                })
+            }
+            Command::Watch(key) => self.watch(key),
+            Command::Unwatch(key) => {
+                let tasks = self.watched.remove(&key).unwrap_or_default();
+                tasks.iter().for_each(JoinHandle::abort);
+                Ok(if tasks.is_empty() {
+                    "was not watched".to_owned()
+                } else {
+                    key
+                })
+            }
+            Command::Keys(prefix) => Ok(self.keys(&prefix)?),
+            Command::Status => Ok(self.status()?),
+            Command::Ready => {
+                self.store.ready().await?;
+                Ok("ready".to_owned())
+            }
+            Command::Help => {
+                for (_, usage, what) in USAGE {
+                    println!("     {usage:<32} {what}");
+                }
+                Ok(format!("{} commands", USAGE.len()))
+            }
+            Command::Quit => Ok("bye".to_owned()),
+            update => Ok(self.update(update)?),
+        }
+    }
+
+    fn update(&self, command: Command) -> Result<String, StoreError> {
+        let store = &self.store;
+        let there = |was: bool| if was { "done" } else { "there was nothing" }.to_owned();
+        let fresh = |was: bool| if was { "new" } else { "was there" }.to_owned();
+        let written = |()| "written".to_owned();
+        match command {
+            Command::Add(key, n) => store.update(&Key::<PnCounter>::of(key), |c| {
+                c.add(n);
+                c.value().to_string()
+            }),
+            Command::Reset(key) => store
+                .update(&Key::<PnCounter>::of(key), |c| c.reset())
+                .map(there),
+            Command::Insert(key, e) => store
+                .update(&Key::<Tags>::of(key), |s| s.insert(e.as_str()))
+                .map(fresh),
+            Command::Remove(key, e) => store
+                .update(&Key::<Tags>::of(key), |s| s.remove(e.as_str()))
+                .map(there),
+            Command::Clear(key) => store
+                .update(&Key::<Tags>::of(key), |s| s.clear())
+                .map(there),
+            Command::Set(key, v) => store
+                .update(&Key::<Text>::of(key), |r| r.set(&v))
+                .map(written),
+            Command::Assign(key, v) => store
+                .update(&Key::<Texts>::of(key), |r| r.set(&v))
+                .map(written),
+            Command::Put(key, field, v) => store
+                .update(&Key::<Fields>::of(key), |m| m.insert(field.as_str(), &v))
+                .map(written),
+            Command::Unput(key, field) => store
+                .update(&Key::<Fields>::of(key), |m| m.remove(field.as_str()))
+                .map(there),
+            Command::Count(key, field, n) => store.update(&Key::<Counts>::of(key), |m| {
+                let mut count = m.entry(field.as_str());
+                count.add(n);
+                count.value().to_string()
+            }),
+            Command::Uncount(key, field) => store
+                .update(&Key::<Counts>::of(key), |m| m.remove(field.as_str()))
+                .map(there),
+            Command::Delete(key) => store.delete(&Key::<Tags>::of(key)).map(there),
+            other => Ok(format!("{other:?} changes nothing")),
+        }
+    }
+
+    /// Watches a key in every type that lines write.
+    fn watch(&mut self, key: String) -> Result<String, Failure> {
+        if self.watched.contains_key(&key) {
+            return Ok("watched already".to_owned());
+        }
+        let tasks = vec![
+            self.watch_as::<PnCounter>(&key)?,
+            self.watch_as::<Tags>(&key)?,
+            self.watch_as::<Text>(&key)?,
+            self.watch_as::<Texts>(&key)?,
+            self.watch_as::<Fields>(&key)?,
+            self.watch_as::<Counts>(&key)?,
+        ];
+        let answer = format!("watching {key}");
+        self.watched.insert(key, tasks);
+        Ok(answer)
+    }
+
+    fn watch_as<T: dd_extension::types::Crdt>(
+        &self,
+        key: &str,
+    ) -> Result<JoinHandle<()>, StoreError> {
+        let mut changes = self.store.subscribe(&Key::<T>::of(key))?;
+        let (store, key) = (self.store.clone(), key.to_owned());
+        Ok(tokio::spawn(async move {
+            while let Some(change) = changes.next().await {
+                if change.is_initial() && change.is_gone() {
+                    continue;
+                }
+                let Ok(values) = describe(&store, &key) else {
+                    break;
+                };
+                let missed = match change.missed() {
+                    0 => String::new(),
+                    n => format!(" ({n} changes in between)"),
+                };
+                let gone = values.is_empty();
+                let now = if gone {
+                    "nothing".to_owned()
+                } else {
+                    values.join(" | ")
+                };
+                println!("change {key} {now}{missed}");
+            }
+        }))
+    }
+
+    fn keys(&self, prefix: &str) -> Result<String, StoreError> {
+        let mut all: Vec<String> = Vec::new();
+        loop {
+            let page = self
+                .store
+                .keys(prefix, all.last().map(String::as_str), PAGE)?;
+            if page.is_empty() || all.len() >= LISTED {
+                break;
+            }
+            all.extend(page);
+        }
+        let more = if all.len() >= LISTED { " and more" } else { "" };
+        Ok(format!("{} keys{more}: {}", all.len(), all.join(" ")))
+    }
+
+    /// One line of `name=value`, for people and programs.
+    fn status(&self) -> Result<String, StoreError> {
+        let status = self.store.status()?;
+        let (replica, transport) = (&status.replica, &status.transport);
+        let peers = replica.peers.iter().map(|peer| match peer.behind {
+            None => format!("{}:away", peer.node),
+            Some(0) => format!("{}:equal", peer.node),
+            Some(n) => format!("{}:behind-{n}", peer.node),
+        });
+        let peers: Vec<String> = peers.collect();
+        Ok(format!(
+            "node={} replica={} keys={} events={} origins={} records={} context={:032x} \
+             fingerprint={:032x} sent={} received={} wire-sent={} wire-received={} peers={} \
+             conflicts={}",
+            replica.node,
+            replica.replica,
+            replica.keys,
+            replica.context.len(),
+            replica.context.origins(),
+            replica.records,
+            replica.context_hash,
+            replica.fingerprint,
+            transport.bytes_sent,
+            transport.bytes_received,
+            transport.wire_bytes_sent,
+            transport.wire_bytes_received,
+            peers.join(","),
+            status.conflicts.join(","),
+        ))
+    }
+}
