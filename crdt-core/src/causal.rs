@@ -6,14 +6,15 @@ use core::marker::PhantomData;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::context::VersionVector;
-use crate::kernel::{Comparison, DotStore, EditError, Unit, UnitBuilder};
+use crate::kernel::{Comparison, DotStore, EditError, Record, Unit, UnitBuilder};
 use crate::limits::Limits;
 use crate::shape::Shape;
 use crate::types::Crdt;
 use crate::{Context, ReplicaId, Timestamp};
 
 /// Removal records that a value keeps at most. Beyond it, those that its own context covers are
-/// forgotten; a delta then no longer helps a replica that lacks them, and whole values do.
+/// forgotten; a delta then no longer helps a replica that lacks them, and whole values do. Records
+/// that took increments of other replicas away stay until [`Causal::forget`].
 pub const MAX_RECORDS: usize = 1024;
 
 const FORMAT: u8 = 1;
@@ -34,7 +35,11 @@ pub struct Causal<T> {
 /// value. Deltas may be applied in any order and more than once.
 pub struct Delta<T> {
     unit: Unit,
-    floor: VersionVector,
+    /// What the receiver has to have: nothing of it comes along, not even the records of what was
+    /// removed.
+    needs: Context,
+    /// The events that the receiver then has, those too that others of them have made void.
+    brings: Context,
     value: PhantomData<T>,
 }
 
@@ -47,9 +52,12 @@ pub struct Updated<R, T> {
     pub delta: Delta<T>,
 }
 
-/// Deltas are not enough: removals were forgotten that this replica lacks. Nothing was changed.
+/// A delta is not enough: it leaves out events that this replica lacks, because their removals were
+/// forgotten or because it was made for a replica that has them. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("removals that are missing here were forgotten: merge the sender's whole value instead")]
+#[error(
+    "the delta leaves out events that are missing here: merge the sender's whole value instead"
+)]
 pub struct Behind;
 
 /// Bytes that can't be loaded as the value or delta that was asked for.
@@ -132,14 +140,17 @@ impl<T: Crdt> Causal<T> {
                 Ok::<_, EditError>(update(&mut T::edit(tx.at(&[]))))
             })?;
         self.clock = self.clock.max(clock);
-        let unit = self.store.delta_of(&done);
         let delta = Delta {
-            unit,
-            floor: self.store.floor().clone(),
+            unit: self.store.delta_of(&done),
+            needs: self.store.below_floor(),
+            brings: self.context().difference(&done.base),
             value: PhantomData,
         };
         if self.store.records().nth(MAX_RECORDS).is_some() {
-            self.store.forget(|_, _, _| true, &mut Vec::new());
+            let replica = self.replica;
+            let own = |record: &Record| record.cuts.keys().all(|key| key.replica == replica);
+            self.store
+                .forget(|_, _, record| own(record), &mut Vec::new());
         }
         Ok(Updated {
             value: done.value,
@@ -166,21 +177,18 @@ impl<T: Crdt> Causal<T> {
     ///
     /// # Errors
     ///
-    /// [`Behind`] if the sender has forgotten removals that this replica lacks.
+    /// [`Behind`] if the sender has forgotten removals that this replica lacks, or if the delta was
+    /// made by [`delta_since`](Self::delta_since) for a replica that has events which this one lacks.
     pub fn apply(&mut self, delta: &Delta<T>) -> Result<(), Behind> {
-        let has_floor = |(origin, seq): (ReplicaId, u64)| {
-            self.context()
-                .get(origin)
-                .is_some_and(|seqs| seqs.prefix() >= seq)
-        };
-        if !delta.floor.iter().all(has_floor) {
+        if !delta.needs.is_subset(self.context()) {
             return Err(Behind);
         }
         self.store.apply(&delta.unit, &mut Vec::new());
+        self.store.take_over(&delta.brings, &VersionVector::new());
         Ok(())
     }
 
-    /// What a replica with this context lacks, as one delta. O(size of the value).
+    /// What a replica with this context, or more, lacks, as one delta. O(size of the value).
     ///
     /// # Errors
     ///
@@ -204,22 +212,34 @@ impl<T: Crdt> Causal<T> {
         for path in &paths {
             unit.piece(path);
         }
-        let floor = self.store.floor().clone();
         Ok(Delta {
             unit: unit.finish(),
-            floor,
+            needs: context.clone(),
+            brings: self.context().difference(context),
             value: PhantomData,
         })
     }
 
-    /// Forgets the records of removals that all replicas have seen, `everywhere` being the events
-    /// that they all have. Saves memory; a replica that was left out catches up by
+    /// Forgets the records of removals that all replicas have seen, `others` being the contexts of
+    /// all other replicas. Saves memory; a replica that was left out catches up by
     /// [`merge`](Self::merge) alone. Returns how many went.
-    pub fn forget(&mut self, everywhere: &Context) -> usize {
-        self.store.forget(
-            |_, _, record| everywhere.contains(record.dot),
-            &mut Vec::new(),
-        )
+    ///
+    /// The record of a counter's removal stays until this replica has everything that those whose
+    /// increments it took away had made when they stated their contexts: an increment made before
+    /// its maker saw the removal, and arriving after the record went, would bring the old total back.
+    pub fn forget<'c>(&mut self, others: impl IntoIterator<Item = &'c Context>) -> usize {
+        let others: Vec<&Context> = others.into_iter().collect();
+        let stable = |mine: &Context, record: &Record| {
+            let has_all_of = |origin| {
+                let mine = mine.restrict([origin]);
+                let all = |theirs: &&Context| theirs.restrict([origin]).is_subset(&mine);
+                others.iter().all(all)
+            };
+            others.iter().all(|theirs| theirs.contains(record.dot))
+                && record.cuts.keys().all(|key| has_all_of(key.replica))
+        };
+        self.store
+            .forget(|mine, _, record| stable(mine, record), &mut Vec::new())
     }
 
     /// A second replica of the value, under an id of its own.
@@ -232,7 +252,9 @@ impl<T: Crdt> Causal<T> {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = header::<T>();
         self.store.context().encode(&mut w);
-        encode_body(&self.store_as_unit(), self.store.floor(), w)
+        self.store.floor().encode(&mut w);
+        self.store_as_unit().encode(&mut w);
+        w.finish()
     }
 
     fn store_as_unit(&self) -> Unit {
@@ -253,7 +275,9 @@ impl<T: Crdt> Causal<T> {
     pub fn load(bytes: &[u8], replica: ReplicaId) -> Result<Self, LoadError> {
         let mut r = check_header::<T>(bytes)?;
         let context = Context::decode(&mut r)?;
-        let (unit, floor) = decode_body(r)?;
+        let floor = VersionVector::decode(&mut r)?;
+        let unit = Unit::decode(&mut r, &Limits::default())?;
+        r.finish()?;
         if context.get(replica).is_some() {
             return Err(LoadError::UsedId(replica));
         }
@@ -270,12 +294,16 @@ impl<T: Crdt> Causal<T> {
 impl<T: Crdt> Delta<T> {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.unit.is_empty()
+        self.unit.is_empty() && self.brings.is_empty()
     }
 
     /// The delta as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        encode_body(&self.unit, &self.floor, header::<T>())
+        let mut w = header::<T>();
+        self.needs.encode(&mut w);
+        self.brings.encode(&mut w);
+        self.unit.encode(&mut w);
+        w.finish()
     }
 
     /// A delta from the bytes of [`encode`](Self::encode).
@@ -284,10 +312,15 @@ impl<T: Crdt> Delta<T> {
     ///
     /// [`LoadError`] says what is wrong with the bytes.
     pub fn load(bytes: &[u8]) -> Result<Self, LoadError> {
-        let (unit, floor) = decode_body(check_header::<T>(bytes)?)?;
+        let mut r = check_header::<T>(bytes)?;
+        let needs = Context::decode(&mut r)?;
+        let brings = Context::decode(&mut r)?;
+        let unit = Unit::decode(&mut r, &Limits::default())?;
+        r.finish()?;
         Ok(Self {
             unit,
-            floor,
+            needs,
+            brings,
             value: PhantomData,
         })
     }
@@ -313,19 +346,6 @@ fn check_header<T: Crdt>(bytes: &[u8]) -> Result<Reader<'_>, LoadError> {
     }
 }
 
-fn encode_body(unit: &Unit, floor: &VersionVector, mut w: Writer) -> Vec<u8> {
-    floor.encode(&mut w);
-    unit.encode(&mut w);
-    w.finish()
-}
-
-fn decode_body(mut r: Reader<'_>) -> Result<(Unit, VersionVector), DecodeError> {
-    let floor = VersionVector::decode(&mut r)?;
-    let unit = Unit::decode(&mut r, &Limits::default())?;
-    r.finish()?;
-    Ok((unit, floor))
-}
-
 impl<T: Crdt> fmt::Debug for Causal<T>
 where
     for<'a> T::View<'a>: fmt::Debug,
@@ -343,7 +363,8 @@ impl<T> Clone for Delta<T> {
     fn clone(&self) -> Self {
         Self {
             unit: self.unit.clone(),
-            floor: self.floor.clone(),
+            needs: self.needs.clone(),
+            brings: self.brings.clone(),
             value: PhantomData,
         }
     }
@@ -353,7 +374,8 @@ impl<T> fmt::Debug for Delta<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delta")
             .field("unit", &self.unit)
-            .field("floor", &self.floor)
+            .field("needs", &self.needs)
+            .field("brings", &self.brings)
             .finish()
     }
 }

@@ -12,7 +12,7 @@ use super::effect::Effect;
 use super::leaf::{Entry, Node, Run, Value};
 use super::record::{Cut, CutKey, Record, join_cuts};
 use super::unit::Unit;
-use crate::context::VersionVector;
+use crate::context::{Seqs, VersionVector};
 use crate::cow_map::CowMap;
 use crate::name::{Name, Path};
 use crate::{Context, Dot, ReplicaId};
@@ -93,6 +93,19 @@ impl DotStore {
                 .next()
                 .is_some_and(|(first, _)| first <= floor)
         })
+    }
+
+    /// The events at or below the floor: what a peer has to have, not to be behind it.
+    pub fn below_floor(&self) -> Context {
+        let mut out = Context::new();
+        for (origin, floor) in self.floor.iter() {
+            for (first, last) in self.context.get(origin).into_iter().flat_map(Seqs::ranges) {
+                if first <= floor {
+                    out.insert_range(origin, first, last.min(floor));
+                }
+            }
+        }
+        out
     }
 
     /// What a removal at `path` has seen there: its bare context restricted to the origins that

@@ -1,0 +1,4 @@
+//! Tests of crdt-core through its public API.
+
+mod laws;
+mod support;

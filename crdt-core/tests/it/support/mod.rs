@@ -1,0 +1,95 @@
+//! What several test modules need: seeded property runs, replicas by number, and the state that
+//! the kernel holds under a value.
+
+pub(crate) mod oracle;
+pub(crate) mod subject;
+pub(crate) mod world;
+
+use std::fmt::Debug;
+
+use crdt_core::codec::Reader;
+use crdt_core::kernel::{Entry, Unit};
+use crdt_core::{Causal, Context, Crdt, Limits, Path, ReplicaId, Updated, VersionVector};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
+
+/// The `n`-th replica of a test.
+pub(crate) fn replica(n: u64) -> ReplicaId {
+    ReplicaId::new(n, 1)
+}
+
+/// An empty value at the `n`-th replica.
+pub(crate) fn empty<T: Crdt>(n: u64) -> Causal<T> {
+    Causal::new(replica(n))
+}
+
+/// An update that no limit refuses.
+pub(crate) fn update<T: Crdt, R: Debug>(
+    at: &mut Causal<T>,
+    change: impl FnOnce(&mut T::Edit<'_>) -> R,
+) -> Updated<R, T> {
+    at.update(change).expect("within the limits")
+}
+
+/// A second copy of a value, under an id that never writes.
+pub(crate) fn copy<T: Crdt>(of: &Causal<T>) -> Causal<T> {
+    of.fork(replica(u64::MAX))
+}
+
+/// `into` with everything that `from` has, both left alone.
+pub(crate) fn merged<T: Crdt>(into: &Causal<T>, from: &Causal<T>) -> Causal<T> {
+    let mut out = copy(into);
+    out.merge(from);
+    out
+}
+
+/// What a replica has seen, and the dots that are live in it. Not the removal records that it
+/// keeps: those are its own affair.
+#[derive(Debug, PartialEq)]
+pub(crate) struct KernelState {
+    pub(crate) context: Context,
+    pub(crate) live: Vec<(Path, Vec<Entry>)>,
+}
+
+/// The kernel's state under a value, read from its bytes.
+pub(crate) fn kernel_state<T: Crdt>(of: &Causal<T>) -> KernelState {
+    let bytes = of.encode();
+    let mut r = Reader::new(&bytes);
+    r.byte().expect("format");
+    r.bytes().expect("shape");
+    let context = Context::decode(&mut r).expect("context");
+    VersionVector::decode(&mut r).expect("floor");
+    let unit = Unit::decode(&mut r, &Limits::default()).expect("unit");
+    r.finish().expect("nothing behind the unit");
+    KernelState {
+        context,
+        live: unit.adds,
+    }
+}
+
+/// Runs a property `cases` times from a fixed seed, another one with `TEST_SEED`, and
+/// shrinks what fails. `TEST_CASES_PERCENT` is a factor in percent for longer runs.
+pub(crate) fn property<S: Strategy>(
+    cases: u32,
+    inputs: S,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) where
+    S::Value: Debug,
+{
+    let from_env = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let seed = from_env("TEST_SEED").unwrap_or(0x5eed);
+    let percent = from_env("TEST_CASES_PERCENT").map_or(100, |n| n.min(100_000) as u32);
+    let config = Config {
+        cases: (cases * percent / 100).max(1),
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(seed),
+        ..Config::default()
+    };
+    match TestRunner::new(config).run(&inputs, test) {
+        Ok(()) => {}
+        Err(TestError::Fail(why, input)) => {
+            panic!("seed {seed}: {why}\nminimal failing input: {input:#?}")
+        }
+        Err(TestError::Abort(why)) => panic!("seed {seed}: aborted: {why}"),
+    }
+}
