@@ -241,9 +241,10 @@ impl Context {
         self.origins.is_empty()
     }
 
-    /// Number of events.
+    /// Number of events. The last number there is, if a peer made up more than that.
     pub fn len(&self) -> u64 {
-        self.iter().map(|(_, seqs)| seqs.len()).sum()
+        self.iter()
+            .fold(0, |n: u64, (_, seqs)| n.saturating_add(seqs.len()))
     }
 
     /// Number of origins.

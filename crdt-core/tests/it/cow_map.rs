@@ -1,0 +1,132 @@
+//! The copy-on-write map against the standard library's.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crdt_core::CowMap;
+use proptest::prelude::*;
+
+use crate::support::property;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Insert(u16, u32),
+    Remove(u16),
+    Change(u16, u32),
+    /// A clone is taken, which has to stay as it is from here on.
+    Clone,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let key = || 0..400u16;
+    let op = prop_oneof![
+        6 => (key(), any::<u32>()).prop_map(|(k, v)| Op::Insert(k, v)),
+        4 => key().prop_map(Op::Remove),
+        2 => (key(), any::<u32>()).prop_map(|(k, v)| Op::Change(k, v)),
+        1 => Just(Op::Clone),
+    ];
+    prop::collection::vec(op, 1..800)
+}
+
+type Map = CowMap<u16, u32>;
+type Model = BTreeMap<u16, u32>;
+
+fn same(map: &Map, model: &Model) -> Result<(), TestCaseError> {
+    prop_assert_eq!(map.len(), model.len());
+    prop_assert_eq!(map.is_empty(), model.is_empty());
+    prop_assert!(map.iter().eq(model.iter()));
+    prop_assert_eq!(map.last(), model.last_key_value());
+    Ok(())
+}
+
+#[test]
+fn does_what_the_standard_map_does_and_clones_stay() {
+    property(64, ops(), |ops| {
+        let (mut map, mut model) = (Map::new(), Model::new());
+        let mut clones: Vec<(Map, Model)> = Vec::new();
+        for op in ops {
+            match op {
+                Op::Insert(k, v) => prop_assert_eq!(map.insert(k, v), model.insert(k, v)),
+                Op::Remove(k) => prop_assert_eq!(map.remove(&k), model.remove(&k)),
+                Op::Change(k, v) => {
+                    let (mine, theirs) = (map.get_mut(&k), model.get_mut(&k));
+                    prop_assert_eq!(&mine, &theirs);
+                    if let (Some(mine), Some(theirs)) = (mine, theirs) {
+                        (*mine, *theirs) = (v, v);
+                    }
+                }
+                Op::Clone => {
+                    let clone = map.clone();
+                    prop_assert!(clone.same(&map));
+                    clones.push((clone, model.clone()));
+                }
+            }
+        }
+        same(&map, &model)?;
+        for (clone, model) in &clones {
+            same(clone, model)?;
+        }
+        let rebuilt: Map = model.into_iter().collect();
+        prop_assert_eq!(rebuilt, map);
+        Ok(())
+    });
+}
+
+#[test]
+fn looks_up_and_iterates_from_every_bound() {
+    let keys = prop::collection::btree_map(0..400u16, any::<u32>(), 0..300);
+    property(32, keys, |model| {
+        let map: Map = model.iter().map(|(k, v)| (*k, *v)).collect();
+        for k in 0..402 {
+            prop_assert_eq!(map.get(&k), model.get(&k));
+            prop_assert_eq!(map.contains_key(&k), model.contains_key(&k));
+            for from in [Bound::Included(k), Bound::Excluded(k)] {
+                let expected = model.range((from, Bound::Unbounded));
+                prop_assert!(map.iter_from(from.as_ref()).eq(expected));
+            }
+        }
+        prop_assert!(map.iter_from(Bound::<&u16>::Unbounded).eq(model.iter()));
+        Ok(())
+    });
+}
+
+/// Keys in an order that looks random and is the same always.
+fn scattered(n: u32) -> Vec<u32> {
+    (0..n).map(|k| k.wrapping_mul(2_654_435_761)).collect()
+}
+
+#[test]
+fn thousands_of_keys_in_any_order_come_and_go() {
+    const N: u32 = 5_000;
+    let ascending: Vec<u32> = (0..N).collect();
+    let descending: Vec<u32> = (0..N).rev().collect();
+    let orders = [ascending, descending, scattered(N)];
+    for arrival in &orders {
+        for (nth, departure) in orders.iter().enumerate() {
+            // The scattered keys are other ones than the ascending, so some removals find nothing.
+            let mut map: CowMap<u32, u32> = arrival.iter().map(|k| (*k, !k)).collect();
+            let full = map.clone();
+            assert_eq!(map.len(), N as usize);
+            assert!(arrival.iter().all(|k| map.get(k) == Some(&!k)));
+            for k in departure.iter().chain(arrival) {
+                let had = map.contains_key(k);
+                assert_eq!(map.remove(k).is_some(), had, "departure {nth}");
+            }
+            assert!(map.is_empty() && map.last().is_none() && map.iter().next().is_none());
+            assert_eq!(full.len(), N as usize);
+            assert_eq!(full.iter().count(), N as usize);
+            assert!(full.iter().zip(full.iter().skip(1)).all(|(a, b)| a.0 < b.0));
+        }
+    }
+}
+
+#[test]
+fn maps_of_equal_entries_are_equal_however_they_were_made() {
+    let up: CowMap<u32, ()> = (0..1_000).map(|k| (k, ())).collect();
+    let mut down: CowMap<u32, ()> = (0..2_000).rev().map(|k| (k, ())).collect();
+    assert_ne!(up, down);
+    for k in 1_000..2_000 {
+        down.remove(&k);
+    }
+    assert!(up == down && !up.same(&down));
+}
