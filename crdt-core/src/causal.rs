@@ -10,7 +10,7 @@ use crate::kernel::{Comparison, DotStore, EditError, Record, Unit, UnitBuilder};
 use crate::limits::Limits;
 use crate::shape::Shape;
 use crate::types::Crdt;
-use crate::{Context, ReplicaId, Timestamp};
+use crate::{Context, Dot, ReplicaId, Timestamp};
 
 /// Removal records that a value keeps at most. Beyond it, those that its own context covers are
 /// forgotten; a delta then no longer helps a replica that lacks them, and whole values do. Records
@@ -284,10 +284,22 @@ impl<T: Crdt> Causal<T> {
         if unit.dots().any(|dot| !context.contains(dot)) {
             return Err(DecodeError::Invalid("a live dot outside of the context").into());
         }
+        if !floor
+            .iter()
+            .all(|(o, seq)| context.contains(Dot::new(o, seq)))
+        {
+            return Err(DecodeError::Invalid("a forgotten record outside of the context").into());
+        }
         let mut store = DotStore::new();
         store.apply(&unit, &mut Vec::new());
         store.take_over(&context, &floor);
-        Ok(Self::with(store, replica, Timestamp::ZERO))
+        let value = Self::with(store, replica, Timestamp::ZERO);
+        // What a record kills, or what another one covers, no value holds.
+        if value.store_as_unit() == unit {
+            Ok(value)
+        } else {
+            Err(DecodeError::NotCanonical.into())
+        }
     }
 }
 

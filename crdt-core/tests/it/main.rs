@@ -2,7 +2,10 @@
 
 mod context;
 mod cow_map;
+mod edit;
 mod element;
+mod golden;
+mod hostile;
 mod laws;
 mod situations;
 mod support;
