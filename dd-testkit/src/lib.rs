@@ -3,5 +3,6 @@
 pub mod oracle;
 mod rng;
 pub mod sim;
+pub mod vectors;
 
 pub use rng::Rng;
