@@ -1,5 +1,6 @@
 //! Deterministic simulator, oracles, in-memory transport and conformance suites.
 
+pub mod model;
 pub mod oracle;
 mod rng;
 pub mod sim;

@@ -29,6 +29,15 @@ impl Rng {
         }
     }
 
+    /// A number from `first` to `last`, both included.
+    ///
+    /// # Panics
+    ///
+    /// If `last` is less than `first` in a build that checks for overflow.
+    pub fn range(&mut self, first: usize, last: usize) -> usize {
+        first + self.below(last + 1 - first)
+    }
+
     /// True `percent` times in a hundred.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
@@ -63,5 +72,18 @@ mod tests {
                 9_817_491_932_198_370_423
             ]
         );
+    }
+    #[test]
+    fn what_is_drawn_from_it_is_fixed() {
+        let mut rng = Rng::new(7);
+        let drawn: Vec<usize> = (0..6).map(|_| rng.range(10, 19)).collect();
+        let mut order = [0, 1, 2, 3, 4, 5];
+        rng.shuffle(&mut order);
+        let chances: Vec<bool> = (0..4).map(|_| rng.chance(50)).collect();
+        assert_eq!(drawn, [17, 14, 16, 13, 14, 15]);
+        assert_eq!(order, [0, 3, 5, 1, 2, 4]);
+        assert_eq!(chances, [true, false, true, false]);
+        assert_eq!(rng.pick(&["a", "b", "c"]), Some(&"a"));
+        assert_eq!(rng.pick::<u8>(&[]), None);
     }
 }

@@ -1,0 +1,335 @@
+//! A sync in flight: from one replica to another, frame by frame, while both go on changing.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Tally;
+use super::node::Node;
+use super::rule::Rule;
+use super::state::{Cut, Run, State, Transactions};
+use super::unit::Unit;
+use crate::Rng;
+use crate::model::{Dots, ModelPath, pair};
+
+/// How many frames in a hundred are lost.
+const LOSS: usize = 4;
+
+/// A sync in flight.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    from_process: u64,
+    to_process: u64,
+    /// The receiver's context at the start: what it is known to have.
+    peer: Dots,
+    /// The sender's context at the start, which the receiver takes over at the end.
+    start: Dots,
+    /// The sender's floor at the start, or at the end if pieces are made while they are sent.
+    floor: BTreeMap<u64, u64>,
+    lost: bool,
+    plan: Plan,
+}
+
+/// What is still to be sent.
+#[derive(Debug)]
+enum Plan {
+    /// Pieces as they were at the start.
+    Frozen {
+        units: VecDeque<Unit>,
+        transactions: Transactions,
+    },
+    /// Pieces that are made when their turn comes; `mark` is what the sender had changed before.
+    Lazy {
+        paths: VecDeque<ModelPath>,
+        mark: usize,
+    },
+    /// A full comparison. A frame without a path is only staged.
+    Full {
+        frames: VecDeque<Option<ModelPath>>,
+        snapshot: Box<State>,
+    },
+}
+
+/// What comes next.
+enum Frame {
+    Unit(Unit),
+    Lazy(ModelPath),
+    Full(Option<ModelPath>),
+}
+
+impl Session {
+    /// Begins a sync; a full comparison if the sender forgot something that the receiver lacks.
+    pub(super) fn new(
+        nodes: &[Node],
+        (from, to): (usize, usize),
+        lazy: bool,
+        rng: &mut Rng,
+    ) -> Self {
+        let (x, y) = (&nodes[from], &nodes[to]);
+        let peer = &y.state.context;
+        let plan = if x.state.has_forgotten_for(peer) {
+            full_plan(x, y, rng)
+        } else if lazy {
+            let mut paths: Vec<ModelPath> = x.state.paths().into_iter().collect();
+            rng.shuffle(&mut paths);
+            Plan::Lazy {
+                paths: paths.into(),
+                mark: x.touched.len(),
+            }
+        } else {
+            let units = x.state.units(&x.state.paths(), peer, rng).into();
+            Plan::Frozen {
+                units,
+                transactions: x.state.transactions_lacking(peer),
+            }
+        };
+        Self {
+            from,
+            to,
+            from_process: x.process,
+            to_process: y.process,
+            peer: peer.clone(),
+            start: x.state.context.clone(),
+            floor: x.state.floor.clone(),
+            lost: false,
+            plan,
+        }
+    }
+
+    /// What it is called in the description of a failure.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.plan {
+            Plan::Frozen { .. } => "sync",
+            Plan::Lazy { .. } => "lazy sync",
+            Plan::Full { .. } => "full comparison",
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.plan, Plan::Full { .. })
+    }
+
+    /// Whether a frame was lost on the way.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Whether it can go on. Frames that were made at the start arrive even if the sender is gone.
+    pub(super) fn is_valid(&self, nodes: &[Node], is_up: impl Fn(usize) -> bool) -> bool {
+        let (x, y) = (&nodes[self.from], &nodes[self.to]);
+        let needs_sender = matches!(self.plan, Plan::Lazy { .. });
+        let has_sender = is_up(self.from) && x.process == self.from_process;
+        let same_receiver = y.process == self.to_process || !y.state.rules.keep(Rule::Session);
+        is_up(self.to) && same_receiver && (has_sender || !needs_sender)
+    }
+
+    /// Lets one frame arrive, or the end of the session. Returns whether it is over.
+    pub(super) fn step(&mut self, nodes: &mut [Node], rng: &mut Rng, tally: &mut Tally) -> bool {
+        let (x, y) = pair(nodes, self.from, self.to);
+        let Some(frame) = self.plan.next() else {
+            self.finish(x, y, rng, tally);
+            return true;
+        };
+        if rng.chance(LOSS) {
+            self.lost = true;
+        } else if !self.deliver(frame, x, y, rng) {
+            return true;
+        }
+        if !x.state.rules.keep(Rule::Takeover) && !self.is_full() {
+            y.state.context.extend(&self.start);
+        }
+        false
+    }
+
+    /// Lets a frame arrive. Returns whether the session may go on.
+    fn deliver(&self, frame: Frame, x: &Node, y: &mut Node, rng: &mut Rng) -> bool {
+        match (frame, &self.plan) {
+            (Frame::Unit(unit), _) => y.apply(&unit),
+            (Frame::Lazy(path), _) => {
+                if self.must_start_again(x) {
+                    return false;
+                }
+                let mut paths = self.linked(x, &path);
+                paths.insert(0, path);
+                for unit in x.state.units(&paths, &self.peer, rng) {
+                    y.apply(&unit);
+                }
+            }
+            (Frame::Full(Some(path)), Plan::Full { snapshot, .. }) => {
+                compare_path(snapshot, y, &path);
+            }
+            (Frame::Full(_), _) => {}
+        }
+        true
+    }
+
+    /// Whether the sender has forgotten what the receiver lacked at the start.
+    fn must_start_again(&self, x: &Node) -> bool {
+        x.state.rules.keep(Rule::Pin) && x.state.has_forgotten_for(&self.peer)
+    }
+
+    /// The last frame has arrived: takes over the sender's context, unless something was lost.
+    fn finish(&mut self, x: &Node, y: &mut Node, rng: &mut Rng, tally: &mut Tally) {
+        let rules = y.state.rules;
+        if self.lost && rules.keep(Rule::Lost) {
+            return;
+        }
+        match &self.plan {
+            Plan::Full { snapshot, .. } => {
+                commit(snapshot, y);
+                tally.full_committed += 1;
+                return;
+            }
+            Plan::Frozen { transactions, .. } => {
+                y.state.context.extend(&self.start);
+                y.state.keep_transactions(transactions);
+            }
+            Plan::Lazy { mark, .. } => {
+                if self.must_start_again(x) {
+                    return;
+                }
+                if rules.keep(Rule::Dirty) {
+                    let changed: BTreeSet<_> = x.touched.iter().skip(*mark).cloned().collect();
+                    y.apply(&Unit::merged(x.state.units(&changed, &self.peer, rng)));
+                }
+                self.floor.clone_from(&x.state.floor);
+                y.state.context.extend(&self.start);
+                let mut known = x.state.transactions_lacking(&self.peer);
+                known.retain(|_, transaction| transaction.dots.is_subset(&y.state.context));
+                y.state.keep_transactions(&known);
+            }
+        }
+        if rules.keep(Rule::RelayFloor) {
+            y.state.raise_floor(&self.floor);
+        }
+        tally.takeovers += 1;
+    }
+
+    /// The other paths that transactions tie to one, directly or through other transactions.
+    fn linked(&self, x: &Node, path: &ModelPath) -> Vec<ModelPath> {
+        if !x.state.rules.keep(Rule::Txn) {
+            return Vec::new();
+        }
+        let all = x.state.paths();
+        let transactions = x.state.transactions_lacking(&self.peer);
+        let mut seen = BTreeSet::from([path.clone()]);
+        let mut todo = vec![path.clone()];
+        while let Some(path) = todo.pop() {
+            let of_path = transactions
+                .values()
+                .filter(|transaction| transaction.paths.iter().any(|at| at.is_related(&path)));
+            for transaction in of_path {
+                let tied =
+                    |path: &&ModelPath| transaction.paths.iter().any(|at| at.is_related(path));
+                let new: Vec<_> = all.difference(&seen).filter(tied).cloned().collect();
+                seen.extend(new.iter().cloned());
+                todo.extend(new);
+            }
+        }
+        seen.remove(path);
+        seen.into_iter().collect()
+    }
+}
+
+impl Plan {
+    fn next(&mut self) -> Option<Frame> {
+        match self {
+            Self::Frozen { units, .. } => units.pop_front().map(Frame::Unit),
+            Self::Lazy { paths, .. } => paths.pop_front().map(Frame::Lazy),
+            Self::Full { frames, .. } => frames.pop_front().map(Frame::Full),
+        }
+    }
+}
+
+fn full_plan(x: &Node, y: &Node, rng: &mut Rng) -> Plan {
+    let snapshot = Box::new(x.state.clone());
+    let frames = if x.state.rules.keep(Rule::Unit) {
+        vec![None; 1 + rng.below(4)].into()
+    } else {
+        let mut paths = x.state.paths();
+        paths.extend(y.state.live.keys().chain(y.state.runs.keys()).cloned());
+        paths.into_iter().map(Some).collect()
+    };
+    Plan::Full { frames, snapshot }
+}
+
+/// Makes one path what a full comparison says: what the sender has seen and does not show is void.
+fn compare_path(snapshot: &State, y: &mut Node, path: &ModelPath) {
+    let new = compare_live(snapshot, &mut y.state, path);
+    let new_runs = compare_runs(snapshot, &mut y.state, path);
+    if !snapshot.rules.keep(Rule::Unit) {
+        y.state.context.extend(new);
+        y.state.context.extend(new_runs);
+    }
+}
+
+/// Returns the dots of the sender that were new.
+fn compare_live(snapshot: &State, state: &mut State, path: &ModelPath) -> Dots {
+    let none = Dots::new();
+    let theirs = snapshot.live.get(path).unwrap_or(&none);
+    let new: Dots = theirs.difference(&state.context).copied().collect();
+    let kept: Dots = new
+        .iter()
+        .copied()
+        .filter(|dot| !state.is_void(path, *dot))
+        .collect();
+    let ours = state.live.entry(path.clone()).or_default();
+    ours.retain(|dot| theirs.contains(dot) || !snapshot.context.contains(dot));
+    ours.extend(kept);
+    new
+}
+
+/// Returns the newest dots of the sender's runs that were new.
+fn compare_runs(snapshot: &State, state: &mut State, path: &ModelPath) -> Dots {
+    let none = BTreeMap::new();
+    let theirs = snapshot.runs.get(path).unwrap_or(&none);
+    let ours = state.runs.entry(path.clone()).or_default();
+    ours.retain(|origin, run| {
+        theirs.contains_key(origin) || !snapshot.context.contains(&(*origin, run.newest))
+    });
+    let brings_cuts = state.rules.keep(Rule::Base);
+    let mut new = Dots::new();
+    for (&origin, run) in theirs {
+        if !state.context.contains(&(origin, run.newest)) {
+            let cut = if brings_cuts { run.cut } else { Cut::default() };
+            state.take_run(path, origin, Run { cut, ..*run });
+            new.insert((origin, run.newest));
+        } else if brings_cuts && run.cut.seq > 0 {
+            state.cut_known(path, origin, run);
+        }
+    }
+    new
+}
+
+/// Ends a full comparison: all of it becomes visible at once.
+fn commit(snapshot: &State, y: &mut Node) {
+    let rules = snapshot.rules;
+    if rules.keep(Rule::Unit) {
+        let known = [&snapshot.live, &y.state.live]
+            .into_iter()
+            .flat_map(BTreeMap::keys);
+        let runs = [&snapshot.runs, &y.state.runs]
+            .into_iter()
+            .flat_map(BTreeMap::keys);
+        let paths: BTreeSet<ModelPath> = known.chain(runs).cloned().collect();
+        for path in &paths {
+            compare_path(snapshot, y, path);
+        }
+    }
+    for (path, record) in snapshot
+        .records
+        .iter()
+        .flat_map(|(p, rs)| rs.iter().map(move |r| (p, r)))
+    {
+        if !y.state.context.contains(&record.event) {
+            y.state.remove(path, record);
+            y.state.keep_record(path, record);
+        }
+    }
+    y.state.context.extend(&snapshot.context);
+    if rules.keep(Rule::RelayFloor) {
+        y.state.raise_floor(&snapshot.floor);
+    }
+    y.state.keep_transactions(&snapshot.transactions);
+    y.touched.extend(y.state.paths());
+}

@@ -1,0 +1,4 @@
+//! Integration tests of the test kit itself.
+
+mod definition;
+mod model;

@@ -1,0 +1,184 @@
+//! The models hold, and fail as soon as any of their rules is left out.
+
+use dd_testkit::model::{Features, Forget, Options, Rule, campaign, store_protocol};
+
+/// Crashes and lost nodes, as in every setting here.
+const FAULTS: Features = Features {
+    crash: true,
+    kill: true,
+    ..Features::NONE
+};
+const COUNTERS: Features = Features {
+    counters: true,
+    ..FAULTS
+};
+const LAZY: Features = Features {
+    lazy: true,
+    ..FAULTS
+};
+const TRANSACTIONS: Features = Features {
+    transactions: true,
+    ..FAULTS
+};
+
+/// Runs a setting, forgetting at any time and once everybody has the event.
+fn assert_holds(features: Features, seeds: u64) {
+    for forget in [Forget::Any, Forget::Stable] {
+        let options = Options {
+            features,
+            forget,
+            stop: Some(1),
+            ..Options::default()
+        };
+        let report = campaign(0..seeds, &options);
+        assert_eq!(report.failures, [], "forgetting: {forget:?}");
+        let tally = report.tally;
+        assert!(
+            tally.takeovers > seeds && tally.full_committed > seeds / 10,
+            "{tally:?}"
+        );
+        assert!(
+            tally.cut > seeds / 2 && tally.crashes > seeds / 2,
+            "{tally:?}"
+        );
+        assert!(tally.killed > seeds / 2, "{tally:?}");
+    }
+}
+
+#[test]
+fn it_holds_with_crashes_and_lost_nodes() {
+    assert_holds(FAULTS, 2000);
+}
+
+#[test]
+fn it_holds_with_counters() {
+    assert_holds(COUNTERS, 2000);
+}
+
+#[test]
+fn it_holds_when_pieces_are_made_while_they_are_sent() {
+    assert_holds(LAZY, 2000);
+}
+
+#[test]
+fn it_holds_with_transactions() {
+    assert_holds(TRANSACTIONS, 1500);
+}
+
+#[test]
+fn it_holds_with_everything() {
+    assert_holds(Features::ALL, 1500);
+}
+
+#[test]
+fn it_holds_when_nothing_is_forgotten() {
+    let options = Options {
+        forget: Forget::None,
+        features: Features::ALL,
+        ..Options::default()
+    };
+    let report = campaign(0..1000, &options);
+    assert_eq!(report.failures, []);
+    assert_eq!(report.tally.full, 0);
+}
+
+/// With sealed incarnations every record goes in the end; without, some never can.
+#[test]
+fn forgetting_completes_once_the_incarnations_that_are_gone_are_sealed() {
+    let sealed = Options {
+        features: LAZY,
+        live: true,
+        seal: true,
+        ..Options::default()
+    };
+    assert_eq!(campaign(0..2000, &sealed).failures, []);
+    let unsealed = Options {
+        seal: false,
+        stop: Some(1),
+        ..sealed
+    };
+    assert_eq!(campaign(0..200, &unsealed).failures.len(), 1);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let options = Options {
+        features: Features::ALL,
+        broken: Some(Rule::Lost),
+        ..Options::default()
+    };
+    let [first, second] = [(); 2].map(|()| campaign(0..50, &options));
+    assert!(!first.failures.is_empty());
+    assert_eq!(
+        (first.failures, first.tally),
+        (second.failures, second.tally)
+    );
+}
+
+/// A setting that exposes a rule's absence, and the number of seeds within which it does.
+fn exposes(rule: Rule) -> (Features, Forget, u64) {
+    match rule {
+        Rule::Piece => (FAULTS, Forget::Stable, 50),
+        Rule::Above => (LAZY, Forget::Stable, 200),
+        Rule::Dead => (FAULTS, Forget::Stable, 100),
+        Rule::Takeover | Rule::Lost => (FAULTS, Forget::Stable, 20),
+        Rule::W6 => (LAZY, Forget::Any, 1000),
+        Rule::Floor => (FAULTS, Forget::Any, 20),
+        Rule::RelayFloor => (FAULTS, Forget::Any, 500),
+        Rule::Unit => (FAULTS, Forget::Any, 200),
+        Rule::Dirty => (LAZY, Forget::Stable, 200),
+        Rule::Pin => (LAZY, Forget::Any, 200),
+        Rule::Session | Rule::Upward => (FAULTS, Forget::Stable, 300),
+        Rule::Cuts => (COUNTERS, Forget::Stable, 50),
+        Rule::CutJoin => (COUNTERS, Forget::Stable, 200),
+        Rule::Owner => (COUNTERS, Forget::Any, 100),
+        Rule::Base => (COUNTERS, Forget::Any, 2000),
+        Rule::Txn => (TRANSACTIONS, Forget::Stable, 50),
+        Rule::TxnForget => (TRANSACTIONS, Forget::Stable, 200),
+        other => panic!("no setting for {other:?}"),
+    }
+}
+
+#[test]
+fn every_rule_is_needed() {
+    for rule in Rule::ALL {
+        let (features, forget, seeds) = exposes(rule);
+        let options = Options {
+            features,
+            forget,
+            broken: Some(rule),
+            stop: Some(1),
+            ..Options::default()
+        };
+        let report = campaign(0..seeds, &options);
+        assert_eq!(
+            report.failures.len(),
+            1,
+            "{rule:?} is not missed in {seeds} runs"
+        );
+    }
+}
+
+#[test]
+fn the_small_model_holds() {
+    for forget_any in [true, false] {
+        let options = store_protocol::Options {
+            forget_any,
+            ..Default::default()
+        };
+        assert_eq!(store_protocol::campaign(0..5000, &options).failures, []);
+    }
+}
+
+#[test]
+fn every_rule_of_the_small_model_is_needed() {
+    for rule in store_protocol::Rule::ALL {
+        let options = store_protocol::Options {
+            forget_any: true,
+            broken: Some(rule),
+            stop: Some(1),
+        };
+        let report = store_protocol::campaign(0..2500, &options);
+        assert_eq!(report.failures.len(), 1, "{rule:?} is not missed");
+    }
+}
