@@ -60,6 +60,12 @@ const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
 const ENDS_SESSION: u8 = 0b1000;
 
+/// Whether a frame carries data of a session; the others are small and only steer. For whoever
+/// counts traffic or gives data a lane of its own.
+pub fn carries_data(frame: &[u8]) -> bool {
+    matches!(frame, [FRAME_VERSION, DATA, ..])
+}
+
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionKind {

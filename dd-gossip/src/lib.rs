@@ -18,7 +18,7 @@ mod time;
 mod transport;
 
 pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
-pub use frame::{FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE};
+pub use frame::{FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, carries_data};
 pub use incoming::{MAX_HELD, MAX_HELD_BYTES};
 pub use key_space::Changed;
 pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};

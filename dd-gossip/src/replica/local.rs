@@ -1,7 +1,7 @@
 //! Local calls: updates, reads, deletes, lists of keys.
 
 use crdt_core::kernel::{EditError, Node};
-use crdt_core::{Crdt, Name, Shape};
+use crdt_core::{Crdt, Name, Shape, Timestamp};
 
 use super::Replica;
 use crate::config::MAX_KEY;
@@ -43,9 +43,24 @@ impl Replica {
         key: &[u8],
         update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        let clock = self.clock.read(wall);
+        self.update_at::<T, R, E>(now, clock, key, update)
+    }
+
+    /// As [`update`](Self::update), at a reading of the caller's own clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn update_at<T: Crdt, R, E: From<UpdateError>>(
+        &mut self,
+        now: Time,
+        clock: Timestamp,
+        key: &[u8],
+        update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         check_key(key)?;
         let path = [Name::new(key), Shape::of::<T>().name().clone()];
-        let clock = self.clock.read(wall);
         let (replica, limits) = (self.config.replica, self.config.limits);
         let before = self.keys.context().max(replica);
         let value = self
@@ -72,7 +87,7 @@ impl Replica {
     pub fn delete(&mut self, now: Time, key: &[u8]) -> Result<bool, UpdateError> {
         check_key(key)?;
         let (replica, limits) = (self.config.replica, self.config.limits);
-        let clock = crdt_core::Timestamp::ZERO;
+        let clock = Timestamp::ZERO;
         let removed = self.keys.transact(replica, clock, limits, |tx| {
             Ok::<_, EditError>(tx.at(&[Name::new(key)]).remove())
         })?;

@@ -13,12 +13,13 @@
 //! holds nothing is null, maps are objects without absent keys. `set` of an `lww_register` and `put`
 //! of an `lww_map` end with the clock's reading.
 //!
-//! A [`Method`] is a way to replicate: [`WholeStates`] and [`DeltasOnly`] here. What the operations
+//! A [`Method`] is a way to replicate: [`WholeStates`], [`DeltasOnly`] and [`ThroughTheStore`]. What the operations
 //! do and how values read is written once per type, in [`VectorType`], against its `Edit` and `View`;
 //! a method brings only the replicas and what goes between them.
 
 mod case;
 mod deltas;
+mod store;
 mod types;
 mod whole;
 
@@ -32,6 +33,7 @@ use case::{Case, Step};
 
 pub use case::{CaseError, Op};
 pub use deltas::DeltasOnly;
+pub use store::ThroughTheStore;
 pub use types::VectorType;
 pub use whole::WholeStates;
 
@@ -120,7 +122,7 @@ pub enum FileError {
     },
 }
 
-/// Runs a file of cases with whole states, then with deltas only.
+/// Runs a file of cases with whole states, with deltas only, and through the store.
 ///
 /// # Errors
 ///
@@ -130,6 +132,7 @@ pub fn run_file(reader: impl BufRead) -> Result<Report, FileError> {
     let mut report = Report::default();
     report.run::<WholeStates>(&cases);
     report.run::<DeltasOnly>(&cases);
+    report.run::<ThroughTheStore>(&cases);
     Ok(report)
 }
 
@@ -260,7 +263,7 @@ mod tests {
     fn every_supported_type_passes_with_every_method() {
         let report = report(CASES);
         assert!(report.is_good(), "{report}");
-        assert_eq!(report.passed.len(), 2 * types::NAMES.len(), "{report}");
+        assert_eq!(report.passed.len(), 3 * types::NAMES.len(), "{report}");
         assert_eq!(report.skipped, []);
     }
 
@@ -272,7 +275,10 @@ mod tests {
             let report = report(&case.to_string());
             assert!(report.passed.is_empty(), "case {nth}");
             let levels: Vec<_> = report.failed.iter().map(|f| f.level).collect();
-            assert_eq!(levels, [WholeStates::NAME, DeltasOnly::NAME]);
+            assert_eq!(
+                levels,
+                [WholeStates::NAME, DeltasOnly::NAME, ThroughTheStore::NAME]
+            );
             assert!(!report.is_good());
         }
     }
@@ -310,7 +316,7 @@ mod tests {
         ] {
             let report = report(&case(type_name, step));
             assert!(report.passed.is_empty(), "{type_name} {step}");
-            assert_eq!(report.failed.len(), 2, "{type_name} {step}");
+            assert_eq!(report.failed.len(), 3, "{type_name} {step}");
             assert!(report.failed.iter().all(|f| f.got["error"].is_string()));
         }
     }
