@@ -1,4 +1,6 @@
 //! Integration tests of the test kit itself.
 
+mod broken_transport;
 mod definition;
 mod model;
+mod transport;

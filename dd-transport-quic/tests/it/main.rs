@@ -12,4 +12,5 @@ mod hostile;
 mod node;
 mod pairs;
 mod rogue;
+mod suite;
 mod trust;
