@@ -1,6 +1,6 @@
 //! A transport of one's own, and a driver of one's own.
 //!
-//! [`tcp`] implements [`Transport`] over plain TCP; it authenticates nobody. [`Node`] below drives a
+//! `tcp` implements [`Transport`] over plain TCP; it authenticates nobody. `Node` below drives a
 //! [`Replica`] over it by hand, as the documentation of `Replica` says. Two nodes on this machine
 //! change the same set while they are apart, then meet, and end with the same elements.
 //!
