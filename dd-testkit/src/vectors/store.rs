@@ -27,7 +27,9 @@ impl Method for ThroughTheStore {
     const NAME: &'static str = "through the store";
 
     fn begin<T: VectorType>(replicas: usize, seed: u64) -> Box<dyn Level> {
-        let names: Vec<NodeId> = (0..replicas).filter_map(|at| format!("n{at}").parse().ok()).collect();
+        let names: Vec<NodeId> = (0..replicas)
+            .filter_map(|at| format!("n{at}").parse().ok())
+            .collect();
         let replica = |(at, node): (usize, &NodeId)| {
             let config = Config {
                 cluster: "vectors".parse().expect("a name"),
@@ -44,7 +46,13 @@ impl Method for ThroughTheStore {
         };
         let replicas = names.iter().enumerate().map(replica).collect();
         let (now, rng) = (Time::ZERO, Rng::new(seed));
-        Box::new(Replicas::<T> { replicas, names, now, rng, value: PhantomData })
+        Box::new(Replicas::<T> {
+            replicas,
+            names,
+            now,
+            rng,
+            value: PhantomData,
+        })
     }
 }
 
@@ -82,7 +90,12 @@ impl<T: VectorType> Level for Replicas<T> {
 
 impl<T: VectorType> Replicas<T> {
     /// Connects two replicas until `into` has all that `from` has, or until so many frames have come.
-    fn exchange(&mut self, from: usize, into: usize, frames: Option<usize>) -> Result<(), CaseError> {
+    fn exchange(
+        &mut self,
+        from: usize,
+        into: usize,
+        frames: Option<usize>,
+    ) -> Result<(), CaseError> {
         for (one, other) in [(from, into), (into, from)] {
             self.replicas[one].handle_connected(self.now, &self.names[other]);
         }
@@ -120,7 +133,9 @@ impl<T: VectorType> Replicas<T> {
         };
         if data || !carries_data(&frame) {
             let refused = |error| CaseError::Other(format!("a frame was refused: {error}"));
-            self.replicas[to].handle_frame(self.now, &self.names[from], &frame).map_err(refused)?;
+            self.replicas[to]
+                .handle_frame(self.now, &self.names[from], &frame)
+                .map_err(refused)?;
         }
         Ok(1)
     }
