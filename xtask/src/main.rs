@@ -1,13 +1,56 @@
-//! Project commands.
+//! `cargo xtask`: everything about the project that is more than a test.
 
-use dd_testkit::sim;
+mod certs;
+mod ci;
+mod conformance;
+mod demo;
+mod experiment;
+mod model;
+mod sabotage;
+mod seeds;
+mod sim;
 
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let from: u64 = args[1].parse().unwrap();
-    let to: u64 = args[2].parse().unwrap();
-    let (tally, failures) = sim::campaign(from..to, sim::Options::default(), 5);
-    for f in &failures { println!("{f}"); }
-    println!("{} failures", failures.len());
-    for (n, c) in tally.fields() { println!("{n}: {c}"); }
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Project commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Sim(sim::Sim),
+    Sabotage(sabotage::Sabotage),
+    Model(model::Model),
+    Conformance(conformance::Conformance),
+    Certs(certs::Certs),
+    #[command(subcommand)]
+    Experiment(experiment::Experiment),
+    Ci(ci::Ci),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Demo(demo) => demo.run(),
+        Command::Sim(sim) => sim.run(),
+        Command::Sabotage(sabotage) => sabotage.run(),
+        Command::Model(model) => model.run(),
+        Command::Conformance(conformance) => conformance.run(),
+        Command::Certs(certs) => certs.run(),
+        Command::Experiment(experiment) => experiment.run(),
+        Command::Ci(ci) => ci.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,85 @@
+//! `cargo xtask ci`: what must hold beside the tests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+/// Format, lints, docs, examples, and a smoke of every longer campaign.
+#[derive(Debug, Args)]
+pub(crate) struct Ci {}
+
+impl Ci {
+    pub(crate) fn run(&self) -> Result<()> {
+        cargo(&["fmt", "--all", "--check"])?;
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "--deny",
+            "warnings",
+        ])?;
+        with_env(
+            "RUSTDOCFLAGS",
+            "-D warnings",
+            &["doc", "--workspace", "--no-deps"],
+        )?;
+        for (package, example) in [
+            ("crdt-core", "types_alone"),
+            ("dd-extension", "full_store"),
+            ("dd-gossip", "own_transport"),
+        ] {
+            cargo(&["run", "--quiet", "--package", package, "--example", example])?;
+        }
+        cargo(&["test", "--package", "dd-extension", "--features", "node"])?;
+        cargo(&["bench", "--workspace", "--no-run"])?;
+        xtask(&["sim", "--seeds", "0..300"])?;
+        xtask(&["model", "--seeds", "0..100", "--break", "takeover"])?;
+        xtask(&["sabotage", "--seeds", "0..1000", "takeover"])?;
+        xtask(&["conformance", "dd-testkit/tests/data/vectors.jsonl"])?;
+        xtask(&["demo"])?;
+        xtask(&[
+            "experiment",
+            "idle",
+            "--keys",
+            "10",
+            "--seconds",
+            "2",
+            "--changes",
+            "3",
+        ])?;
+        xtask(&["experiment", "original", "--keys", "200", "--changes", "5"])
+    }
+}
+
+fn cargo(args: &[&str]) -> Result<()> {
+    run(Command::new(program()).args(args), args)
+}
+
+fn with_env(name: &str, value: &str, args: &[&str]) -> Result<()> {
+    run(Command::new(program()).env(name, value).args(args), args)
+}
+
+fn program() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}
+
+/// This program again, as a user would call it.
+fn xtask(args: &[&str]) -> Result<()> {
+    let this = std::env::current_exe().context("finding this program")?;
+    run(Command::new(this).args(args), args)
+}
+
+fn run(command: &mut Command, args: &[&str]) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    println!("\n$ {}", args.join(" "));
+    let status = command
+        .current_dir(root.context("finding the workspace")?)
+        .status()
+        .with_context(|| format!("starting {}", args.join(" ")))?;
+    ensure!(status.success(), "{} failed: {status}", args.join(" "));
+    Ok(())
+}

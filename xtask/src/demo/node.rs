@@ -1,0 +1,134 @@
+//! A node process: lines in, answers out.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that runs, or ran. It is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Node {
+    name: &'static str,
+    child: Child,
+    lines: ChildStdin,
+    answers: Receiver<String>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Node {
+    /// Starts a node with the certificates in `certs`.
+    pub(crate) fn start(
+        program: &Path,
+        name: &'static str,
+        certs: &Path,
+        peers: &[(&str, SocketAddr)],
+    ) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg("--ca").arg(certs.join("ca.pem"));
+        command.arg("--cert").arg(certs.join(format!("{name}.pem")));
+        command.arg("--key").arg(certs.join(format!("{name}.key")));
+        for (peer, address) in peers {
+            command.arg("--peer").arg(format!("{peer}={address}"));
+        }
+        // What a node warns of (a peer that was killed, a wire that was cut) is what the demo does.
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        let lines = child
+            .stdin
+            .take()
+            .context("the node has no standard input")?;
+        let output = child
+            .stdout
+            .take()
+            .context("the node has no standard output")?;
+        let (answer, answers) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if !line.starts_with("change ") && answer.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut node = Self {
+            name,
+            child,
+            lines,
+            answers,
+            address: ([127, 0, 0, 1], 0).into(),
+        };
+        let hello = node.answer()?;
+        let address = hello
+            .rsplit(' ')
+            .next()
+            .and_then(|address| address.parse().ok());
+        node.address = address.with_context(|| format!("node {name} said {hello:?}"))?;
+        Ok(node)
+    }
+
+    /// Gives the node a line and waits for its answer.
+    pub(crate) fn ask(&mut self, line: &str) -> Result<String> {
+        writeln!(self.lines, "{line}").with_context(|| format!("node {} is gone", self.name))?;
+        self.answer()
+            .with_context(|| format!("{}> {line}", self.name))
+    }
+
+    fn answer(&mut self) -> Result<String> {
+        let line = self
+            .answers
+            .recv_timeout(PATIENCE)
+            .with_context(|| format!("node {} does not answer", self.name))?;
+        match line.strip_prefix("ok ") {
+            Some(answer) => Ok(answer.to_owned()),
+            None => bail!("{line}"),
+        }
+    }
+
+    /// The status as names and values.
+    pub(crate) fn status(&mut self) -> Result<BTreeMap<String, String>> {
+        let status = self.ask("status")?;
+        let pairs = status
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('='));
+        Ok(pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
+    }
+
+    /// Kills it without a word.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill().context("killing a node")?;
+        self.child.wait().context("waiting for a killed node")?;
+        Ok(())
+    }
+
+    /// Ends it the ordinary way. Returns whether it ended well.
+    pub(crate) fn quit(&mut self) -> Result<bool> {
+        self.ask("quit")?;
+        Ok(self
+            .child
+            .wait()
+            .context("waiting for a node to end")?
+            .success())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Fails if it has ended, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

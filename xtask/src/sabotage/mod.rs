@@ -1,0 +1,134 @@
+//! `cargo xtask sabotage`: rules left out of the real code, one at a time; the simulator has to find
+//! each.
+//!
+//! The sources are copied into the target folder, changed there, built and run. Nothing in the
+//! product knows of it.
+
+mod mutants;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use serde_json::Value;
+
+use crate::seeds;
+use mutants::{MUTANTS, Mutant};
+
+/// Failing seeds after which a mutant is left.
+const ENOUGH: usize = 20;
+
+/// Leaves rules of replication out of the real code, one at a time, and demands that the simulator
+/// finds each.
+#[derive(Debug, Args)]
+pub(crate) struct Sabotage {
+    /// The seeds that each is given at most, as FROM..TO
+    #[arg(long, default_value = "0..10000", value_parser = seeds::parse)]
+    seeds: Range<u64>,
+    /// These only; without it all
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+impl Sabotage {
+    pub(crate) fn run(&self) -> Result<()> {
+        let chosen = self.chosen()?;
+        let source = root();
+        let copy = source.join("target/sabotage");
+        copy_sources(&source, &copy)?;
+        let mut survivors = Vec::new();
+        println!("{:<12} {:>10} {:>10}  left out", "name", "found in", "runs");
+        for mutant in chosen {
+            let began = Instant::now();
+            let (failed, runs) = self.try_one(&source, &copy, mutant)?;
+            println!(
+                "{:<12} {failed:>10} {runs:>10}  {} ({:.0} s)",
+                mutant.name,
+                mutant.what,
+                began.elapsed().as_secs_f64()
+            );
+            if failed == 0 {
+                survivors.push(mutant.name);
+            }
+        }
+        ensure!(survivors.is_empty(), "not found: {}", survivors.join(", "));
+        Ok(())
+    }
+
+    fn chosen(&self) -> Result<Vec<&'static Mutant>> {
+        if self.names.is_empty() {
+            return Ok(MUTANTS.iter().collect());
+        }
+        let find = |name: &String| {
+            let known = MUTANTS
+                .iter()
+                .map(|m| m.name)
+                .collect::<Vec<_>>()
+                .join(", ");
+            let mutant = MUTANTS.iter().find(|mutant| mutant.name == name);
+            mutant.with_context(|| format!("{name:?} is none of {known}"))
+        };
+        self.names.iter().map(find).collect()
+    }
+
+    /// In how many runs of how many the mutant was found.
+    fn try_one(&self, source: &Path, copy: &Path, mutant: &Mutant) -> Result<(usize, u64)> {
+        for (file, text) in mutant.apply(source)? {
+            std::fs::write(copy.join(file), text).with_context(|| format!("writing {file}"))?;
+        }
+        let outcome = self.simulate(copy);
+        for change in mutant.changes {
+            std::fs::copy(source.join(change.file), copy.join(change.file))
+                .with_context(|| format!("restoring {}", change.file))?;
+        }
+        outcome.with_context(|| format!("the mutant {}", mutant.name))
+    }
+
+    fn simulate(&self, copy: &Path) -> Result<(usize, u64)> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let output = Command::new(cargo)
+            .current_dir(copy)
+            .env("CARGO_TARGET_DIR", copy.join("target"))
+            .args(["run", "--release", "--quiet", "--package", "dd-testkit"])
+            .args(["--example", "simulate", "--"])
+            .arg(format!("{}..{}", self.seeds.start, self.seeds.end))
+            .arg(ENOUGH.to_string())
+            .stderr(Stdio::piped())
+            .output()
+            .context("running the simulator")?;
+        let answer: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+        let count = |name: &str| answer.as_ref().and_then(|answer| answer[name].as_u64());
+        match (count("failed"), count("runs")) {
+            (Some(failed), Some(runs)) => Ok((usize::try_from(failed)?, runs)),
+            _ => bail!("no result:\n{}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Copies what is not copied yet or was changed since, so that little is compiled again.
+fn copy_sources(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    for entry in std::fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let entry = entry?;
+        let (source, name) = (entry.path(), entry.file_name());
+        if name == "target" || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let target = to.join(&name);
+        if entry.file_type()?.is_dir() {
+            copy_sources(&source, &target)?;
+        } else if std::fs::read(&source)? != std::fs::read(&target).unwrap_or_default() {
+            std::fs::copy(&source, &target)
+                .with_context(|| format!("copying {}", source.display()))?;
+        }
+    }
+    Ok(())
+}

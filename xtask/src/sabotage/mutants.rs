@@ -1,0 +1,314 @@
+//! The mutants: what is left out, and where in the source.
+//!
+//! The names are those of the rules in `dd_testkit::model::Rule` where the rule is one of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+/// A rule left out.
+#[derive(Debug)]
+pub(super) struct Mutant {
+    pub(super) name: &'static str,
+    pub(super) what: &'static str,
+    pub(super) changes: &'static [Change],
+}
+
+/// A place in the source, which must be there exactly once, and what stands there instead.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) file: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+impl Mutant {
+    /// The changed files.
+    pub(super) fn apply(&self, source: &Path) -> Result<BTreeMap<&'static str, String>> {
+        let mut files: BTreeMap<&'static str, String> = BTreeMap::new();
+        for change in self.changes {
+            let text = match files.remove(change.file) {
+                Some(text) => text,
+                None => std::fs::read_to_string(source.join(change.file))
+                    .with_context(|| format!("reading {}", change.file))?,
+            };
+            ensure!(
+                text.matches(change.from).count() == 1,
+                "the mutant {} does not fit {} any more: {:?} must be there once",
+                self.name,
+                change.file,
+                change.from
+            );
+            files.insert(change.file, text.replace(change.from, change.to));
+        }
+        Ok(files)
+    }
+}
+
+const STORE: &str = "crdt-core/src/kernel/store.rs";
+const UNIT: &str = "crdt-core/src/kernel/unit.rs";
+const COMPARISON: &str = "crdt-core/src/kernel/comparison.rs";
+const INCOMING: &str = "dd-gossip/src/incoming.rs";
+const KEY_SPACE: &str = "dd-gossip/src/key_space.rs";
+const SESSION: &str = "dd-gossip/src/session.rs";
+const PEER: &str = "dd-gossip/src/peer.rs";
+const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
+const UPKEEP: &str = "dd-gossip/src/replica/upkeep.rs";
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "piece",
+        what: "records and dots of a path travel together",
+        changes: &[
+            Change {
+                file: KEY_SPACE,
+                from: "builder.piece(path);",
+                to: "let _ = builder.piece_of(path, dot);",
+            },
+            Change {
+                file: UNIT,
+                from: "    /// The unit, in canonical order.",
+                to: "    /// One event of a path.
+    pub fn piece_of(&mut self, path: &Path, dot: Dot) -> bool {
+        let own: Vec<Record> = self.lacking(path).filter(|r| r.dot == dot).collect();
+        let leaf = self.store.root().get(path).map(|node| node.leaf());
+        let adds: Vec<Entry> = leaf.and_then(|leaf| leaf.get(dot)).cloned().into_iter().collect();
+        own.into_iter().for_each(|record| { self.record(path, record); });
+        if !adds.is_empty() {
+            self.add(path.clone(), adds);
+        }
+        true
+    }
+
+    /// The unit, in canonical order.",
+            },
+            Change {
+                file: KEY_SPACE,
+                from: "if first_lacking(&frozen.store, path, peer) == Some(dot) {",
+                to: "let _ = first_lacking; {",
+            },
+        ],
+    },
+    Mutant {
+        name: "above",
+        what: "a piece carries the records above its path",
+        changes: &[Change {
+            file: UNIT,
+            from: "for depth in 0..path.len() {",
+            to: "for depth in path.len()..path.len() {",
+        }],
+    },
+    Mutant {
+        name: "dead",
+        what: "a dot that arrives is held against the records at and above its path",
+        changes: &[Change {
+            file: STORE,
+            from: "} else if !self.records_above(path).any(|r| r.seen.contains(entry.dot)) {",
+            to: "} else {",
+        }],
+    },
+    Mutant {
+        name: "takeover",
+        what: "the sender's context is taken over after the last piece, not before",
+        changes: &[Change {
+            file: SESSION,
+            from: "SessionKind::Exchange => self.walk.pieces(frozen, against, weight).map(Message::Unit),",
+            to: "SessionKind::Exchange => (self.number == 0)
+                .then(|| self.walk.pieces(frozen, against, weight).map(Message::Unit))
+                .flatten(),",
+        }],
+    },
+    Mutant {
+        name: "lost",
+        what: "a lost frame forbids the takeover",
+        changes: &[Change {
+            file: INCOMING,
+            from: "if data.number > open.next || data.kind != open.kind {",
+            to: "open.next = open.next.max(data.number);
+        if data.kind != open.kind {",
+        }],
+    },
+    Mutant {
+        name: "w6",
+        what: "a record is forgotten only when all that its maker had seen is known",
+        changes: &[Change {
+            file: STORE,
+            from: ".filter(|(path, r)| r.seen.is_subset(&self.context) && stable(&self.context, path, r))",
+            to: ".filter(|(path, r)| stable(&self.context, path, r))",
+        }],
+    },
+    Mutant {
+        name: "floor",
+        what: "what was forgotten raises a floor",
+        changes: &[Change {
+            file: STORE,
+            from: "self.floor.raise(dot.replica, dot.seq);",
+            to: "",
+        }],
+    },
+    Mutant {
+        name: "relayfloor",
+        what: "a receiver joins the sender's floor to its own",
+        changes: &[Change {
+            file: STORE,
+            from: "self.floor.join(floor);",
+            to: "let _ = floor;",
+        }],
+    },
+    Mutant {
+        name: "unit",
+        what: "a full comparison becomes visible in one commit",
+        changes: &[Change {
+            file: INCOMING,
+            from: "open.comparison.stage(part);
+                Ok(Step::Wait)",
+            to: "let unit = part.unit.clone();
+                open.comparison.stage(part);
+                Ok(Step::Apply(unit))",
+        }],
+    },
+    Mutant {
+        name: "session",
+        what: "what is known of a peer's process dies with it",
+        changes: &[
+            Change {
+                file: PEER,
+                from: "            ..Self::new(self.node.clone(), now)",
+                to: "            process: self.process.take(),
+            ..Self::new(self.node.clone(), now)",
+            },
+            Change {
+                file: PROTOCOL,
+                from: ".is_some_and(|process| process.nonce == nonce)",
+                to: ".is_some_and(|process| process.nonce != nonce + 1)",
+            },
+            Change {
+                file: PROTOCOL,
+                from: "let bound = |bind: u64| bind == process.bind_in;",
+                to: "let bound = |_: u64| true;",
+            },
+        ],
+    },
+    Mutant {
+        name: "upward",
+        what: "a record names what its maker had seen and no more",
+        changes: &[Change {
+            file: STORE,
+            from: "let covered: Vec<(Path, Dot)> = self",
+            to: "let mut record = record;
+        for (_, below) in self.records_under(path) {
+            record.seen.union(&below.seen);
+        }
+        let covered: Vec<(Path, Dot)> = self",
+        }],
+    },
+    Mutant {
+        name: "absorb",
+        what: "a record absorbs another only if it says all that the other says",
+        changes: &[Change {
+            file: STORE,
+            from: ".filter(|(_, r)| r.is_covered_by(&record.seen, &record.cuts))",
+            to: "",
+        }],
+    },
+    Mutant {
+        name: "cuts",
+        what: "a removal cuts the runs of counters instead of killing their newest dots",
+        changes: &[Change {
+            file: STORE,
+            from: "if !is_run && record.seen.contains(entry.dot) {",
+            to: "let _ = is_run;
+                if record.seen.contains(entry.dot) {",
+        }],
+    },
+    Mutant {
+        name: "cutjoin",
+        what: "a record's cuts include those of the records at, above and under it",
+        changes: &[Change {
+            file: STORE,
+            from: "            join_cuts(
+                &mut cuts,",
+            to: "            if false {}
+            let mut none = BTreeMap::new();
+            join_cuts(
+                &mut none,",
+        }],
+    },
+    Mutant {
+        name: "owner",
+        what: "a record with cuts waits for the owners of the runs",
+        changes: &[Change {
+            file: UPKEEP,
+            from: "everywhere && record.cuts.keys().all(|key| owner_done(key.replica))",
+            to: "let _ = owner_done; everywhere",
+        }],
+    },
+    Mutant {
+        name: "base",
+        what: "a full comparison brings the cuts of runs that are known",
+        changes: &[Change {
+            file: KEY_SPACE,
+            from: "if !known || cut {",
+            to: "let _ = cut;
+                if !known {",
+        }],
+    },
+    Mutant {
+        name: "restart",
+        what: "of two runs of one replica the later one wins whole",
+        changes: &[Change {
+            file: STORE,
+            from: "if my_run.start > run.start {",
+            to: "if my_run.start > run.start && my_run.total > run.total {",
+        }],
+    },
+    Mutant {
+        name: "builds-on",
+        what: "a flush waits for what it builds on",
+        changes: &[Change {
+            file: INCOMING,
+            from: "needs.set(sender, Default::default());",
+            to: "needs = Context::new();
+                let _ = sender;",
+        }],
+    },
+    Mutant {
+        name: "void",
+        what: "a void event is not claimed because a later one came",
+        changes: &[Change {
+            file: STORE,
+            from: "for dot in unit.dots() {
+            self.context.insert(dot);",
+            to: "for dot in unit.dots() {
+            self.context.insert_range(dot.replica, 1, dot.seq);",
+        }],
+    },
+    Mutant {
+        name: "kept",
+        what: "a full comparison kills what the sender knew and no longer has",
+        changes: &[Change {
+            file: COMPARISON,
+            from: "if !stays {",
+            to: "if false && !stays {",
+        }],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_mutant_fits_the_source_and_changes_it() {
+        let root = super::super::root();
+        for mutant in MUTANTS {
+            for (file, text) in mutant.apply(&root).unwrap() {
+                assert_ne!(text, std::fs::read_to_string(root.join(file)).unwrap());
+            }
+        }
+        let names: BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), MUTANTS.len());
+    }
+}
