@@ -33,6 +33,9 @@ pub(crate) struct Process {
     pub(crate) bind_in: u64,
     /// Events that it has for certain: it said so, or sent them.
     pub(crate) known: Context,
+    /// The contexts that it stated itself, each with all that it had made by then. What was sent
+    /// to it and acknowledged is none: it may have made events before that are still on their way.
+    pub(crate) stated: Context,
     pub(crate) due: Due,
     /// The context whose hash was sent last.
     pub(crate) digest: Option<(u128, Context)>,
@@ -93,6 +96,7 @@ impl Process {
             bind_out: hashes.binding(own_nonce, nonce),
             bind_in: hashes.binding(nonce, own_nonce),
             known: Context::new(),
+            stated: Context::new(),
             due: Due::default(),
             digest: None,
             asked: None,
@@ -108,9 +112,15 @@ impl Process {
         }
     }
 
+    /// It had this context at one moment.
+    pub(crate) fn states(&mut self, context: &Context) {
+        self.known.union(context);
+        self.stated.union(context);
+    }
+
     /// Both had this context at one moment.
     pub(crate) fn set_equal(&mut self, context: &Context) {
-        self.known.union(context);
+        self.states(context);
         self.incoming.set_equal(context);
         let idle = self.session.is_none();
         if idle

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use crdt_core::kernel::{Comparison, Unit};
-use crdt_core::{Context, Path, ReplicaId, Shape, VersionVector};
+use crdt_core::{Context, Dot, Path, ReplicaId, Shape, VersionVector};
 
 use super::{Event, Replica};
 use crate::NodeId;
@@ -59,6 +59,7 @@ impl Replica {
             }
             Err(error) => {
                 self.counts.frames_refused += 1;
+                self.abandon_incoming(node);
                 tracing::warn!(peer = %node, %error, "frame refused");
             }
         }
@@ -93,6 +94,7 @@ impl Replica {
                     process.set_equal(&context);
                     process.asked = None;
                     self.note_caught_up();
+                    self.schedule_forgetting(now);
                 }
                 Ok(())
             }
@@ -168,6 +170,7 @@ impl Replica {
                 self.emit(Event::Diverged(node.clone()));
             }
             self.note_caught_up();
+            self.schedule_forgetting(now);
         } else {
             process.due.want = Some(ask);
             process.deferred = !ask;
@@ -190,7 +193,7 @@ impl Replica {
         let ask = self.may_ask(now, node);
         let then = now.before(self.config.timing.retry);
         let process = self.process(node)?;
-        process.known.union(&context);
+        process.states(&context);
         process.digest = None;
         if send {
             process.sessions += 1;
@@ -244,7 +247,7 @@ impl Replica {
                 floor,
             } => {
                 self.check_end(&context, &floor)?;
-                self.check_comparison(&comparison)?;
+                self.check_comparison(&comparison, &context)?;
                 self.keys.commit(&comparison, &context, &floor);
                 self.counts.comparisons_received += 1;
                 self.finished(now, node, session, &context)?;
@@ -263,7 +266,7 @@ impl Replica {
         context: &Context,
     ) -> Result<(), FrameError> {
         let process = self.process(node)?;
-        process.known.union(context);
+        process.states(context);
         process.due.ack = Some(session);
         process.asked = None;
         process.deferred = false;
@@ -292,7 +295,7 @@ impl Replica {
                     self.keys.take_over(&held.context, &VersionVector::new());
                     self.counts.flushes_received += 1;
                     let process = self.process(node)?;
-                    process.known.union(&held.context);
+                    process.states(&held.context);
                     process.due.ack = Some(held.session);
                     self.note_news(now, node);
                     progress = true;
@@ -309,6 +312,15 @@ impl Replica {
             Some(SessionKind::Exchange) => self.counts.exchanges_cut += 1,
             Some(SessionKind::Comparison) => self.counts.comparisons_cut += 1,
             Some(SessionKind::Flush) | None => {}
+        }
+    }
+
+    /// Of a peer that sent what was refused nothing takes effect later either, a held flush say:
+    /// others may be heard before its connection has ended.
+    fn abandon_incoming(&mut self, node: &NodeId) {
+        self.count_cut(node);
+        if let Ok(process) = self.process(node) {
+            process.incoming.give_up();
         }
     }
 
@@ -367,25 +379,41 @@ impl Replica {
     fn check_unit(&self, unit: &Unit) -> Result<(), FrameError> {
         let own = self.config.replica;
         let minted = self.keys.context().max(own);
-        if unit
-            .dots()
-            .any(|dot| dot.replica == own && dot.seq > minted)
-        {
+        let made_up = |replica, seq| replica == own && seq > minted;
+        let is = unit.dots().any(|dot| made_up(dot.replica, dot.seq));
+        // A removal that saw one would make it dead elsewhere as soon as it is made.
+        let saw = unit.records.iter().any(|(_, record)| {
+            let mut cuts = record.cuts.iter();
+            record.seen.max(own) > minted || cuts.any(|(key, cut)| made_up(key.replica, cut.newest))
+        });
+        if is || saw {
             return Err(FrameError::Untrue(
                 "an event of this replica that it never made",
             ));
         }
+        check_places(std::slice::from_ref(unit))?;
         let adds = unit.adds.iter().map(|(path, _)| (path, 2));
         let records = unit.records.iter().map(|(path, _)| (path, 1));
         adds.chain(records)
             .try_for_each(|(path, depth)| check_path(path, depth))
     }
 
-    fn check_comparison(&self, comparison: &Comparison) -> Result<(), FrameError> {
-        comparison
-            .units()
+    fn check_comparison(
+        &self,
+        comparison: &Comparison,
+        context: &Context,
+    ) -> Result<(), FrameError> {
+        let units = comparison.units();
+        units.iter().try_for_each(|unit| self.check_unit(unit))?;
+        check_places(units)?;
+        if units
             .iter()
-            .try_for_each(|unit| self.check_unit(unit))
+            .flat_map(Unit::dots)
+            .any(|dot| !context.contains(dot))
+        {
+            return Err(FrameError::Untrue("an event beyond the context"));
+        }
+        Ok(())
     }
 
     fn check_context(&self, context: &Context) -> Result<(), FrameError> {
@@ -404,6 +432,23 @@ impl Replica {
         }
         self.check_context(context)
     }
+}
+
+/// An event stands at one place: as a live dot, as a record, or as both.
+fn check_places(units: &[Unit]) -> Result<(), FrameError> {
+    let adds = units.iter().flat_map(|unit| &unit.adds);
+    let adds = adds.flat_map(|(path, entries)| entries.iter().map(move |e| (e.dot, false, path)));
+    let records = units.iter().flat_map(|unit| &unit.records);
+    let records = records.map(|(path, record)| (record.dot, true, path));
+    let mut places: Vec<_> = adds.chain(records).collect();
+    places.sort_unstable_by_key(|(dot, is_record, _)| (*dot, *is_record));
+    let twice = |pair: &[(Dot, bool, &Path)]| {
+        pair[0].0 == pair[1].0 && (pair[0].1 == pair[1].1 || pair[0].2 != pair[1].2)
+    };
+    if places.windows(2).any(twice) {
+        return Err(FrameError::Untrue("one event at two places"));
+    }
+    Ok(())
 }
 
 fn check_path(path: &Path, depth: usize) -> Result<(), FrameError> {

@@ -40,6 +40,7 @@ impl Replica {
     }
 
     fn next_small_frame(&mut self, now: Time, node: &NodeId) -> Option<Frame> {
+        let own = self.config.replica;
         let hash = self.keys.context_hash();
         let fingerprint = self.keys.fingerprint() as u64;
         let context = self.keys.context().clone();
@@ -55,11 +56,13 @@ impl Replica {
             if send {
                 process.asked = Some(now);
             }
-            let context = context.truncated(MAX_CONTEXT);
+            let mut part = context.truncated(MAX_CONTEXT);
+            // Never left out: the peer relies on knowing what was made here by now.
+            part.set(own, context.get(own).cloned().unwrap_or_default());
             return Some(Frame::Want {
                 bind,
                 send,
-                context,
+                context: part,
             });
         }
         if std::mem::take(&mut process.due.digest) {

@@ -145,7 +145,7 @@ impl Replica {
             .peers
             .values()
             .filter_map(|peer| peer.process.as_ref())
-            .map(|process| (process.replica, &process.known))
+            .map(|process| (process.replica, &process.stated))
             .collect();
         let stable = |mine: &Context, _: &Path, record: &Record| {
             let everywhere = crowded || known.iter().all(|known| known.contains(record.dot));
@@ -153,10 +153,10 @@ impl Replica {
             // here; what it counts later carries the cut.
             let owner_done = |replica| {
                 replica == own
-                    || owners.iter().any(|(owner, known)| {
+                    || owners.iter().any(|(owner, stated)| {
                         *owner == replica
-                            && known.contains(record.dot)
-                            && known.restrict([replica]).is_subset(mine)
+                            && stated.contains(record.dot)
+                            && stated.restrict([replica]).is_subset(mine)
                     })
             };
             everywhere && record.cuts.keys().all(|key| owner_done(key.replica))

@@ -1,0 +1,161 @@
+//! Golden bytes: frames of every kind as they were first sent. Whoever changes one makes a new
+//! version of the wire format.
+
+use crdt_core::{LwwRegister, OrSet, PnCounter};
+
+use crate::support::recording::{Recording, comparison, exchange_and_flush};
+use crate::support::{assert_sound, craft, hex, unhex};
+
+/// What a replica sends to one that it exchanges with, then pushes a write to, then rests with.
+const EXCHANGE: &[(&str, &str)] = &[
+    (
+        "hello",
+        "0101190000000000017ae90000000000000061000000000000000100",
+    ),
+    (
+        "digest",
+        "010220ee8247b96e8167ea928e8ecac1dab7c94db913f4ab7e22c53e3322756f544aa7",
+    ),
+    (
+        "want",
+        "01041cee8247b96e8167ea0101000000000000006100000000000000010800",
+    ),
+    (
+        "unit of an exchange",
+        "0105d301ee8247b96e8167ea0100040001000000000000006100000000000000010300030566727569740b6f725f7365743c7374723e047065617200060100020000000204686974730a706e5f636f756e746572000401000400010000040406000204706f72740c6c77775f7265676973746572000601000700000300030566727569740b6f725f7365743c7374723e056170706c6501000d00000204686974730a706e5f636f756e74657201000a0206070000000204706f72740c6c77775f7265676973746572010004010a0000000003e80005bb03",
+    ),
+    ("ack", "010609ee8247b96e8167ea01"),
+    (
+        "end of an exchange",
+        "010520ee8247b96e8167ea01010c020001000000000000006100000000000000010800",
+    ),
+    (
+        "flush",
+        "01058c01ee8247b96e8167ea02000d030200000000000000610000000000000001000107010000000000000062000000000000000101007a2865450604d65f01000000000000006100000000000000010100030566727569740b6f725f7365743c7374723e056170706c65001401000900000100030566727569740b6f725f7365743c7374723e04706c756d01000100",
+    ),
+    ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
+    (
+        "digest",
+        "010220ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f3803",
+    ),
+    ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
+    (
+        "digest",
+        "010220ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f3803",
+    ),
+    ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
+    (
+        "digest",
+        "010220ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f3803",
+    ),
+];
+
+/// What a replica sends to one that is behind what it forgot.
+const COMPARISON: &[(&str, &str)] = &[
+    (
+        "hello",
+        "0101190000000000017aea0000000000000061000000000000000200",
+    ),
+    (
+        "digest",
+        "010220e11dda9de26e23f39a75407ab8523003c037b8beb4b39e4c73b76e4866d71e3c",
+    ),
+    (
+        "part of a comparison",
+        "0105c101e11dda9de26e23f3010006010100000000000000610000000000000001010002000000000000006100000000000000010000000000000061000000000000000201000204686974730a706e5f636f756e746572010a0200090001040002000007070700010404060300030566727569740b6f725f7365743c7374723e0366696701010a00000204686974730a706e5f636f756e7465720101070206070000000204706f72740c6c77775f7265676973746572010104010a0000000003e80008bb03",
+    ),
+    (
+        "end of a comparison",
+        "010554e11dda9de26e23f301010e02020000000000000061000000000000000109000000000000006100000000000000020902000000000000006100000000000000010900000000000000006100000000000000020a00",
+    ),
+];
+
+/// A frame by name: its kind, for data that of the message too.
+fn name(frame: &[u8]) -> &'static str {
+    let message = craft::data_frame(frame).map(|data| (data.flags & 3, data.chunk[0]));
+    match (craft::kind(frame), message) {
+        (craft::HELLO, _) => "hello",
+        (craft::DIGEST, _) => "digest",
+        (craft::SAME, _) => "same",
+        (craft::WANT, _) => "want",
+        (craft::ACK, _) => "ack",
+        (_, Some((craft::EXCHANGE, 0))) => "unit of an exchange",
+        (_, Some((craft::EXCHANGE, 2))) => "end of an exchange",
+        (_, Some((craft::FLUSH, 3))) => "flush",
+        (_, Some((craft::COMPARISON, 1))) => "part of a comparison",
+        (_, Some((craft::COMPARISON, 2))) => "end of a comparison",
+        _ => "something else",
+    }
+}
+
+fn assert_golden(recording: &Recording, golden: &[(&str, &str)]) {
+    let frames = recording.frames.iter().map(|(_, frame)| frame);
+    let found: Vec<_> = frames.map(|frame| (name(frame), hex(frame))).collect();
+    let golden: Vec<_> = golden
+        .iter()
+        .map(|(name, bytes)| (*name, (*bytes).to_owned()))
+        .collect();
+    assert_eq!(found, golden);
+}
+
+#[test]
+fn bytes_of_an_exchange_and_a_flush() {
+    assert_golden(&exchange_and_flush(), EXCHANGE);
+}
+
+#[test]
+fn bytes_of_a_full_comparison() {
+    assert_golden(&comparison(), COMPARISON);
+}
+
+#[test]
+fn every_kind_of_frame_is_among_them() {
+    let all = EXCHANGE.iter().chain(COMPARISON);
+    let mut names: Vec<&str> = all.map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let expected = [
+        "ack",
+        "digest",
+        "end of a comparison",
+        "end of an exchange",
+        "flush",
+        "hello",
+        "part of a comparison",
+        "same",
+        "unit of an exchange",
+        "want",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn golden_frames_of_an_exchange_and_a_flush_are_understood() {
+    let recording = exchange_and_flush();
+    let mut b = recording.receiver();
+    for (at, (name, bytes)) in EXCHANGE.iter().enumerate() {
+        let result = recording.hand(&mut b, at, &unhex(bytes));
+        assert_eq!(result, Ok(()), "{name}");
+    }
+    assert_eq!(b.counts().exchanges_received, 1);
+    assert_eq!(b.counts().flushes_received, 1);
+    let fruit: Vec<String> = b.view::<OrSet<String>>(b"fruit").iter().collect();
+    assert_eq!(fruit, ["plum"]);
+    assert_eq!(b.view::<PnCounter>(b"hits").value(), -4);
+    assert_eq!(b.view::<LwwRegister<u64>>(b"port").get(), Ok(Some(443)));
+    assert_sound(&mut b);
+}
+
+#[test]
+fn golden_frames_of_a_full_comparison_are_understood() {
+    let recording = comparison();
+    let mut c = recording.receiver();
+    for (at, (name, bytes)) in COMPARISON.iter().enumerate() {
+        let result = recording.hand(&mut c, at, &unhex(bytes));
+        assert_eq!(result, Ok(()), "{name}");
+    }
+    assert_eq!(c.counts().comparisons_received, 1);
+    let fruit: Vec<String> = c.view::<OrSet<String>>(b"fruit").iter().collect();
+    assert_eq!(fruit, ["fig"]);
+    assert_sound(&mut c);
+}

@@ -1,0 +1,12 @@
+//! Tests of dd-gossip through its public API: replicas that are handed frames and time.
+
+mod determinism;
+mod exchange;
+mod forgetting;
+mod golden;
+mod hostile;
+mod limits;
+mod order;
+mod situations;
+mod support;
+mod untrue;
