@@ -1,13 +1,13 @@
 //! The lifecycle: started once per process, the same handle for everyone.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use dd_gossip::{Config, MAX_CHUNK, Replica, Time};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::config::StoreConfig;
@@ -15,7 +15,8 @@ use crate::driver::Driver;
 use crate::error::{NotStarted, StartError, StopError};
 use crate::store::{Inner, Store, wall};
 
-/// The store of this process. Put it in a `static`; whoever needs the store asks it.
+/// The store of this process. Put it in a `static`; whoever needs the store asks it. Dropping it stops
+/// the store, and nobody waits for that as [`stop`](Self::stop) does.
 ///
 /// ```no_run
 /// use dd_extension::{Cluster, DistributedData, Key, StoreConfig, types::PnCounter};

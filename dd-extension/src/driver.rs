@@ -70,7 +70,7 @@ impl Driver {
 
     async fn wait(&mut self) -> Woken {
         let due = self.store.replica.read().poll_timeout();
-        let due = Instant::from_std(self.store.instant(due));
+        let due = self.store.instant(due);
         let transport = &mut self.transport;
         tokio::select! {
             biased;

@@ -1,15 +1,17 @@
 //! The handle: what a service calls.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_core::kernel::Node;
 use crdt_core::{Crdt, Name, ReplicaId, Shape};
 use dd_gossip::{NodeId, Replica, Time, TransportStats};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::closure;
 use crate::error::{StoreError, TryUpdateError};
@@ -118,9 +120,10 @@ impl Store {
         key: &Key<T>,
         update: impl FnOnce(&mut T::Edit<'_>) -> R,
     ) -> Result<R, StoreError> {
-        let update = |edit: &mut T::Edit<'_>| Ok::<R, TryUpdateError<StoreError>>(update(edit));
+        let update = |edit: &mut T::Edit<'_>| Ok::<R, Infallible>(update(edit));
         self.try_update(key, update).map_err(|error| match error {
-            TryUpdateError::Closure(error) | TryUpdateError::Store(error) => error,
+            TryUpdateError::Store(error) => error,
+            TryUpdateError::Closure(never) => match never {},
         })
     }
 
@@ -133,7 +136,7 @@ impl Store {
     pub fn try_update<T: Crdt, R, E>(
         &self,
         key: &Key<T>,
-        update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, TryUpdateError<E>>,
+        update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
     ) -> Result<R, TryUpdateError<E>> {
         self.check()?;
         let (now, wall) = (self.0.now(), wall());
@@ -142,7 +145,7 @@ impl Store {
                 now,
                 wall,
                 key.as_bytes(),
-                update,
+                |edit| update(edit).map_err(TryUpdateError::Closure),
             )
         });
         self.0.work.notify_one();
@@ -226,11 +229,19 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         self.check()?;
-        let names = self
-            .0
-            .keys(prefix.as_bytes(), after.map(str::as_bytes), limit);
-        let text = |name: Name| String::from_utf8_lossy(&name).into_owned();
-        Ok(names.into_iter().map(text).collect())
+        let mut after = after.map(Name::from);
+        let mut page = Vec::new();
+        while page.len() < limit {
+            let names = self
+                .0
+                .keys(prefix.as_bytes(), after.as_deref(), limit - page.len());
+            let Some(last) = names.last() else { break };
+            after = Some(last.clone());
+            // What is no text was not written by a `Store`, and can't be asked for through one.
+            let text = |name: Name| String::from_utf8(name.to_vec()).ok();
+            page.extend(names.into_iter().filter_map(text));
+        }
+        Ok(page)
     }
 
     /// The shapes of the values under a key. More than one: nodes disagreed on its type; each reads

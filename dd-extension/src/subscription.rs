@@ -41,7 +41,6 @@ struct Mark {
 struct Due {
     keys: BTreeMap<Name, u64>,
     all: bool,
-    closed: bool,
 }
 
 impl Mark {
@@ -101,10 +100,7 @@ impl Registry {
 
     /// Tells everyone that the store was stopped.
     pub(crate) fn close(&self) {
-        self.each(|mark| {
-            mark.due.lock().closed = true;
-            mark.notify.notify_one();
-        });
+        self.each(|mark| mark.notify.notify_one());
     }
 
     /// Number of subscriptions.
@@ -122,6 +118,11 @@ impl Registry {
         let mut by_prefix = self.by_prefix.lock();
         by_prefix.retain(|(_, mark)| mark.upgrade().map(|mark| tell(&mark)).is_some());
     }
+}
+
+/// The store, until it is stopped.
+fn running(store: &Weak<Inner>) -> Option<Arc<Inner>> {
+    store.upgrade().filter(|store| !store.is_stopped())
 }
 
 /// The changes of one key; see [`Store::subscribe`](crate::Store::subscribe). Dropping it ends it.
@@ -155,10 +156,12 @@ impl<T: Crdt> Subscription<T> {
     pub async fn next(&mut self) -> Option<Change<T>> {
         loop {
             if self.told.is_some() {
+                // Of a store that was stopped already nobody would wake it.
+                running(&self.store)?;
                 self.mark.notify.notified().await;
             }
             let due = std::mem::take(&mut self.mark.due.lock().keys);
-            let store = self.store.upgrade().filter(|store| !store.is_stopped())?;
+            let store = running(&self.store)?;
             let after = Snapshot::new(store.value(self.key.as_bytes(), &self.shape));
             let initial = self.told.is_none();
             let before = self.told.clone().unwrap_or_else(|| Snapshot::new(None));
@@ -225,7 +228,7 @@ impl<T: Crdt> SubscriptionAll<T> {
     pub async fn next(&mut self) -> Option<(Key<T>, Change<T>)> {
         loop {
             {
-                let store = self.store.upgrade().filter(|store| !store.is_stopped())?;
+                let store = running(&self.store)?;
                 while let Some((name, changes)) = self.waiting.pop_front() {
                     if let Some(told) = self.tell(&store, name, changes) {
                         return Some(told);
@@ -240,6 +243,8 @@ impl<T: Crdt> SubscriptionAll<T> {
     }
 
     fn tell(&mut self, store: &Inner, name: Name, changes: u64) -> Option<(Key<T>, Change<T>)> {
+        // What is marked by now is in the value that is read below.
+        let more = self.mark.due.lock().keys.remove(&name).unwrap_or_default();
         let after = Snapshot::new(store.value(&name, &self.shape));
         let before = self
             .told
@@ -256,7 +261,11 @@ impl<T: Crdt> SubscriptionAll<T> {
             self.told.remove(&name);
         }
         let initial = self.initial && self.scan.is_some();
-        let missed = changes.saturating_sub(1);
+        let missed = if initial {
+            0
+        } else {
+            (changes + more).saturating_sub(1)
+        };
         Some((
             key,
             Change {

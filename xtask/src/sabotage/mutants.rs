@@ -215,12 +215,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "cuts",
         what: "a removal cuts the runs of counters instead of killing their newest dots",
-        changes: &[Change {
-            file: STORE,
-            from: "if !is_run && record.seen.contains(entry.dot) {",
-            to: "let _ = is_run;
+        changes: &[
+            Change {
+                file: STORE,
+                from: "if !is_run && record.seen.contains(entry.dot) {",
+                to: "let _ = is_run;
                 if record.seen.contains(entry.dot) {",
-        }],
+            },
+            Change {
+                file: STORE,
+                from: "                if let Value::Run(run) = entry.value {
+                    let replica = entry.dot.replica;",
+                to: "                if let (Value::Run(run), false) = (&entry.value, true) {
+                    let replica = entry.dot.replica;",
+            },
+        ],
     },
     Mutant {
         name: "cutjoin",

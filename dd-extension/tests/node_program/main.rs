@@ -1,0 +1,181 @@
+//! The node program: what it answers to lines, and how it ends.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that called them"
+)]
+
+mod program;
+
+use std::io::Write;
+
+use program::{Program, run};
+
+#[test]
+fn every_kind_of_line_is_answered() {
+    let mut node = Program::start(&["--dev", "secret", "--node", "a"]);
+    assert!(node.first.starts_with("ok a of dev listens at 127.0.0.1:"));
+    let cases = [
+        ("add hits 3", "ok 3"),
+        ("add hits -5", "ok -2"),
+        ("get hits", "ok pn_counter -2"),
+        ("reset hits", "ok done"),
+        ("reset hits", "ok there was nothing"),
+        ("get hits", "ok nothing"),
+        ("insert cart apple", "ok new"),
+        ("insert cart apple", "ok was there"),
+        ("insert cart red  pear", "ok new"),
+        ("remove cart fig", "ok there was nothing"),
+        ("get cart", "ok or_set<str> {apple, red  pear}"),
+        ("clear cart", "ok done"),
+        ("set motd hello world", "ok written"),
+        ("get motd", "ok lww_register hello world"),
+        ("assign title Draft", "ok written"),
+        ("get title", "ok mv_register {Draft}"),
+        ("put flags dark-mode on", "ok written"),
+        ("unput flags light-mode", "ok there was nothing"),
+        ("get flags", "ok lww_map<str> {dark-mode=on}"),
+        ("count views home 2", "ok 2"),
+        ("count views home 3", "ok 5"),
+        ("get views", "ok or_map<str,pn_counter> {home=5}"),
+        ("uncount views home", "ok done"),
+        ("keys", "ok 3 keys: flags motd title"),
+        ("keys m", "ok 1 keys: motd"),
+        ("delete motd", "ok done"),
+        ("delete motd", "ok there was nothing"),
+        ("repeat 100 insert ids id-{i}", "ok 100 times"),
+        ("remove ids id-99", "ok done"),
+        ("ready", "ok ready"),
+    ];
+    for (line, answer) in cases {
+        assert_eq!(node.ask(line), answer, "{line}");
+    }
+    // Two types under one key stand side by side.
+    node.ask("add ids 1");
+    let both = node.ask("get ids");
+    assert!(both.contains(" | pn_counter 1"), "{both}");
+    let status = node.ask("status");
+    assert!(status.starts_with("ok node=a replica="), "{status}");
+    for part in [" keys=3 ", " sent=0 ", " peers= "] {
+        assert!(status.contains(part), "{status}");
+    }
+    // Such a key is noticed soon, not at once.
+    node.ask_until("status", |status| status.ends_with(" conflicts=ids"));
+    assert_eq!(node.ask("quit"), "ok bye");
+    assert!(node.end().success());
+}
+
+#[test]
+fn errors_say_how_a_line_should_look() {
+    let mut node = Program::start(&["--dev", "secret", "--node", "a"]);
+    let cases = [
+        ("add hits three", "add hits 3"),
+        ("add hits", "add hits 3"),
+        ("insert", "insert cart-42 apple"),
+        ("delete cart now", "delete cart-42"),
+        ("put flags dark-mode", "put flags dark-mode on"),
+        ("repeat many add hits 1", "repeat 1000 insert ids id-{i}"),
+        ("repeat 2 add hits", "add hits 3"),
+        ("insret cart apple", "insert cart-42 apple"),
+    ];
+    for (line, usage) in cases {
+        let answer = node.ask(line);
+        assert!(answer.starts_with("error "), "{line}: {answer}");
+        let end = format!("; a line looks like: {usage}");
+        assert!(answer.ends_with(&end), "{line}: {answer}");
+    }
+    let answer = node.ask(&format!("add {} 1", "k".repeat(1025)));
+    assert_eq!(answer, "error a key of 1025 bytes; keys have 1 to 1024");
+    // After an error it goes on, and nothing was written.
+    assert_eq!(node.ask("keys"), "ok 0 keys: ");
+    // Empty lines and comments have no answer.
+    node.say("");
+    node.say("# a comment");
+    assert_eq!(node.ask("add hits 1"), "ok 1");
+    // Each line of the help is one that works.
+    node.say("help");
+    let mut usages = Vec::new();
+    let end = loop {
+        let line = node.line();
+        if line.starts_with("ok") {
+            break line;
+        }
+        usages.push(line);
+    };
+    assert_eq!(end, format!("ok {} commands", usages.len()));
+    assert!(usages.iter().any(|line| line.contains("add hits 3")));
+    node.close();
+    assert!(node.end().success());
+}
+
+#[test]
+fn lines_of_a_file_run_first_and_the_end_of_the_input_stops() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "# a comment\nadd hits 3\n\nadd hits 4\nwatch hits").unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    let mut node = Program::start(&["--dev", "secret", "--node", "a", "--file", &path]);
+    assert_eq!(node.line(), "ok 3");
+    assert_eq!(node.line(), "ok 7");
+    assert_eq!(node.line(), "ok watching hits");
+    node.close();
+    assert!(node.end().success());
+
+    // `quit` in the file ends it before standard input is read.
+    writeln!(file, "quit\nadd hits 1").unwrap();
+    let mut node = Program::start(&["--dev", "secret", "--node", "a", "--file", &path]);
+    for _ in 0..3 {
+        node.line();
+    }
+    assert_eq!(node.line_but("change "), "ok bye");
+    assert!(node.end().success());
+}
+
+#[test]
+fn a_watched_key_prints_what_another_node_does() {
+    let mut a = Program::start(&["--dev", "secret", "--node", "a"]);
+    let peer = format!("a={}", a.address());
+    let mut b = Program::start(&["--dev", "secret", "--node", "b", "--peer", &peer]);
+    assert_eq!(b.ask("ready"), "ok ready");
+    assert_eq!(b.ask("watch cart"), "ok watching cart");
+    assert_eq!(b.ask("watch cart"), "ok watched already");
+    assert_eq!(a.ask("insert cart apple"), "ok new");
+    assert_eq!(b.line(), "change cart or_set<str> {apple}");
+    assert_eq!(a.ask("delete cart"), "ok done");
+    assert_eq!(b.line(), "change cart nothing");
+    assert_eq!(b.ask("unwatch cart"), "ok cart");
+    assert_eq!(b.ask("unwatch cart"), "ok was not watched");
+    // The end of the input hands over what was written last.
+    assert_eq!(b.ask("watch hits"), "ok watching hits");
+    a.say("add hits 5");
+    a.close();
+    assert!(a.end().success());
+    assert_eq!(b.line(), "change hits pn_counter 5");
+}
+
+#[test]
+fn wrong_arguments_are_said_and_are_a_failure() {
+    let cases: [(&[&str], &str); 6] = [
+        (&[], "--dev SECRET --node NAME"),
+        (&["--dev", "secret"], "--node"),
+        (
+            &["--dev", "secret", "--node", "No Name"],
+            "can't name a node",
+        ),
+        (
+            &["--dev", "s", "--node", "a", "--peer", "b"],
+            "b=127.0.0.1:7401",
+        ),
+        (
+            &["--dev", "s", "--node", "a", "--listen", "0.0.0.0:0"],
+            "a development identity must not listen on",
+        ),
+        (
+            &["--dev", "s", "--node", "a", "--file", "/no/such/file"],
+            "/no/such/file",
+        ),
+    ];
+    for (arguments, said) in cases {
+        let (success, stderr) = run(arguments);
+        assert!(!success, "{arguments:?}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+}
