@@ -4,8 +4,9 @@ use alloc::string::String;
 use core::fmt;
 use core::marker::PhantomData;
 
-use super::counter::GCounter;
+use super::counter::{GCounter, PnCounter};
 use super::register::{lww_get, lww_set, lww_writes};
+use super::set::OrSet;
 use super::{Crdt, name_of};
 use crate::element::{Element, EncodesAs};
 use crate::kernel::{Cursor, Node};
@@ -30,8 +31,15 @@ use crate::payload::{Payload, PayloadError};
 #[derive(Debug)]
 pub struct OrMap<K, V>(PhantomData<(K, V)>);
 
-/// Counters by key.
+/// Counters by key, that only grow.
 pub type GCounterMap<K> = OrMap<K, GCounter>;
+
+/// Counters by key. A counter at 0 that was counted in is there; [`remove`](OrMapEdit::remove) takes
+/// it away.
+pub type PnCounterMap<K> = OrMap<K, PnCounter>;
+
+/// Several elements by key. A key is there as long as its set has an element.
+pub type OrMultiMap<K, E> = OrMap<K, OrSet<E>>;
 
 /// Values by key; of concurrent writes to one key the one with the greatest timestamp is read. A
 /// write survives a removal that did not see it, whatever the clocks say.

@@ -1,9 +1,15 @@
 //! The data types: what each makes of the dots at its paths. The kernel under them knows none.
 
 mod counter;
+mod extreme;
+mod flag;
+mod joined;
 mod map;
+mod record;
 mod register;
+mod remove_wins_set;
 mod set;
+mod sign;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,10 +19,20 @@ use crate::kernel::{Cursor, Node};
 use crate::name::Name;
 
 pub use counter::{CounterEdit, CounterView, GCounter, PnCounter, PnCounterEdit, PnCounterView};
-pub use map::{GCounterMap, LwwMap, LwwMapEdit, LwwMapView, OrMap, OrMapEdit, OrMapView};
+pub use extreme::{
+    MaxRegister, MaxRegisterEdit, MaxRegisterView, MinRegister, MinRegisterEdit, MinRegisterView,
+};
+pub use flag::{DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView};
+pub use joined::{Joined, JoinedEdit, JoinedView, Lattice};
+pub use map::{
+    GCounterMap, LwwMap, LwwMapEdit, LwwMapView, OrMap, OrMapEdit, OrMapView, OrMultiMap,
+    PnCounterMap,
+};
+pub use record::{RecordEdit, RecordView};
 pub use register::{
     LwwRegister, LwwRegisterEdit, LwwRegisterView, MvRegister, MvRegisterEdit, MvRegisterView,
 };
+pub use remove_wins_set::{RemoveWinsSet, RemoveWinsSetEdit, RemoveWinsSetView};
 pub use set::{GSet, GSetEdit, OrSet, OrSetEdit, SetView};
 
 /// A replicated data type: how to read and how to change the tree under a path.

@@ -128,7 +128,7 @@ impl<V: Payload> Crdt for MvRegister<V> {
 }
 
 /// The payloads at a leaf.
-fn payloads(node: Option<&Node>) -> impl Iterator<Item = (Dot, &[u8])> {
+pub(super) fn payloads(node: Option<&Node>) -> impl Iterator<Item = (Dot, &[u8])> {
     let entries = node.map_or(&[][..], |node| node.leaf().entries());
     entries.iter().filter_map(|entry| match entry {
         Entry {
