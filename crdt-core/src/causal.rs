@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::context::VersionVector;
-use crate::kernel::{Comparison, DotStore, EditError, Record, Unit, UnitBuilder};
+use crate::kernel::{DotStore, EditError, Record, Unit, UnitBuilder};
 use crate::limits::Limits;
 use crate::shape::Shape;
 use crate::types::Crdt;
@@ -107,7 +107,7 @@ impl<T: Crdt> Causal<T> {
     /// The value.
     pub fn view(&self) -> T::View<'_> {
         let root = self.store.root();
-        T::view((!root.is_empty()).then_some(root))
+        T::view((!root.is_empty()).then(|| root.as_ref()))
     }
 
     /// Changes the value. Timestamps, where the type has any, count updates; see
@@ -163,13 +163,7 @@ impl<T: Crdt> Causal<T> {
         if other.context().is_subset(self.context()) {
             return;
         }
-        let mut comparison = Comparison::default();
-        for part in other.store.compare(self.store.context()) {
-            comparison.stage(part);
-        }
-        let (context, floor) = (other.store.context(), other.store.floor());
-        self.store
-            .commit(&comparison, context, floor, &mut Vec::new());
+        self.store.join(&other.store);
         self.clock = self.clock.max(other.clock);
     }
 

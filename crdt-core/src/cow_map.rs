@@ -94,6 +94,14 @@ impl<K: Ord, V> CowMap<K, V> {
         self.get(key).is_some()
     }
 
+    /// The entry of `key`, or the last one before it.
+    pub fn floor<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        floor(self.root.as_deref()?, key)
+    }
+
     /// The greatest entry.
     pub fn last(&self) -> Option<(&K, &V)> {
         let mut tree = self.root.as_deref()?;
@@ -163,6 +171,15 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
         }
     }
 
+    /// The value of `key`, or of the last key before it, to be changed. Copies shared nodes on the
+    /// way.
+    pub fn floor_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        floor_mut(Arc::make_mut(self.root.as_mut()?), key)
+    }
+
     /// Sets the value of `key` and returns the former one.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let Some(root) = &mut self.root else {
@@ -201,6 +218,50 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
             }
         }
         former
+    }
+}
+
+/// A child's own key may lie before its smallest, so the last entry before `key` may be in the
+/// child before.
+fn floor<'a, K: Ord + Borrow<Q>, V, Q: Ord + ?Sized>(
+    tree: &'a Tree<K, V>,
+    key: &Q,
+) -> Option<(&'a K, &'a V)> {
+    match tree {
+        Tree::Leaf(entries) => {
+            let at = entries.partition_point(|(k, _)| k.borrow() <= key);
+            entries[..at].last().map(|(k, v)| (k, v))
+        }
+        Tree::Inner(children) => {
+            let at = child_of(children, key);
+            let before = || floor(&children[at.checked_sub(1)?].1, key);
+            floor(&children[at].1, key).or_else(before)
+        }
+    }
+}
+
+fn floor_mut<'a, K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
+    tree: &'a mut Tree<K, V>,
+    key: &Q,
+) -> Option<&'a mut V> {
+    match tree {
+        Tree::Leaf(entries) => {
+            let at = entries.partition_point(|(k, _)| k.borrow() <= key);
+            entries[..at].last_mut().map(|(_, v)| v)
+        }
+        Tree::Inner(children) => {
+            let at = child_of(children, key);
+            let is_here = smallest(&children[at].1).is_some_and(|k| k.borrow() <= key);
+            let at = if is_here { at } else { at.checked_sub(1)? };
+            floor_mut(Arc::make_mut(&mut children[at].1), key)
+        }
+    }
+}
+
+fn smallest<K, V>(tree: &Tree<K, V>) -> Option<&K> {
+    match tree {
+        Tree::Leaf(entries) => entries.first().map(|(k, _)| k),
+        Tree::Inner(children) => smallest(&children.first()?.1),
     }
 }
 

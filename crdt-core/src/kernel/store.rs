@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::effect::Effect;
-use super::leaf::{Entry, Node, Run, Value};
+use super::leaf::{Entry, Run, Value, ValueRef};
+use super::node::Node;
 use super::record::{Cut, CutKey, Record, join_cuts};
 use super::unit::Unit;
 use crate::context::{Seqs, VersionVector};
@@ -116,7 +117,7 @@ impl DotStore {
         if let Some(node) = self.root.get(path) {
             node.visit(&mut path.to_vec(), &mut |at, entry| {
                 origins.insert(entry.dot.replica);
-                if let Value::Run(run) = entry.value {
+                if let ValueRef::Run(run) = entry.value {
                     let replica = entry.dot.replica;
                     let key = CutKey {
                         path: at.into(),
@@ -152,7 +153,7 @@ impl DotStore {
         let mut dead: Vec<(Path, Dot)> = Vec::new();
         if let Some(node) = self.root.get(path) {
             node.visit(&mut path.to_vec(), &mut |at, entry| {
-                let is_run = matches!(entry.value, Value::Run(_));
+                let is_run = matches!(entry.value, ValueRef::Run(_));
                 if !is_run && record.seen.contains(entry.dot) {
                     dead.push((at.into(), entry.dot));
                 }
@@ -188,8 +189,8 @@ impl DotStore {
 
     /// Cuts a run, if it is here.
     pub(super) fn cut(&mut self, key: &CutKey, cut: Cut, effects: &mut Vec<Effect>) {
-        let leaf = self.root.get(&key.path).map(Node::leaf);
-        let Some((dot, run)) = leaf.and_then(|leaf| leaf.run(key.replica)) else {
+        let place = self.root.get(&key.path);
+        let Some((dot, run)) = place.and_then(|place| place.run(key.replica)) else {
             return;
         };
         if run.start != key.start || run.cut_seq >= cut.newest {
@@ -324,22 +325,9 @@ impl DotStore {
         mut run: Run,
         effects: &mut Vec<Effect>,
     ) {
-        let mine = self
-            .root
-            .get(path)
-            .and_then(|node| node.leaf().run(dot.replica));
+        let mine = self.root.get(path).and_then(|place| place.run(dot.replica));
         if let Some((my_dot, my_run)) = mine {
-            if my_run.start > run.start {
-                return;
-            }
-            if my_run.start == run.start {
-                if my_dot.seq > dot.seq {
-                    (dot, run.total) = (my_dot, my_run.total);
-                }
-                if my_run.cut_seq > run.cut_seq {
-                    (run.cut_seq, run.cut_total) = (my_run.cut_seq, my_run.cut_total);
-                }
-            }
+            (dot, run) = my_run.join(my_dot, &run, dot);
             if (my_dot, my_run) == (dot, run) {
                 return;
             }

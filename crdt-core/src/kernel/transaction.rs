@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::effect::Effect;
-use super::leaf::{Entry, MAX_TOTAL, Node, Run, Value};
+use super::leaf::{Entry, MAX_TOTAL, Run, Value};
+use super::node::NodeRef;
 use super::record::Record;
 use super::store::DotStore;
 use super::unit::{Unit, UnitBuilder};
@@ -48,7 +49,7 @@ pub enum EditError {
     Payload(#[from] crate::payload::PayloadError),
 }
 
-/// A local update under way: what its closure did so far, and how to undo it.
+/// A local update under way: what its closure did so far, which is also how to undo it.
 #[derive(Debug)]
 pub struct Transaction {
     store: DotStore,
@@ -57,7 +58,7 @@ pub struct Transaction {
     limits: Limits,
     base: Context,
     base_records: CowMap<Path, Arc<[Record]>>,
-    undo: Vec<(Path, Option<Node>)>,
+    touched: Vec<Path>,
     effects: Vec<Effect>,
     error: Option<EditError>,
 }
@@ -87,8 +88,17 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         let tx = &mut self.tx;
         if !self.finished {
-            for (path, node) in tx.undo.drain(..).rev() {
-                tx.store.root.put(&path, node);
+            let root = &mut tx.store.root;
+            for effect in tx.effects.drain(..).rev() {
+                match effect {
+                    Effect::Born { path, entry } => {
+                        root.change_leaf(&path, |leaf| leaf.remove(entry.dot));
+                    }
+                    Effect::Died { path, entry } => {
+                        root.change_leaf(&path, |leaf| leaf.insert(entry));
+                    }
+                    Effect::Recorded { .. } | Effect::Dropped { .. } => {}
+                }
             }
             tx.store.context = core::mem::take(&mut tx.base);
             tx.store.records = core::mem::take(&mut tx.base_records);
@@ -119,7 +129,7 @@ impl DotStore {
             replica,
             clock,
             limits,
-            undo: Vec::new(),
+            touched: Vec::new(),
             effects: Vec::new(),
             error: None,
         };
@@ -133,7 +143,7 @@ impl DotStore {
             return Err(error.into());
         }
         guard.finished = true;
-        let mut touched: Vec<Path> = guard.tx.undo.drain(..).map(|(path, _)| path).collect();
+        let mut touched = core::mem::take(&mut guard.tx.touched);
         touched.sort_unstable();
         touched.dedup();
         let effects = core::mem::take(&mut guard.tx.effects);
@@ -166,16 +176,13 @@ impl Transaction {
     }
 
     fn there(&self, path: &[Name]) -> bool {
-        self.store
-            .root
-            .get(path)
-            .is_some_and(|node| !node.is_empty())
+        let place = self.store.root.get(path);
+        place.is_some_and(|place| !place.is_empty())
     }
 
-    /// Begins an event at a path: what it undoes to, and its dot.
+    /// Begins an event at a path.
     fn begin(&mut self, path: &Path) -> Dot {
-        self.undo
-            .push((path.clone(), self.store.root.get(path).cloned()));
+        self.touched.push(path.clone());
         self.store.mint(self.replica)
     }
 
@@ -226,7 +233,7 @@ pub struct Cursor<'a> {
 
 impl Cursor<'_> {
     /// What is live here, with what this transaction did so far.
-    pub fn node(&self) -> Option<&Node> {
+    pub fn node(&self) -> Option<NodeRef<'_>> {
         self.tx.store.root.get(&self.path)
     }
 
@@ -302,9 +309,7 @@ impl Cursor<'_> {
             return;
         }
         let path: Path = self.path.as_slice().into();
-        let mine = self
-            .node()
-            .and_then(|node| node.leaf().run(self.tx.replica));
+        let mine = self.node().and_then(|place| place.run(self.tx.replica));
         let dot = self.tx.begin(&path);
         let fresh = Run {
             start: dot.seq,

@@ -13,7 +13,7 @@ use core::marker::PhantomData;
 
 use super::{Crdt, name_of};
 use crate::element::{Element, EncodesAs};
-use crate::kernel::{Cursor, Node, Value};
+use crate::kernel::{Cursor, NodeRef, Value, ValueRef};
 use crate::name::Name;
 
 /// The greatest of all values that were raised, by the order of [`Element`]; nothing at first.
@@ -51,10 +51,10 @@ pub struct MaxRegister<V>(PhantomData<V>);
 pub struct MinRegister<V>(PhantomData<V>);
 
 /// Reads a [`MaxRegister`].
-pub struct MaxRegisterView<'a, V>(Option<&'a Node>, PhantomData<V>);
+pub struct MaxRegisterView<'a, V>(Option<NodeRef<'a>>, PhantomData<V>);
 
 /// Reads a [`MinRegister`].
-pub struct MinRegisterView<'a, V>(Option<&'a Node>, PhantomData<V>);
+pub struct MinRegisterView<'a, V>(Option<NodeRef<'a>>, PhantomData<V>);
 
 /// Changes a [`MaxRegister`].
 #[derive(Debug)]
@@ -76,7 +76,7 @@ macro_rules! extreme {
                 out.push('>');
             }
 
-            fn view(node: Option<&Node>) -> $view<'_, V> {
+            fn view(node: Option<NodeRef<'_>>) -> $view<'_, V> {
                 $view(node, PhantomData)
             }
 
@@ -156,14 +156,14 @@ impl<V: Element> MinRegisterEdit<'_, V> {
 }
 
 /// All values that are kept, as bytes.
-fn values(node: Option<&Node>) -> impl Iterator<Item = &[u8]> {
-    let leaf = node.into_iter().flat_map(|node| node.leaf().entries());
-    let leaf = leaf.filter_map(|entry| match &entry.value {
-        Value::Bytes(bytes) => Some(&**bytes),
+fn values(node: Option<NodeRef<'_>>) -> impl Iterator<Item = &[u8]> {
+    let leaf = node.into_iter().flat_map(NodeRef::entries);
+    let leaf = leaf.filter_map(|entry| match entry.value {
+        ValueRef::Bytes(bytes) => Some(&**bytes),
         _ => None,
     });
     let beside = node.into_iter().flat_map(|node| node.children());
-    leaf.chain(beside.map(|(name, _)| name.as_bytes()))
+    leaf.chain(beside.map(|(name, _)| name))
 }
 
 /// Writes a value that is `better` than others if it compares so with them.
@@ -174,8 +174,8 @@ fn push(cursor: &mut Cursor<'_>, value: Name, better: Ordering) {
         return;
     }
     let beside = cursor.node().into_iter().flat_map(|node| node.children());
-    let worse = beside.filter(|(other, _)| value.as_bytes().cmp(other.as_bytes()) == better);
-    let worse: Vec<Name> = worse.map(|(other, _)| other.clone()).collect();
+    let worse = beside.filter(|(other, _)| value.as_bytes().cmp(other) == better);
+    let worse: Vec<Name> = worse.map(|(other, _)| Name::new(other)).collect();
     for other in worse {
         cursor.child(other).remove();
     }

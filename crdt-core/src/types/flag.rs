@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::Crdt;
 use super::sign::{is_on, write_minus, write_plus};
-use crate::kernel::{Cursor, Node, Value};
+use crate::kernel::{Cursor, NodeRef, Value};
 
 /// A flag in which enabling wins: on if some `enable` was seen by no `disable`. Off at first.
 ///
@@ -52,11 +52,11 @@ pub struct DwFlag(());
 
 /// Reads an [`EwFlag`].
 #[derive(Clone, Copy)]
-pub struct EwFlagView<'a>(Option<&'a Node>);
+pub struct EwFlagView<'a>(Option<NodeRef<'a>>);
 
 /// Reads a [`DwFlag`].
 #[derive(Clone, Copy)]
-pub struct DwFlagView<'a>(Option<&'a Node>);
+pub struct DwFlagView<'a>(Option<NodeRef<'a>>);
 
 /// Changes an [`EwFlag`].
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Crdt for EwFlag {
         out.push_str("ew_flag");
     }
 
-    fn view(node: Option<&Node>) -> EwFlagView<'_> {
+    fn view(node: Option<NodeRef<'_>>) -> EwFlagView<'_> {
         EwFlagView(node)
     }
 
@@ -91,7 +91,7 @@ impl Crdt for DwFlag {
         out.push_str("dw_flag");
     }
 
-    fn view(node: Option<&Node>) -> DwFlagView<'_> {
+    fn view(node: Option<NodeRef<'_>>) -> DwFlagView<'_> {
         DwFlagView(node)
     }
 
@@ -103,7 +103,7 @@ impl Crdt for DwFlag {
 impl EwFlagView<'_> {
     /// Whether the flag is on. O(1).
     pub fn is_on(&self) -> bool {
-        self.0.is_some_and(|node| !node.leaf().is_empty())
+        self.0.is_some_and(|node| node.has_entries())
     }
 }
 

@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 
 use super::Crdt;
 use super::register::payloads;
-use crate::kernel::{Cursor, Node, Value};
+use crate::kernel::{Cursor, NodeRef, Value};
 use crate::payload::{self, Payload, PayloadError};
 
 /// A join-semilattice: values with a join that is commutative, associative and idempotent, and of
@@ -61,7 +61,7 @@ pub trait Lattice: Payload + Default {
 pub struct Joined<L>(PhantomData<L>);
 
 /// Reads a [`Joined`].
-pub struct JoinedView<'a, L>(Option<&'a Node>, PhantomData<L>);
+pub struct JoinedView<'a, L>(Option<NodeRef<'a>>, PhantomData<L>);
 
 /// Changes a [`Joined`].
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl<L: Lattice> Crdt for Joined<L> {
         out.push('>');
     }
 
-    fn view(node: Option<&Node>) -> JoinedView<'_, L> {
+    fn view(node: Option<NodeRef<'_>>) -> JoinedView<'_, L> {
         JoinedView(node, PhantomData)
     }
 
@@ -106,7 +106,7 @@ impl<L: Lattice> Crdt for Joined<L> {
     }
 }
 
-fn join_all<L: Lattice>(node: Option<&Node>) -> Result<L, PayloadError> {
+fn join_all<L: Lattice>(node: Option<NodeRef<'_>>) -> Result<L, PayloadError> {
     let mut joined = L::default();
     for (_, bytes) in payloads(node) {
         joined.join(payload::decode(bytes)?);

@@ -15,7 +15,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::element::EncodesAs;
-use crate::kernel::{Cursor, Node};
+use crate::kernel::{Cursor, NodeRef};
 use crate::name::Name;
 
 pub use counter::{CounterEdit, CounterView, GCounter, PnCounter, PnCounterEdit, PnCounterView};
@@ -49,7 +49,7 @@ pub trait Crdt: Sized + 'static {
     fn shape(out: &mut String);
 
     /// A view of what is live at a place; of the empty value where nothing is.
-    fn view(node: Option<&Node>) -> Self::View<'_>;
+    fn view(node: Option<NodeRef<'_>>) -> Self::View<'_>;
 
     /// An edit of a place.
     fn edit(cursor: Cursor<'_>) -> Self::Edit<'_>;

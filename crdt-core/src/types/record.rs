@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use super::Crdt;
 use super::joined::is_word;
-use crate::kernel::{Cursor, Node};
+use crate::kernel::{Cursor, NodeRef};
 use crate::name::Name;
 
 /// Makes a type of several CRDTs, each of which is changed and merged by itself.
@@ -67,7 +67,7 @@ macro_rules! record {
                 $crate::RecordView::shape($shape, out);
             }
 
-            fn view(node: ::core::option::Option<&$crate::kernel::Node>) -> $view<'_> {
+            fn view(node: ::core::option::Option<$crate::kernel::NodeRef<'_>>) -> $view<'_> {
                 $view($crate::RecordView::new(node))
             }
 
@@ -108,7 +108,7 @@ macro_rules! record {
 
 /// What [`record!`](crate::record) reads with.
 #[derive(Clone, Copy, Debug)]
-pub struct RecordView<'a>(Option<&'a Node>);
+pub struct RecordView<'a>(Option<NodeRef<'a>>);
 
 /// What [`record!`](crate::record) changes with.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl<'a> RecordView<'a> {
     }
 
     /// A view of the record at a place.
-    pub fn new(node: Option<&'a Node>) -> Self {
+    pub fn new(node: Option<NodeRef<'a>>) -> Self {
         Self(node)
     }
 

@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 use super::sign::{is_on, write_minus, write_plus};
 use super::{Crdt, name_of};
 use crate::element::{Element, EncodesAs};
-use crate::kernel::{Cursor, Node};
+use crate::kernel::{Cursor, NodeRef};
 
 /// A set in which removals win: an element is in if it was inserted and every removal of it was seen
 /// by some insertion.
@@ -37,7 +37,7 @@ pub struct RemoveWinsSet<E>(PhantomData<E>);
 
 /// Reads a [`RemoveWinsSet`].
 pub struct RemoveWinsSetView<'a, E> {
-    node: Option<&'a Node>,
+    node: Option<NodeRef<'a>>,
     element: PhantomData<E>,
 }
 
@@ -58,7 +58,7 @@ impl<E: Element> Crdt for RemoveWinsSet<E> {
         out.push('>');
     }
 
-    fn view(node: Option<&Node>) -> RemoveWinsSetView<'_, E> {
+    fn view(node: Option<NodeRef<'_>>) -> RemoveWinsSetView<'_, E> {
         RemoveWinsSetView {
             node,
             element: PhantomData,
@@ -76,7 +76,7 @@ impl<E: Element> Crdt for RemoveWinsSet<E> {
 impl<'a, E: Element> RemoveWinsSetView<'a, E> {
     /// Whether `element` is in. O(log n); nothing is decoded.
     pub fn contains<Q: EncodesAs<E> + ?Sized>(&self, element: &Q) -> bool {
-        let children = self.node.map(Node::children);
+        let children = self.node.map(NodeRef::children);
         children.is_some_and(|all| {
             all.get(name_of::<E, Q>(element).as_bytes())
                 .is_some_and(is_on)
@@ -97,14 +97,14 @@ impl<'a, E: Element> RemoveWinsSetView<'a, E> {
     pub fn iter(&self) -> impl Iterator<Item = E> + use<'a, E> {
         let children = self.node.into_iter().flat_map(|node| node.children());
         children
-            .filter(|(_, node)| is_on(node))
+            .filter(|(_, node)| is_on(*node))
             .filter_map(|(name, _)| E::decode(name))
     }
 
     /// Removed elements that a mark is kept of. O(n and marks).
     pub fn marks(&self) -> usize {
         let children = self.node.into_iter().flat_map(|node| node.children());
-        children.filter(|(_, node)| !is_on(node)).count()
+        children.filter(|(_, node)| !is_on(*node)).count()
     }
 }
 

@@ -3,18 +3,16 @@
 //! Each write kills everything that it saw at the leaf, so a minus is a live dot like a plus and
 //! needs no machinery of its own.
 
-use crate::kernel::{Cursor, Node, Value};
+use crate::kernel::{Cursor, NodeRef, Value, ValueRef};
 
 const PLUS: &[u8] = b"+";
 const MINUS: &[u8] = b"-";
 
 /// Whether a plus is live and no minus is.
-pub(super) fn is_on(node: &Node) -> bool {
-    let entries = node.leaf().entries();
+pub(super) fn is_on(place: NodeRef<'_>) -> bool {
     let has = |sign: &[u8]| {
-        entries
-            .iter()
-            .any(|e| matches!(&e.value, Value::Bytes(b) if **b == *sign))
+        let mut entries = place.entries();
+        entries.any(|e| matches!(e.value, ValueRef::Bytes(b) if **b == *sign))
     };
     has(PLUS) && !has(MINUS)
 }
