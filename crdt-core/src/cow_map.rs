@@ -7,6 +7,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
+use core::cmp::Ordering;
 use core::fmt;
 use core::ops::Bound;
 
@@ -94,12 +95,9 @@ impl<K: Ord, V> CowMap<K, V> {
         self.get(key).is_some()
     }
 
-    /// The entry of `key`, or the last one before it.
-    pub fn floor<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
-    where
-        K: Borrow<Q>,
-    {
-        floor(self.root.as_deref()?, key)
+    /// The last entry whose key compares as equal or less.
+    pub fn floor_by(&self, compare: impl Fn(&K) -> Ordering) -> Option<(&K, &V)> {
+        floor(self.root.as_deref()?, &compare)
     }
 
     /// The greatest entry.
@@ -171,13 +169,10 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
         }
     }
 
-    /// The value of `key`, or of the last key before it, to be changed. Copies shared nodes on the
-    /// way.
-    pub fn floor_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
-    where
-        K: Borrow<Q>,
-    {
-        floor_mut(Arc::make_mut(self.root.as_mut()?), key)
+    /// The value of the last key that compares as equal or less, to be changed. Copies shared nodes
+    /// on the way.
+    pub fn floor_mut_by(&mut self, compare: impl Fn(&K) -> Ordering) -> Option<&mut V> {
+        floor_mut(Arc::make_mut(self.root.as_mut()?), &compare)
     }
 
     /// Sets the value of `key` and returns the former one.
@@ -221,39 +216,44 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
     }
 }
 
-/// A child's own key may lie before its smallest, so the last entry before `key` may be in the
-/// child before.
-fn floor<'a, K: Ord + Borrow<Q>, V, Q: Ord + ?Sized>(
+/// How many of the first keys compare as equal or less.
+fn at_most<K, T>(items: &[(K, T)], compare: &impl Fn(&K) -> Ordering) -> usize {
+    items.partition_point(|(key, _)| compare(key) != Ordering::Greater)
+}
+
+/// A child's own key may lie before its smallest, so the last entry may be in the child before.
+fn floor<'a, K, V>(
     tree: &'a Tree<K, V>,
-    key: &Q,
+    compare: &impl Fn(&K) -> Ordering,
 ) -> Option<(&'a K, &'a V)> {
     match tree {
         Tree::Leaf(entries) => {
-            let at = entries.partition_point(|(k, _)| k.borrow() <= key);
-            entries[..at].last().map(|(k, v)| (k, v))
+            let at = at_most(entries, compare).checked_sub(1)?;
+            Some((&entries[at].0, &entries[at].1))
         }
         Tree::Inner(children) => {
-            let at = child_of(children, key);
-            let before = || floor(&children[at.checked_sub(1)?].1, key);
-            floor(&children[at].1, key).or_else(before)
+            let at = at_most(children, compare).checked_sub(1)?;
+            let before = || floor(&children[at.checked_sub(1)?].1, compare);
+            floor(&children[at].1, compare).or_else(before)
         }
     }
 }
 
-fn floor_mut<'a, K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
+fn floor_mut<'a, K: Clone, V: Clone>(
     tree: &'a mut Tree<K, V>,
-    key: &Q,
+    compare: &impl Fn(&K) -> Ordering,
 ) -> Option<&'a mut V> {
     match tree {
         Tree::Leaf(entries) => {
-            let at = entries.partition_point(|(k, _)| k.borrow() <= key);
-            entries[..at].last_mut().map(|(_, v)| v)
+            let at = at_most(entries, compare).checked_sub(1)?;
+            Some(&mut entries[at].1)
         }
         Tree::Inner(children) => {
-            let at = child_of(children, key);
-            let is_here = smallest(&children[at].1).is_some_and(|k| k.borrow() <= key);
+            let at = at_most(children, compare).checked_sub(1)?;
+            let smallest = smallest(&children[at].1);
+            let is_here = smallest.is_some_and(|key| compare(key) != Ordering::Greater);
             let at = if is_here { at } else { at.checked_sub(1)? };
-            floor_mut(Arc::make_mut(&mut children[at].1), key)
+            floor_mut(Arc::make_mut(&mut children[at].1), compare)
         }
     }
 }

@@ -24,7 +24,7 @@ const SEQ_BITS: u32 = 56;
 pub(super) struct Block {
     names: Names,
     origins: Vec<ReplicaId>,
-    /// Packed dots; of a node of its own 0.
+    /// Packed dots; 0 where there is not just one.
     dots: Vec<u64>,
     /// Empty while every place holds one dot with nothing.
     cells: Vec<Cell>,
@@ -36,6 +36,8 @@ pub(super) enum Cell {
     Unit,
     Bytes(Arc<[u8]>),
     Run(Arc<Run>),
+    /// Several dots with nothing.
+    Dots(Arc<[Dot]>),
     Node(Arc<Node>),
 }
 
@@ -67,6 +69,7 @@ impl Block {
             None | Some(Cell::Unit) => ValueRef::Unit,
             Some(Cell::Bytes(bytes)) => ValueRef::Bytes(bytes),
             Some(Cell::Run(run)) => ValueRef::Run(run),
+            Some(Cell::Dots(dots)) => return NodeRef::of_dots(dots),
             Some(Cell::Node(node)) => return NodeRef::of(node),
         };
         NodeRef::of_entry(EntryRef {
@@ -145,7 +148,8 @@ impl Block {
     /// Appends the place at `at` of another block.
     pub(super) fn push_from(&mut self, other: &Self, at: usize) {
         let cell = other.cells.get(at).unwrap_or(&Cell::Unit);
-        let dot = (!matches!(cell, Cell::Node(_))).then(|| other.dot(at));
+        let has_dot = !matches!(cell, Cell::Node(_) | Cell::Dots(_));
+        let dot = has_dot.then(|| other.dot(at));
         self.insert(self.len(), other.name(at), dot, cell.clone());
     }
 
@@ -186,7 +190,7 @@ impl Block {
         let former = core::mem::take(&mut self.origins);
         for packed in &mut self.dots {
             if *packed == 0 {
-                continue; // a node of its own
+                continue; // not just one
             }
             let origin = former[(*packed >> SEQ_BITS) as usize];
             let known = self.origins.iter().position(|o| *o == origin);
@@ -203,17 +207,23 @@ fn cell_of(node: Node) -> (Option<Dot>, Cell) {
     if !node.is_simple() {
         return (None, Cell::Node(Arc::new(node)));
     }
+    if node.leaf.entries().len() > 1 {
+        let dots = node.leaf.entries().iter().map(|entry| entry.dot);
+        return (None, Cell::Dots(dots.collect()));
+    }
     match node.leaf.into_single() {
-        Some(Entry { dot, value }) => {
-            let cell = match value {
-                Value::Unit => Cell::Unit,
-                Value::Bytes(bytes) => Cell::Bytes(bytes),
-                Value::Run(run) => Cell::Run(Arc::new(run)),
-            };
-            (Some(dot), cell)
-        }
+        Some(entry) => cell_of_entry(entry),
         None => (None, Cell::Node(Arc::default())),
     }
+}
+
+pub(super) fn cell_of_entry(Entry { dot, value }: Entry) -> (Option<Dot>, Cell) {
+    let cell = match value {
+        Value::Unit => Cell::Unit,
+        Value::Bytes(bytes) => Cell::Bytes(bytes),
+        Value::Run(run) => Cell::Run(Arc::new(run)),
+    };
+    (Some(dot), cell)
 }
 
 impl From<NodeRef<'_>> for Leaf {

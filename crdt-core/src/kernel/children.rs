@@ -7,9 +7,10 @@ use alloc::sync::Arc;
 use core::ops::Bound;
 
 use super::block::Block;
+use super::leaf::Entry;
 use super::node::{Node, NodeRef};
 use crate::cow_map::{self, CowMap};
-use crate::name::Name;
+use crate::name::{Name, SearchKey};
 
 /// The places under a place, by name, in order. No empty place is kept.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +53,10 @@ impl Children {
         let block = match &self.blocks {
             Blocks::None => return None,
             Blocks::One(block) => block,
-            Blocks::Many(blocks) => blocks.floor(name)?.1,
+            Blocks::Many(blocks) => {
+                let key = SearchKey::new(name);
+                blocks.floor_by(|first| key.compare(first))?.1
+            }
         };
         Some(block.get(block.search(name).ok()?))
     }
@@ -77,7 +81,10 @@ impl Children {
         };
         let mut blocks = match &self.blocks {
             Blocks::Many(many) => {
-                let first = many.floor(name).map(|(first, _)| first);
+                let key = SearchKey::new(name);
+                let first = many
+                    .floor_by(|first| key.compare(first))
+                    .map(|(first, _)| first);
                 let first =
                     first.map_or(Bound::Unbounded, |first| Bound::Included(first.as_bytes()));
                 BlockIter::Many(many.iter_from(first))
@@ -113,28 +120,48 @@ impl Children {
         }
     }
 
+    /// The block that a name belongs into.
+    fn block_mut(&mut self, name: &Name) -> &mut Block {
+        if let Blocks::None = self.blocks {
+            self.blocks = Blocks::One(Arc::default());
+        }
+        let block = match &mut self.blocks {
+            Blocks::None => None,
+            Blocks::One(block) => Some(block),
+            Blocks::Many(blocks) => {
+                let key = SearchKey::new(name.as_bytes());
+                if blocks.floor_by(|first| key.compare(first)).is_none() {
+                    blocks.insert(Name::new(&[]), Arc::default());
+                }
+                blocks.floor_mut_by(|first| key.compare(first))
+            }
+        };
+        match block {
+            Some(block) => Arc::make_mut(block),
+            None => unreachable!("a block of all names was just made"),
+        }
+    }
+
+    /// Puts an entry at a name where nothing is. Returns whether it did.
+    pub(super) fn fill(&mut self, name: &Name, entry: &Entry) -> bool {
+        let block = self.block_mut(name);
+        let Err(at) = block.search(name.as_bytes()) else {
+            return false;
+        };
+        let (dot, cell) = super::block::cell_of_entry(entry.clone());
+        block.insert(at, name.as_bytes(), dot, cell);
+        let too_full = block.is_too_full();
+        self.len += 1;
+        if too_full {
+            self.split(name, at);
+        }
+        true
+    }
+
     /// Changes the place of a name, from empty if there is none; takes it away if it is empty
     /// afterwards.
     pub(super) fn change<T>(&mut self, name: &Name, change: impl FnOnce(&mut Node) -> T) -> T {
-        let block = match &mut self.blocks {
-            Blocks::None => {
-                self.blocks = Blocks::One(Arc::default());
-                let Blocks::One(block) = &mut self.blocks else {
-                    unreachable!("it was just made");
-                };
-                Arc::make_mut(block)
-            }
-            Blocks::One(block) => Arc::make_mut(block),
-            Blocks::Many(blocks) => {
-                if blocks.floor(name.as_bytes()).is_none() {
-                    blocks.insert(Name::new(&[]), Arc::default());
-                }
-                let Some(block) = blocks.floor_mut(name.as_bytes()) else {
-                    unreachable!("a block of all names was just made");
-                };
-                Arc::make_mut(block)
-            }
-        };
+        let block = self.block_mut(name);
         let before = block.len();
         let (at, out) = change_in(block, name, change);
         let (after, too_full) = (block.len(), block.is_too_full());
@@ -157,7 +184,9 @@ impl Children {
                 self.blocks = Blocks::Many([first, second].into_iter().collect());
             }
             Blocks::Many(blocks) => {
-                if let Some(block) = blocks.floor_mut(name.as_bytes()) {
+                if let Some(block) =
+                    blocks.floor_mut_by(|first| SearchKey::new(name.as_bytes()).compare(first))
+                {
                     let right = Arc::make_mut(block).split(inserted);
                     blocks.insert(Name::new(right.name(0)), Arc::new(right));
                 }
@@ -173,7 +202,9 @@ impl Children {
             }
             return;
         };
-        let Some((first, block)) = blocks.floor(name.as_bytes()) else {
+        let Some((first, block)) =
+            blocks.floor_by(|first| SearchKey::new(name.as_bytes()).compare(first))
+        else {
             return;
         };
         let first = first.clone();

@@ -102,6 +102,14 @@ impl<'a> From<&'a Entry> for EntryRef<'a> {
 }
 
 impl EntryRef<'_> {
+    /// A dot with nothing.
+    pub(super) fn unit(dot: Dot) -> Self {
+        Self {
+            dot,
+            value: ValueRef::Unit,
+        }
+    }
+
     /// A copy to keep. O(1).
     pub fn to_entry(self) -> Entry {
         let value = match self.value {

@@ -14,6 +14,7 @@ mod join;
 mod leaf;
 mod node;
 mod record;
+mod records;
 mod store;
 mod transaction;
 mod unit;

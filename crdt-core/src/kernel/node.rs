@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::children::{self, Children};
-use super::leaf::{Entry, EntryRef, Leaf, Run};
+use super::leaf::{Entry, EntryRef, Leaf, Run, Value};
 use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
@@ -15,7 +15,7 @@ pub struct Node {
     pub(super) children: Children,
 }
 
-/// A place in the tree, to read. A place that holds one dot and nothing below it has no [`Node`].
+/// A place in the tree, to read. One that holds one dot, or some that carry nothing, has no [`Node`].
 #[derive(Clone, Copy, Debug)]
 pub struct NodeRef<'a>(Ref<'a>);
 
@@ -23,6 +23,8 @@ pub struct NodeRef<'a>(Ref<'a>);
 enum Ref<'a> {
     Node(&'a Node),
     Entry(EntryRef<'a>),
+    /// Several dots with nothing.
+    Dots(&'a [Dot]),
 }
 
 static NO_CHILDREN: Children = Children::new();
@@ -48,9 +50,12 @@ impl Node {
         self.leaf.is_empty() && self.children.is_empty()
     }
 
-    /// Whether it holds at most one dot and nothing below.
+    /// Whether it holds at most one dot, or dots that carry nothing, and nothing below: a block has
+    /// no need of a node for it.
     pub(super) fn is_simple(&self) -> bool {
-        self.children.is_empty() && self.leaf.entries().len() <= 1
+        let entries = self.leaf.entries();
+        let plain = || entries.iter().all(|entry| entry.value == Value::Unit);
+        self.children.is_empty() && (entries.len() <= 1 || plain())
     }
 
     /// The place at a path below this one.
@@ -61,6 +66,21 @@ impl Node {
     /// Calls `visit` with every entry at and below this place, which is at `path`.
     pub fn visit(&self, path: &mut Vec<Name>, visit: &mut impl FnMut(&[Name], EntryRef<'_>)) {
         self.as_ref().visit(path, visit);
+    }
+
+    /// Puts an entry at a path below this place where nothing is. Returns whether it did.
+    pub(super) fn fill(&mut self, path: &[Name], entry: &Entry) -> bool {
+        match path {
+            [] => {
+                let empty = self.is_empty();
+                if empty {
+                    self.leaf.insert(entry.clone());
+                }
+                empty
+            }
+            [name] => self.children.fill(name, entry),
+            [name, rest @ ..] => self.children.change(name, |node| node.fill(rest, entry)),
+        }
     }
 
     /// Changes the leaf at a path; makes the nodes on the way and takes empty ones away.
@@ -83,24 +103,30 @@ impl<'a> NodeRef<'a> {
         Self(Ref::Node(node))
     }
 
+    pub(super) fn of_dots(dots: &'a [Dot]) -> Self {
+        Self(Ref::Dots(dots))
+    }
+
     pub(super) fn of_entry(entry: EntryRef<'a>) -> Self {
         Self(Ref::Entry(entry))
     }
 
     /// The dots at this place with what they carry, in order.
     pub fn entries(self) -> impl Iterator<Item = EntryRef<'a>> + use<'a> {
-        let (many, one): (&[Entry], _) = match self.0 {
-            Ref::Node(node) => (node.leaf.entries(), None),
-            Ref::Entry(entry) => (&[], Some(entry)),
+        let (many, dots, one): (&[Entry], &[Dot], _) = match self.0 {
+            Ref::Node(node) => (node.leaf.entries(), &[], None),
+            Ref::Dots(dots) => (&[], dots, None),
+            Ref::Entry(entry) => (&[], &[], Some(entry)),
         };
-        many.iter().map(EntryRef::from).chain(one)
+        let dots = dots.iter().map(|dot| EntryRef::unit(*dot));
+        many.iter().map(EntryRef::from).chain(dots).chain(one)
     }
 
     /// The entry of a place that holds one dot and nothing below, and has no node of its own.
     pub(super) fn single(self) -> Option<EntryRef<'a>> {
         match self.0 {
-            Ref::Node(_) => None,
             Ref::Entry(entry) => Some(entry),
+            Ref::Node(_) | Ref::Dots(_) => None,
         }
     }
 
@@ -108,7 +134,7 @@ impl<'a> NodeRef<'a> {
     pub fn has_entries(self) -> bool {
         match self.0 {
             Ref::Node(node) => !node.leaf.is_empty(),
-            Ref::Entry(_) => true,
+            Ref::Entry(_) | Ref::Dots(_) => true,
         }
     }
 
@@ -117,6 +143,7 @@ impl<'a> NodeRef<'a> {
         match self.0 {
             Ref::Node(node) => node.leaf.get(dot).map(EntryRef::from),
             Ref::Entry(entry) => (entry.dot == dot).then_some(entry),
+            Ref::Dots(dots) => dots.contains(&dot).then(|| EntryRef::unit(dot)),
         }
     }
 
@@ -125,6 +152,7 @@ impl<'a> NodeRef<'a> {
         match self.0 {
             Ref::Node(node) => node.leaf.run(replica),
             Ref::Entry(entry) => entry.run_of(replica),
+            Ref::Dots(_) => None,
         }
     }
 
@@ -132,7 +160,7 @@ impl<'a> NodeRef<'a> {
     pub fn children(self) -> &'a Children {
         match self.0 {
             Ref::Node(node) => &node.children,
-            Ref::Entry(_) => &NO_CHILDREN,
+            Ref::Entry(_) | Ref::Dots(_) => &NO_CHILDREN,
         }
     }
 
@@ -140,7 +168,7 @@ impl<'a> NodeRef<'a> {
     pub fn is_empty(self) -> bool {
         match self.0 {
             Ref::Node(node) => node.is_empty(),
-            Ref::Entry(_) => false,
+            Ref::Entry(_) | Ref::Dots(_) => false,
         }
     }
 
@@ -154,7 +182,7 @@ impl<'a> NodeRef<'a> {
     pub fn to_node(self) -> Node {
         match self.0 {
             Ref::Node(node) => node.clone(),
-            Ref::Entry(_) => Node {
+            Ref::Entry(_) | Ref::Dots(_) => Node {
                 leaf: self.into(),
                 children: Children::new(),
             },
@@ -184,6 +212,7 @@ impl<'a> NodeRef<'a> {
     fn is(self, other: Self) -> bool {
         match (self.0, other.0) {
             (Ref::Node(a), Ref::Node(b)) => core::ptr::eq(a, b),
+            (Ref::Dots(a), Ref::Dots(b)) => core::ptr::eq(a, b),
             _ => false,
         }
     }

@@ -1,15 +1,14 @@
 //! Local updates: a transaction is applied whole or not at all.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::effect::Effect;
 use super::leaf::{Entry, MAX_TOTAL, Run, Value};
 use super::node::NodeRef;
 use super::record::Record;
+use super::records::Records;
 use super::store::DotStore;
 use super::unit::{Unit, UnitBuilder};
-use crate::cow_map::CowMap;
 use crate::limits::Limits;
 use crate::name::{Name, Path};
 use crate::{Context, Dot, ReplicaId, Timestamp};
@@ -57,23 +56,39 @@ pub struct Transaction {
     clock: Timestamp,
     limits: Limits,
     base: Context,
-    base_records: CowMap<Path, Arc<[Record]>>,
+    base_records: Records,
+    /// The first sequence number of this transaction, and the next.
+    first: u64,
+    next: u64,
     touched: Vec<Path>,
     effects: Vec<Effect>,
     error: Option<EditError>,
 }
 
 /// What a finished transaction did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Committed<R> {
     /// What the closure returned.
     pub value: R,
     /// Its effects, in order.
     pub effects: Vec<Effect>,
-    /// The paths that it wrote or removed at.
+    /// The paths that it wrote or removed at, in the order in which it did.
     pub touched: Vec<Path>,
     /// The context before it.
     pub base: Context,
+}
+
+impl<R> Committed<R> {
+    /// What the closure returned, and the rest without its effects.
+    pub fn split(self) -> (R, Committed<()>) {
+        let rest = Committed {
+            value: (),
+            effects: Vec::new(),
+            touched: self.touched,
+            base: self.base,
+        };
+        (self.value, rest)
+    }
 }
 
 /// Puts the store back where it belongs, undone unless the transaction was finished, also when
@@ -122,7 +137,10 @@ impl DotStore {
         update: impl FnOnce(&mut Transaction) -> Result<R, E>,
     ) -> Result<Committed<R>, E> {
         let store = core::mem::take(self);
+        let next = store.context.max(replica) + 1;
         let tx = Transaction {
+            first: next,
+            next,
             base: store.context.clone(),
             base_records: store.records.clone(),
             store,
@@ -143,9 +161,8 @@ impl DotStore {
             return Err(error.into());
         }
         guard.finished = true;
-        let mut touched = core::mem::take(&mut guard.tx.touched);
-        touched.sort_unstable();
-        touched.dedup();
+        guard.tx.note_minted();
+        let touched = core::mem::take(&mut guard.tx.touched);
         let effects = core::mem::take(&mut guard.tx.effects);
         let base = core::mem::take(&mut guard.tx.base);
         Ok(Committed {
@@ -159,7 +176,10 @@ impl DotStore {
     /// The delta of a transaction: what it wrote, with the records at and above its paths.
     pub fn delta_of<R>(&self, done: &Committed<R>) -> Unit {
         let mut unit = UnitBuilder::new(self, &done.base).with_known_records();
-        for path in &done.touched {
+        let mut touched = done.touched.clone();
+        touched.sort_unstable();
+        touched.dedup();
+        for path in &touched {
             unit.piece(path);
         }
         unit.finish()
@@ -183,11 +203,28 @@ impl Transaction {
     /// Begins an event at a path.
     fn begin(&mut self, path: &Path) -> Dot {
         self.touched.push(path.clone());
-        self.store.mint(self.replica)
+        let dot = self.peek();
+        self.next += 1;
+        dot
+    }
+
+    /// The dot that the next event will have.
+    fn peek(&self) -> Dot {
+        Dot::new(self.replica, self.next)
+    }
+
+    /// Puts the dots of the events so far into the context.
+    fn note_minted(&mut self) {
+        if self.first < self.next {
+            let (first, last) = (self.first, self.next - 1);
+            self.store.context.insert_range(self.replica, first, last);
+            self.first = self.next;
+        }
     }
 
     /// An event that removes what is at a path and leaves a record.
     fn supersede(&mut self, path: &Path) -> Dot {
+        self.note_minted();
         let (seen, cuts) = self.store.seen_at(path);
         let dot = self.begin(path);
         let record = Record { dot, seen, cuts };
@@ -291,6 +328,25 @@ impl Cursor<'_> {
                 .store
                 .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
         }
+    }
+
+    /// An event that adds a dot at a name below, where nothing is. Returns whether it did; no event
+    /// if something is there.
+    pub fn fill(&mut self, name: Name, value: Value) -> bool {
+        let path: Path = self.path.iter().cloned().chain([name]).collect();
+        if !self.tx.check(&path, payload_len(&value)) {
+            return false;
+        }
+        let entry = Entry {
+            dot: self.tx.peek(),
+            value,
+        };
+        let filled = self.tx.store.root.fill(&path, &entry);
+        if filled {
+            self.tx.begin(&path);
+            self.tx.effects.push(Effect::Born { path, entry });
+        }
+        filled
     }
 
     /// An event that removes everything that was seen here and below. None if there is nothing.

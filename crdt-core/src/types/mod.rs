@@ -12,7 +12,6 @@ mod set;
 mod sign;
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::element::EncodesAs;
 use crate::kernel::{Cursor, NodeRef};
@@ -57,7 +56,5 @@ pub trait Crdt: Sized + 'static {
 
 /// The path component of an element.
 fn name_of<E, Q: EncodesAs<E> + ?Sized>(element: &Q) -> Name {
-    let mut bytes = Vec::new();
-    element.encode_as(&mut bytes);
-    Name::from(bytes)
+    element.with_encoded_as(Name::new)
 }

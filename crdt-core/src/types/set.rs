@@ -119,11 +119,7 @@ impl<'a, E: Element> SetView<'a, E> {
 
     /// Whether `element` is in. O(log n); nothing is decoded.
     pub fn contains<Q: EncodesAs<E> + ?Sized>(&self, element: &Q) -> bool {
-        self.contains_bytes(&name_of::<E, Q>(element))
-    }
-
-    fn contains_bytes(&self, name: &[u8]) -> bool {
-        self.node.is_some_and(|node| node.children().contains(name))
+        element.with_encoded_as(|name| children(self.node).contains(name))
     }
 
     /// Number of elements. O(1).
@@ -166,19 +162,16 @@ fn children(node: Option<NodeRef<'_>>) -> &Children {
 
 /// Inserts, as an event also if the element is there: a concurrent removal did not see this one.
 fn insert<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element: &Q) -> bool {
-    let mut at = cursor.child(name_of::<E, Q>(element));
-    let fresh = at.node().is_none();
-    at.write(Value::Unit);
+    let name = name_of::<E, Q>(element);
+    let fresh = cursor.fill(name.clone(), Value::Unit);
+    if !fresh {
+        cursor.child(name).write(Value::Unit);
+    }
     fresh
 }
 
 fn ensure<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element: &Q) -> bool {
-    let mut at = cursor.child(name_of::<E, Q>(element));
-    let fresh = at.node().is_none();
-    if fresh {
-        at.write(Value::Unit);
-    }
-    fresh
+    cursor.fill(name_of::<E, Q>(element), Value::Unit)
 }
 
 impl<E: Element> GSetEdit<'_, E> {
