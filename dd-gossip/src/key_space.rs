@@ -198,13 +198,15 @@ impl KeySpace {
         let mut touched = BTreeSet::new();
         for effect in effects {
             match effect {
-                Effect::Born { path, entry } => {
+                Effect::Born { at, entry } => {
+                    let path = at.path();
                     let hash = self.hashes.entry(&path, (&entry).into());
                     self.fingerprint = self.fingerprint.wrapping_add(hash);
                     touched.extend(path.first().cloned());
                     self.place(path, entry.dot);
                 }
-                Effect::Died { path, entry } => {
+                Effect::Died { at, entry } => {
+                    let path = at.path();
                     let hash = self.hashes.entry(&path, (&entry).into());
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
                     touched.extend(path.first().cloned());

@@ -147,10 +147,47 @@ impl Block {
 
     /// Appends the place at `at` of another block.
     pub(super) fn push_from(&mut self, other: &Self, at: usize) {
-        let cell = other.cells.get(at).unwrap_or(&Cell::Unit);
+        let Some(cell) = other
+            .cells
+            .get(at)
+            .filter(|cell| !matches!(cell, Cell::Unit))
+        else {
+            return self.push_unit(other, at);
+        };
         let has_dot = !matches!(cell, Cell::Node(_) | Cell::Dots(_));
         let dot = has_dot.then(|| other.dot(at));
         self.insert(self.len(), other.name(at), dot, cell.clone());
+    }
+
+    /// The same for a dot with nothing, which most places hold.
+    fn push_unit(&mut self, other: &Self, at: usize) {
+        let packed = other.dots[at];
+        let origin = other.origins[(packed >> SEQ_BITS) as usize];
+        let own = match self.origins.last() {
+            Some(last) if *last == origin => self.origins.len() - 1,
+            _ => {
+                let known = self.origins.iter().position(|o| *o == origin);
+                known.unwrap_or_else(|| self.add_origin(origin))
+            }
+        };
+        self.names.push(self.dots.len(), other.name(at));
+        if self.dots.len() == self.dots.capacity() {
+            self.dots.reserve_exact(CAPACITY);
+        }
+        self.dots
+            .push((own as u64) << SEQ_BITS | (packed & ((1 << SEQ_BITS) - 1)));
+        if !self.cells.is_empty() {
+            self.cells.push(Cell::Unit);
+        }
+    }
+
+    /// Gives back what the columns have too much.
+    pub(super) fn shrink(&mut self) {
+        self.names.bytes.shrink_to_fit();
+        self.names.ends.shrink_to_fit();
+        self.origins.shrink_to_fit();
+        self.dots.shrink_to_fit();
+        self.cells.shrink_to_fit();
     }
 
     /// Takes the right part out. Where the last insertion was at the end, as it is for ascending
@@ -166,6 +203,8 @@ impl Block {
             let into = if from < at { &mut left } else { &mut right };
             into.push_from(self, from);
         }
+        left.shrink();
+        right.shrink();
         *self = left;
         right
     }
@@ -288,6 +327,17 @@ impl Names {
             Some(name) if u64::from_be_bytes(*name) == wanted => Ok(at),
             _ => Err(at),
         }
+    }
+
+    fn push(&mut self, len: usize, name: &[u8]) {
+        if len > 0 && (!self.ends.is_empty() || self.stride != name.len()) {
+            return self.insert(len, len, name);
+        }
+        self.stride = name.len();
+        if self.bytes.capacity() < self.bytes.len() + name.len() {
+            self.bytes.reserve_exact(name.len() * CAPACITY);
+        }
+        self.bytes.extend_from_slice(name);
     }
 
     fn insert(&mut self, len: usize, at: usize, name: &[u8]) {

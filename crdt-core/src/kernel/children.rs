@@ -6,9 +6,10 @@
 use alloc::sync::Arc;
 use core::ops::Bound;
 
-use super::block::Block;
+use super::block::{Block, Cell};
 use super::leaf::Entry;
 use super::node::{Node, NodeRef};
+use crate::Dot;
 use crate::cow_map::{self, CowMap};
 use crate::name::{Name, SearchKey};
 
@@ -239,62 +240,53 @@ impl Children {
         }
     }
 
-    /// Both, with `one` saying what becomes of what is in `self` alone, `other_one` in `other` alone,
-    /// and `both` in both. Blocks that both share are taken as they are.
-    pub(super) fn join(
-        &self,
-        other: &Self,
-        mut one: impl FnMut(Alone<'_>) -> Fate,
-        mut other_one: impl FnMut(Alone<'_>) -> Fate,
-        mut both: impl FnMut(NodeRef<'_>, NodeRef<'_>) -> Fate,
-    ) -> Self {
+    /// Both in one, with `judge` saying what becomes of each place. Blocks that both share are taken
+    /// as they are.
+    pub(super) fn join(&self, other: &Self, judge: &mut impl Judge) -> Self {
         let mut out = Builder::default();
         let mut zip = Zip::new(self, other);
         while let Some(pair) = zip.next() {
             match pair {
                 Pair::Shared(block) => out.push_block(block),
-                Pair::Left(block) => push_alone(&mut out, block, &mut one),
-                Pair::Right(block) => push_alone(&mut out, block, &mut other_one),
-                Pair::LeftPlace(block, at) => {
-                    let fate = one(Alone::Place(block.get(at)));
-                    out.push(block, at, fate);
+                Pair::Left(block) if judge.left_block(block) => out.push_block(block),
+                Pair::Left(block) => {
+                    (0..block.len()).for_each(|at| out.push(block, at, judge.left(block.get(at))));
                 }
-                Pair::RightPlace(block, at) => {
-                    let fate = other_one(Alone::Place(block.get(at)));
-                    out.push(block, at, fate);
+                Pair::Right(block) if judge.right_block(block) => out.push_block(block),
+                Pair::Right(block) => {
+                    (0..block.len()).for_each(|at| out.push(block, at, judge.right(block.get(at))));
                 }
-                Pair::Both((a, at), (b, bt)) => {
-                    let fate = both(a.get(at), b.get(bt));
-                    out.push(a, at, fate);
-                }
+                Pair::LeftPlace(block, at) => out.push(block, at, judge.left(block.get(at))),
+                Pair::RightPlace(block, at) => out.push(block, at, judge.right(block.get(at))),
+                Pair::Both((a, at), (b, bt)) => match judge.both(a.get(at), b.get(bt)) {
+                    Fate::Yields => out.push(b, bt, Fate::Stays),
+                    fate => out.push(a, at, fate),
+                },
             }
         }
         out.finish()
     }
 }
 
-fn push_alone(out: &mut Builder, block: &Arc<Block>, fate: &mut impl FnMut(Alone<'_>) -> Fate) {
-    if let Fate::Stays = fate(Alone::Block(block)) {
-        out.push_block(block);
-        return;
-    }
-    for at in 0..block.len() {
-        let fate = fate(Alone::Place(block.get(at)));
-        out.push(block, at, fate);
-    }
-}
-
-/// What stands on one side of a join alone.
-pub(super) enum Alone<'a> {
-    /// A whole block. Any fate but `Stays` sends its places one by one.
-    Block(&'a Block),
-    Place(NodeRef<'a>),
+/// Says what becomes of places in a join of two sides.
+pub(super) trait Judge {
+    /// Whether all of a block that the left side has alone stays. If not, its places are asked for.
+    fn left_block(&mut self, block: &Block) -> bool;
+    fn right_block(&mut self, block: &Block) -> bool;
+    /// A place that the left side has alone.
+    fn left(&mut self, place: NodeRef<'_>) -> Fate;
+    fn right(&mut self, place: NodeRef<'_>) -> Fate;
+    fn both(&mut self, left: NodeRef<'_>, right: NodeRef<'_>) -> Fate;
 }
 
 /// What becomes of a place in a join.
 pub(super) enum Fate {
     Stays,
+    /// The right one stays.
+    Yields,
     Goes,
+    /// Two dots with nothing, in order.
+    Both(Dot, Dot),
     Becomes(Node),
 }
 
@@ -559,7 +551,12 @@ impl Builder {
     fn push(&mut self, block: &Block, at: usize, fate: Fate) {
         match fate {
             Fate::Goes => return,
-            Fate::Stays => self.current.push_from(block, at),
+            Fate::Stays | Fate::Yields => self.current.push_from(block, at),
+            Fate::Both(one, other) => {
+                let dots = Cell::Dots(Arc::new([one, other]));
+                let end = self.current.len();
+                self.current.insert(end, block.name(at), None, dots);
+            }
             Fate::Becomes(node) if node.is_empty() => return,
             Fate::Becomes(node) => {
                 let end = self.current.len();
@@ -584,7 +581,8 @@ impl Builder {
 
     fn close(&mut self) {
         if self.current.len() > 0 {
-            let block = core::mem::take(&mut self.current);
+            let mut block = core::mem::take(&mut self.current);
+            block.shrink();
             self.append(Arc::new(block));
         }
     }

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 
 use super::block::Block;
-use super::children::{Alone, Children, Fate};
+use super::children::{Fate, Judge};
 use super::leaf::{Entry, EntryRef, Leaf, Value, ValueRef};
 use super::node::{Node, NodeRef};
 use super::record::Record;
@@ -20,13 +20,8 @@ use crate::{Context, Dot, ReplicaId};
 impl DotStore {
     /// Takes in everything that another whole store has seen. O(what the two don't share).
     pub fn join(&mut self, other: &Self) {
-        let mut joined = join(
-            self.root.as_ref(),
-            other.root.as_ref(),
-            &mut Seen::by(&self.context),
-            &mut Seen::by(&other.context),
-        );
-        core::mem::swap(&mut self.root, &mut joined);
+        let seen = Causality::new(&self.context, &other.context);
+        self.root = join(self.root.as_ref(), other.root.as_ref(), seen);
         let news = |holder: &Self, by: &Context| -> Vec<(Path, Record)> {
             let all = holder.records();
             let new = all.filter(|(_, r)| !by.contains(r.dot) || !r.cuts.is_empty());
@@ -85,85 +80,94 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn join(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut Seen<'_>) -> Node {
-    Node {
-        leaf: join_leaves(a, b, by_a, by_b),
-        children: join_children(a.children(), b.children(), by_a, by_b),
+/// What both sides have seen, to judge by what becomes of a place.
+struct Causality<'a> {
+    by_a: Seen<'a>,
+    by_b: Seen<'a>,
+}
+
+impl<'a> Causality<'a> {
+    fn new(a: &'a Context, b: &'a Context) -> Self {
+        Self {
+            by_a: Seen::by(a),
+            by_b: Seen::by(b),
+        }
+    }
+
+    /// The same for places below.
+    fn below(&self) -> Self {
+        Self::new(self.by_a.context, self.by_b.context)
     }
 }
 
-fn join_children(a: &Children, b: &Children, by_a: &mut Seen<'_>, by_b: &mut Seen<'_>) -> Children {
-    if b.is_empty() && all_survive(a, by_b) {
-        return a.clone();
+impl Judge for Causality<'_> {
+    fn left_block(&mut self, block: &Block) -> bool {
+        all_unknown(block, &mut self.by_b)
     }
-    let (contexts_a, contexts_b) = (by_a.context, by_b.context);
-    a.join(
-        b,
-        |alone| survivor(alone, by_b),
-        |alone| survivor(alone, by_a),
-        |x, y| {
-            if let (Some(one), Some(other)) = (x.single(), y.single())
-                && one.dot == other.dot
-                && one.value == other.value
-            {
-                return Fate::Stays;
-            }
-            let joined = join(x, y, &mut Seen::by(contexts_a), &mut Seen::by(contexts_b));
-            if joined.as_ref() == x {
-                Fate::Stays
-            } else {
-                Fate::Becomes(joined)
-            }
-        },
-    )
-}
 
-/// What becomes of what the other side has not, which has seen so much.
-fn survivor(alone: Alone<'_>, by_other: &mut Seen<'_>) -> Fate {
-    match alone {
-        Alone::Block(block) => survivors(block, by_other),
-        Alone::Place(place) => {
-            if let Some(entry) = place.single() {
-                return if by_other.has(entry.dot) {
-                    Fate::Goes
-                } else {
-                    Fate::Stays
-                };
-            }
-            let nothing = Node::default();
-            let left = join(
-                place,
-                nothing.as_ref(),
-                &mut Seen::by(&Context::new()),
-                by_other,
-            );
-            if left.as_ref() == place {
-                Fate::Stays
-            } else {
-                Fate::Becomes(left)
-            }
+    fn right_block(&mut self, block: &Block) -> bool {
+        all_unknown(block, &mut self.by_a)
+    }
+
+    fn left(&mut self, place: NodeRef<'_>) -> Fate {
+        match place.single() {
+            Some(entry) if self.by_b.has(entry.dot) => Fate::Goes,
+            Some(_) => Fate::Stays,
+            None => becomes(place, join(place, NodeRef::nothing(), self.below())),
+        }
+    }
+
+    fn right(&mut self, place: NodeRef<'_>) -> Fate {
+        match place.single() {
+            Some(entry) if self.by_a.has(entry.dot) => Fate::Goes,
+            Some(_) => Fate::Stays,
+            None => becomes(place, join(NodeRef::nothing(), place, self.below())),
+        }
+    }
+
+    fn both(&mut self, a: NodeRef<'_>, b: NodeRef<'_>) -> Fate {
+        let (Some(x), Some(y)) = (a.single(), b.single()) else {
+            return becomes(a, join(a, b, self.below()));
+        };
+        if x == y {
+            return Fate::Stays;
+        }
+        if x.dot == y.dot || x.value != ValueRef::Unit || y.value != ValueRef::Unit {
+            return becomes(a, join(a, b, self.below()));
+        }
+        match (self.by_b.has(x.dot), self.by_a.has(y.dot)) {
+            (false, false) => Fate::Both(x.dot.min(y.dot), x.dot.max(y.dot)),
+            (false, true) => Fate::Stays,
+            (true, false) => Fate::Yields,
+            (true, true) => Fate::Goes,
         }
     }
 }
 
-fn survivors(block: &Block, by_other: &mut Seen<'_>) -> Fate {
-    let stays = |place: NodeRef<'_>| place.single().is_some_and(|entry| !by_other.has(entry.dot));
-    if (0..block.len()).map(|at| block.get(at)).all(stays) {
+fn all_unknown(block: &Block, by_other: &mut Seen<'_>) -> bool {
+    let places = (0..block.len()).map(|at| block.get(at));
+    let mut singles = places.map(NodeRef::single);
+    singles.all(|single| single.is_some_and(|entry| !by_other.has(entry.dot)))
+}
+
+fn becomes(was: NodeRef<'_>, joined: Node) -> Fate {
+    if joined.as_ref() == was {
         Fate::Stays
     } else {
-        Fate::Goes
+        Fate::Becomes(joined)
     }
 }
 
-fn all_survive(children: &Children, by_other: &mut Seen<'_>) -> bool {
-    children.iter().all(|(_, place)| {
-        place.entries().all(|entry| !by_other.has(entry.dot))
-            && all_survive(place.children(), by_other)
-    })
+fn join(a: NodeRef<'_>, b: NodeRef<'_>, mut seen: Causality<'_>) -> Node {
+    Node {
+        leaf: join_leaves(a, b, &mut seen.by_a, &mut seen.by_b),
+        children: a.children().join(b.children(), &mut seen),
+    }
 }
 
 fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut Seen<'_>) -> Leaf {
-    let mut out: Vec<Entry> = Vec::new();
+    let most = a.entries().size_hint().0 + b.entries().size_hint().0;
+    let mut out: Vec<Entry> = Vec::with_capacity(most);
     let (mut ours, mut theirs) = (a.entries().peekable(), b.entries().peekable());
     loop {
         // Runs meet by replica, other dots by themselves.
@@ -186,7 +190,9 @@ fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut S
         };
         out.extend(joined.map(EntryRef::to_entry));
     }
-    out.sort_unstable_by_key(|entry| entry.dot);
+    if !out.is_sorted_by_key(|entry| entry.dot) {
+        out.sort_unstable_by_key(|entry| entry.dot);
+    }
     Leaf::from_sorted(out)
 }
 

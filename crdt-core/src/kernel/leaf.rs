@@ -36,6 +36,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// The run with `n` more. Totals stay within [`MAX_TOTAL`].
+    pub(super) fn plus(self, n: i128) -> Self {
+        let total = self.total.saturating_add(n).clamp(-MAX_TOTAL, MAX_TOTAL);
+        Self { total, ..self }
+    }
+
     /// Joins two runs of one replica at one place, each with its newest dot. A later start wins
     /// whole: its owner made it after the other was dead. Of one run the newest total counts, and the
     /// greatest cut.
@@ -145,6 +151,8 @@ enum Repr {
 }
 
 impl Leaf {
+    pub(super) const EMPTY: Self = Self(Repr::Empty);
+
     /// The entries.
     pub fn entries(&self) -> &[Entry] {
         match &self.0 {
@@ -210,6 +218,19 @@ impl Leaf {
                     Err(at) => entries.insert(at, entry),
                 }
             }
+        }
+    }
+
+    /// Moves a run on to a newer dot of the same replica.
+    pub(super) fn advance(&mut self, former: Dot, newest: Dot, run: Run) {
+        let entry = match &mut self.0 {
+            Repr::One(one) => Some(one),
+            Repr::Many(entries) => Arc::make_mut(entries).iter_mut().find(|e| e.dot == former),
+            Repr::Empty => None,
+        };
+        if let Some(entry) = entry.filter(|entry| entry.dot == former) {
+            entry.dot = newest;
+            entry.value = Value::Run(run);
         }
     }
 

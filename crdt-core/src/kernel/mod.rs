@@ -22,7 +22,7 @@ mod unit_codec;
 
 pub use children::{Children, Differences, Iter as ChildrenIter};
 pub use comparison::{Comparison, ComparisonPart};
-pub use effect::Effect;
+pub use effect::{Effect, Place};
 pub use leaf::{Entry, EntryRef, Leaf, MAX_TOTAL, Run, Value, ValueRef};
 pub use node::{Node, NodeRef};
 pub use record::{Cut, CutKey, Record};

@@ -28,6 +28,10 @@ enum Ref<'a> {
 }
 
 static NO_CHILDREN: Children = Children::new();
+static NOTHING: Node = Node {
+    leaf: Leaf::EMPTY,
+    children: Children::new(),
+};
 
 impl Node {
     /// The place, to read.
@@ -68,18 +72,14 @@ impl Node {
         self.as_ref().visit(path, visit);
     }
 
-    /// Puts an entry at a path below this place where nothing is. Returns whether it did.
-    pub(super) fn fill(&mut self, path: &[Name], entry: &Entry) -> bool {
+    /// Puts an entry at a name under a path below this place where nothing is. Returns whether it
+    /// did.
+    pub(super) fn fill(&mut self, path: &[Name], name: &Name, entry: &Entry) -> bool {
         match path {
-            [] => {
-                let empty = self.is_empty();
-                if empty {
-                    self.leaf.insert(entry.clone());
-                }
-                empty
-            }
-            [name] => self.children.fill(name, entry),
-            [name, rest @ ..] => self.children.change(name, |node| node.fill(rest, entry)),
+            [] => self.children.fill(name, entry),
+            [first, rest @ ..] => self
+                .children
+                .change(first, |node| node.fill(rest, name, entry)),
         }
     }
 
@@ -101,6 +101,11 @@ impl Node {
 impl<'a> NodeRef<'a> {
     pub(super) fn of(node: &'a Node) -> Self {
         Self(Ref::Node(node))
+    }
+
+    /// An empty place.
+    pub(super) fn nothing() -> Self {
+        Self::of(&NOTHING)
     }
 
     pub(super) fn of_dots(dots: &'a [Dot]) -> Self {

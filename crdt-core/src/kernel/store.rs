@@ -155,7 +155,7 @@ impl DotStore {
     pub(super) fn die(&mut self, path: &Path, dot: Dot, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.root.change_leaf(path, |leaf| leaf.remove(dot)) {
             effects.push(Effect::Died {
-                path: path.clone(),
+                at: path.into(),
                 entry,
             });
         }
@@ -166,7 +166,7 @@ impl DotStore {
         self.root
             .change_leaf(path, |leaf| leaf.insert(entry.clone()));
         effects.push(Effect::Born {
-            path: path.clone(),
+            at: path.into(),
             entry,
         });
     }

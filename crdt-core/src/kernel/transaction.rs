@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::effect::Effect;
+use super::effect::{Effect, Place};
 use super::leaf::{Entry, MAX_TOTAL, Run, Value};
 use super::node::NodeRef;
 use super::record::Record;
@@ -60,7 +60,6 @@ pub struct Transaction {
     /// The first sequence number of this transaction, and the next.
     first: u64,
     next: u64,
-    touched: Vec<Path>,
     effects: Vec<Effect>,
     error: Option<EditError>,
 }
@@ -72,19 +71,16 @@ pub struct Committed<R> {
     pub value: R,
     /// Its effects, in order.
     pub effects: Vec<Effect>,
-    /// The paths that it wrote or removed at, in the order in which it did.
-    pub touched: Vec<Path>,
     /// The context before it.
     pub base: Context,
 }
 
 impl<R> Committed<R> {
-    /// What the closure returned, and the rest without its effects.
+    /// What the closure returned, and the rest.
     pub fn split(self) -> (R, Committed<()>) {
         let rest = Committed {
             value: (),
-            effects: Vec::new(),
-            touched: self.touched,
+            effects: self.effects,
             base: self.base,
         };
         (self.value, rest)
@@ -106,11 +102,11 @@ impl Drop for Guard<'_> {
             let root = &mut tx.store.root;
             for effect in tx.effects.drain(..).rev() {
                 match effect {
-                    Effect::Born { path, entry } => {
-                        root.change_leaf(&path, |leaf| leaf.remove(entry.dot));
+                    Effect::Born { at, entry } => {
+                        root.change_leaf(&at.path(), |leaf| leaf.remove(entry.dot));
                     }
-                    Effect::Died { path, entry } => {
-                        root.change_leaf(&path, |leaf| leaf.insert(entry));
+                    Effect::Died { at, entry } => {
+                        root.change_leaf(&at.path(), |leaf| leaf.insert(entry));
                     }
                     Effect::Recorded { .. } | Effect::Dropped { .. } => {}
                 }
@@ -147,7 +143,6 @@ impl DotStore {
             replica,
             clock,
             limits,
-            touched: Vec::new(),
             effects: Vec::new(),
             error: None,
         };
@@ -162,13 +157,11 @@ impl DotStore {
         }
         guard.finished = true;
         guard.tx.note_minted();
-        let touched = core::mem::take(&mut guard.tx.touched);
         let effects = core::mem::take(&mut guard.tx.effects);
         let base = core::mem::take(&mut guard.tx.base);
         Ok(Committed {
             value,
             effects,
-            touched,
             base,
         })
     }
@@ -176,10 +169,10 @@ impl DotStore {
     /// The delta of a transaction: what it wrote, with the records at and above its paths.
     pub fn delta_of<R>(&self, done: &Committed<R>) -> Unit {
         let mut unit = UnitBuilder::new(self, &done.base).with_known_records();
-        let mut touched = done.touched.clone();
-        touched.sort_unstable();
-        touched.dedup();
-        for path in &touched {
+        let mut paths: Vec<Path> = done.effects.iter().filter_map(Effect::news_at).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        for path in &paths {
             unit.piece(path);
         }
         unit.finish()
@@ -190,7 +183,7 @@ impl Transaction {
     /// A cursor at a path.
     pub fn at(&mut self, path: &[Name]) -> Cursor<'_> {
         Cursor {
-            path: path.to_vec(),
+            path: path.into(),
             tx: self,
         }
     }
@@ -200,9 +193,8 @@ impl Transaction {
         place.is_some_and(|place| !place.is_empty())
     }
 
-    /// Begins an event at a path.
-    fn begin(&mut self, path: &Path) -> Dot {
-        self.touched.push(path.clone());
+    /// Begins an event.
+    fn mint(&mut self) -> Dot {
         let dot = self.peek();
         self.next += 1;
         dot
@@ -226,19 +218,21 @@ impl Transaction {
     fn supersede(&mut self, path: &Path) -> Dot {
         self.note_minted();
         let (seen, cuts) = self.store.seen_at(path);
-        let dot = self.begin(path);
+        let dot = self.mint();
         let record = Record { dot, seen, cuts };
         self.store.kill(path, &record, &mut self.effects);
         self.store.keep_record(path, record, &mut self.effects);
         dot
     }
 
-    fn check(&mut self, path: &[Name], payload: usize) -> bool {
+    fn check(&mut self, path: &[Name], below: Option<&Name>, payload: usize) -> bool {
         let limits = &self.limits;
-        let longest = path.iter().map(|name| name.len()).max().unwrap_or(0);
-        let error = if path.len() > limits.depth {
+        let depth = path.len() + usize::from(below.is_some());
+        let names = path.iter().chain(below).map(|name| name.len());
+        let longest = names.max().unwrap_or(0);
+        let error = if depth > limits.depth {
             EditError::TooDeep {
-                depth: path.len(),
+                depth,
                 max: limits.depth,
             }
         } else if longest > limits.element {
@@ -265,7 +259,7 @@ impl Transaction {
 #[derive(Debug)]
 pub struct Cursor<'a> {
     tx: &'a mut Transaction,
-    path: Vec<Name>,
+    path: Path,
 }
 
 impl Cursor<'_> {
@@ -294,9 +288,7 @@ impl Cursor<'_> {
 
     /// The place one level below.
     pub fn child(&mut self, name: Name) -> Cursor<'_> {
-        let mut path = Vec::with_capacity(self.path.len() + 1);
-        path.extend_from_slice(&self.path);
-        path.push(name);
+        let path = self.path.iter().cloned().chain([name]).collect();
         Cursor { tx: self.tx, path }
     }
 
@@ -307,12 +299,9 @@ impl Cursor<'_> {
 
     /// An event that adds a dot and leaves what is here.
     pub fn add(&mut self, value: Value) {
-        if self.tx.check(&self.path, payload_len(&value)) {
-            let path: Path = self.path.as_slice().into();
-            let dot = self.tx.begin(&path);
-            self.tx
-                .store
-                .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+        if self.tx.check(&self.path, None, payload_len(&value)) {
+            let dot = self.tx.mint();
+            self.be_born(Entry { dot, value });
         }
     }
 
@@ -321,30 +310,27 @@ impl Cursor<'_> {
         if !self.tx.there(&self.path) {
             return self.add(value);
         }
-        if self.tx.check(&self.path, payload_len(&value)) {
-            let path: Path = self.path.as_slice().into();
-            let dot = self.tx.supersede(&path);
-            self.tx
-                .store
-                .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+        if self.tx.check(&self.path, None, payload_len(&value)) {
+            let dot = self.tx.supersede(&self.path);
+            self.be_born(Entry { dot, value });
         }
     }
 
     /// An event that adds a dot at a name below, where nothing is. Returns whether it did; no event
     /// if something is there.
     pub fn fill(&mut self, name: Name, value: Value) -> bool {
-        let path: Path = self.path.iter().cloned().chain([name]).collect();
-        if !self.tx.check(&path, payload_len(&value)) {
+        if !self.tx.check(&self.path, Some(&name), payload_len(&value)) {
             return false;
         }
         let entry = Entry {
             dot: self.tx.peek(),
             value,
         };
-        let filled = self.tx.store.root.fill(&path, &entry);
+        let filled = self.tx.store.root.fill(&self.path, &name, &entry);
         if filled {
-            self.tx.begin(&path);
-            self.tx.effects.push(Effect::Born { path, entry });
+            self.tx.mint();
+            let at = Place::under(&self.path, name);
+            self.tx.effects.push(Effect::Born { at, entry });
         }
         filled
     }
@@ -352,21 +338,20 @@ impl Cursor<'_> {
     /// An event that removes everything that was seen here and below. None if there is nothing.
     /// Returns whether there was.
     pub fn remove(&mut self) -> bool {
-        let removes = self.tx.there(&self.path) && self.tx.check(&self.path, 0);
+        let removes = self.tx.there(&self.path) && self.tx.check(&self.path, None, 0);
         if removes {
-            self.tx.supersede(&self.path.as_slice().into());
+            self.tx.supersede(&self.path);
         }
         removes
     }
 
     /// An event that adds `n` to this replica's run here. The total stays within [`MAX_TOTAL`].
     pub fn count(&mut self, n: i128) {
-        if !self.tx.check(&self.path, 0) {
+        if !self.tx.check(&self.path, None, 0) || self.count_on(n) {
             return;
         }
-        let path: Path = self.path.as_slice().into();
         let mine = self.node().and_then(|place| place.run(self.tx.replica));
-        let dot = self.tx.begin(&path);
+        let dot = self.tx.mint();
         let fresh = Run {
             start: dot.seq,
             total: 0,
@@ -374,14 +359,40 @@ impl Cursor<'_> {
             cut_total: 0,
         };
         let run = mine.map_or(fresh, |(_, run)| run);
-        let total = run.total.saturating_add(n).clamp(-MAX_TOTAL, MAX_TOTAL);
         if let Some((newest, _)) = mine {
-            self.tx.store.die(&path, newest, &mut self.tx.effects);
+            let effects = &mut self.tx.effects;
+            self.tx.store.die(&self.path, newest, effects);
         }
-        let value = Value::Run(Run { total, ..run });
-        self.tx
-            .store
-            .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+        let value = Value::Run(run.plus(n));
+        self.be_born(Entry { dot, value });
+    }
+
+    /// Where the event before was one of the same run, its outcome is replaced by this one's: nobody
+    /// will see it. Returns whether it was.
+    fn count_on(&mut self, n: i128) -> bool {
+        let next = self.tx.peek();
+        let Some(Effect::Born { at, entry }) = self.tx.effects.last_mut() else {
+            return false;
+        };
+        let Value::Run(run) = entry.value else {
+            return false;
+        };
+        let former = entry.dot;
+        if !at.is(&self.path) || former.replica != next.replica || former.seq + 1 != next.seq {
+            return false;
+        }
+        let run = run.plus(n);
+        self.tx.next += 1;
+        let value = Value::Run(run);
+        *entry = Entry { dot: next, value };
+        let root = &mut self.tx.store.root;
+        root.change_leaf(&self.path, |leaf| leaf.advance(former, next, run));
+        true
+    }
+
+    fn be_born(&mut self, entry: Entry) {
+        let effects = &mut self.tx.effects;
+        self.tx.store.be_born(&self.path, entry, effects);
     }
 }
 
