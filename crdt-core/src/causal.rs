@@ -1,12 +1,13 @@
 //! A single replicated value for use without a store: value, context and replica id in one.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::context::VersionVector;
-use crate::kernel::{Comparison, DotStore, EditError, Record, Unit, UnitBuilder};
+use crate::kernel::{Committed, DotStore, EditError, Record, Unit, UnitBuilder};
 use crate::limits::Limits;
 use crate::shape::Shape;
 use crate::types::Crdt;
@@ -33,14 +34,29 @@ pub struct Causal<T> {
 
 /// What one or more updates changed: for a replica that has all but them, much smaller than the
 /// value. Deltas may be applied in any order and more than once.
+///
+/// The delta of an update is put together when it is first looked at. Until then it shares the
+/// value as it was after the update, so one that is dropped costs nothing.
 pub struct Delta<T> {
+    source: Source,
+    value: PhantomData<T>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Parts(Parts),
+    /// The value after an update, and what that did.
+    Update(DotStore, Committed<()>),
+}
+
+#[derive(Clone, Debug)]
+struct Parts {
     unit: Unit,
     /// What the receiver has to have: nothing of it comes along, not even the records of what was
     /// removed.
     needs: Context,
     /// The events that the receiver then has, those too that others of them have made void.
     brings: Context,
-    value: PhantomData<T>,
 }
 
 /// The outcome of an update.
@@ -107,7 +123,7 @@ impl<T: Crdt> Causal<T> {
     /// The value.
     pub fn view(&self) -> T::View<'_> {
         let root = self.store.root();
-        T::view((!root.is_empty()).then_some(root))
+        T::view((!root.is_empty()).then(|| root.as_ref()))
     }
 
     /// Changes the value. Timestamps, where the type has any, count updates; see
@@ -140,22 +156,18 @@ impl<T: Crdt> Causal<T> {
                 Ok::<_, EditError>(update(&mut T::edit(tx.at(&[]))))
             })?;
         self.clock = self.clock.max(clock);
+        let (value, done) = done.split();
         let delta = Delta {
-            unit: self.store.delta_of(&done),
-            needs: self.store.below_floor(),
-            brings: self.context().difference(&done.base),
+            source: Source::Update(self.store.clone(), done),
             value: PhantomData,
         };
-        if self.store.records().nth(MAX_RECORDS).is_some() {
+        if self.store.record_count() > MAX_RECORDS {
             let replica = self.replica;
             let own = |record: &Record| record.cuts.keys().all(|key| key.replica == replica);
             self.store
                 .forget(|_, _, record| own(record), &mut Vec::new());
         }
-        Ok(Updated {
-            value: done.value,
-            delta,
-        })
+        Ok(Updated { value, delta })
     }
 
     /// Takes in everything that another replica of the value has seen.
@@ -163,13 +175,7 @@ impl<T: Crdt> Causal<T> {
         if other.context().is_subset(self.context()) {
             return;
         }
-        let mut comparison = Comparison::default();
-        for part in other.store.compare(self.store.context()) {
-            comparison.stage(part);
-        }
-        let (context, floor) = (other.store.context(), other.store.floor());
-        self.store
-            .commit(&comparison, context, floor, &mut Vec::new());
+        self.store.join(&other.store);
         self.clock = self.clock.max(other.clock);
     }
 
@@ -180,11 +186,12 @@ impl<T: Crdt> Causal<T> {
     /// [`Behind`] if the sender has forgotten removals that this replica lacks, or if the delta was
     /// made by [`delta_since`](Self::delta_since) for a replica that has events which this one lacks.
     pub fn apply(&mut self, delta: &Delta<T>) -> Result<(), Behind> {
-        if !delta.needs.is_subset(self.context()) {
+        let parts = delta.parts();
+        if !parts.needs.is_subset(self.context()) {
             return Err(Behind);
         }
-        self.store.apply(&delta.unit, &mut Vec::new());
-        self.store.take_over(&delta.brings, &VersionVector::new());
+        self.store.apply(&parts.unit, &mut Vec::new());
+        self.store.take_over(&parts.brings, &VersionVector::new());
         Ok(())
     }
 
@@ -212,12 +219,11 @@ impl<T: Crdt> Causal<T> {
         for path in &paths {
             unit.piece(path);
         }
-        Ok(Delta {
+        Ok(Delta::of(Parts {
             unit: unit.finish(),
             needs: context.clone(),
             brings: self.context().difference(context),
-            value: PhantomData,
-        })
+        }))
     }
 
     /// Forgets the records of removals that all replicas have seen, `others` being the contexts of
@@ -303,18 +309,42 @@ impl<T: Crdt> Causal<T> {
     }
 }
 
+impl<T> Delta<T> {
+    fn of(parts: Parts) -> Self {
+        Self {
+            source: Source::Parts(parts),
+            value: PhantomData,
+        }
+    }
+
+    fn parts(&self) -> Cow<'_, Parts> {
+        match &self.source {
+            Source::Parts(parts) => Cow::Borrowed(parts),
+            Source::Update(store, done) => Cow::Owned(Parts {
+                unit: store.delta_of(done),
+                needs: store.below_floor(),
+                brings: store.context().difference(&done.base),
+            }),
+        }
+    }
+}
+
 impl<T: Crdt> Delta<T> {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.unit.is_empty() && self.brings.is_empty()
+        match &self.source {
+            Source::Parts(parts) => parts.unit.is_empty() && parts.brings.is_empty(),
+            Source::Update(store, done) => *store.context() == done.base,
+        }
     }
 
-    /// The delta as bytes.
+    /// The delta as bytes. O(what the update changed).
     pub fn encode(&self) -> Vec<u8> {
+        let parts = self.parts();
         let mut w = header::<T>();
-        self.needs.encode(&mut w);
-        self.brings.encode(&mut w);
-        self.unit.encode(&mut w);
+        parts.needs.encode(&mut w);
+        parts.brings.encode(&mut w);
+        parts.unit.encode(&mut w);
         w.finish()
     }
 
@@ -329,12 +359,11 @@ impl<T: Crdt> Delta<T> {
         let brings = Context::decode(&mut r)?;
         let unit = Unit::decode(&mut r, &Limits::default())?;
         r.finish()?;
-        Ok(Self {
+        Ok(Self::of(Parts {
             unit,
             needs,
             brings,
-            value: PhantomData,
-        })
+        }))
     }
 }
 
@@ -374,9 +403,7 @@ where
 impl<T> Clone for Delta<T> {
     fn clone(&self) -> Self {
         Self {
-            unit: self.unit.clone(),
-            needs: self.needs.clone(),
-            brings: self.brings.clone(),
+            source: self.source.clone(),
             value: PhantomData,
         }
     }
@@ -384,10 +411,11 @@ impl<T> Clone for Delta<T> {
 
 impl<T> fmt::Debug for Delta<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts();
         f.debug_struct("Delta")
-            .field("unit", &self.unit)
-            .field("needs", &self.needs)
-            .field("brings", &self.brings)
+            .field("unit", &parts.unit)
+            .field("needs", &parts.needs)
+            .field("brings", &parts.brings)
             .finish()
     }
 }

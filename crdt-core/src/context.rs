@@ -16,7 +16,7 @@ pub const MAX_RANGES: usize = 65_536;
 
 /// The greatest sequence number. Far beyond what a replica can mint, so that arithmetic on
 /// numbers received from a peer can't overflow.
-pub const MAX_SEQ: u64 = 1 << 60;
+pub const MAX_SEQ: u64 = (1 << 56) - 1;
 
 /// A set of sequence numbers of one origin: disjoint inclusive ranges, ascending, with a gap
 /// between each two.

@@ -7,6 +7,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
+use core::cmp::Ordering;
 use core::fmt;
 use core::ops::Bound;
 
@@ -94,6 +95,11 @@ impl<K: Ord, V> CowMap<K, V> {
         self.get(key).is_some()
     }
 
+    /// The last entry whose key compares as equal or less.
+    pub fn floor_by(&self, compare: impl Fn(&K) -> Ordering) -> Option<(&K, &V)> {
+        floor(self.root.as_deref()?, &compare)
+    }
+
     /// The greatest entry.
     pub fn last(&self) -> Option<(&K, &V)> {
         let mut tree = self.root.as_deref()?;
@@ -163,6 +169,12 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
         }
     }
 
+    /// The value of the last key that compares as equal or less, to be changed. Copies shared nodes
+    /// on the way.
+    pub fn floor_mut_by(&mut self, compare: impl Fn(&K) -> Ordering) -> Option<&mut V> {
+        floor_mut(Arc::make_mut(self.root.as_mut()?), &compare)
+    }
+
     /// Sets the value of `key` and returns the former one.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let Some(root) = &mut self.root else {
@@ -201,6 +213,55 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
             }
         }
         former
+    }
+}
+
+/// How many of the first keys compare as equal or less.
+fn at_most<K, T>(items: &[(K, T)], compare: &impl Fn(&K) -> Ordering) -> usize {
+    items.partition_point(|(key, _)| compare(key) != Ordering::Greater)
+}
+
+/// A child's own key may lie before its smallest, so the last entry may be in the child before.
+fn floor<'a, K, V>(
+    tree: &'a Tree<K, V>,
+    compare: &impl Fn(&K) -> Ordering,
+) -> Option<(&'a K, &'a V)> {
+    match tree {
+        Tree::Leaf(entries) => {
+            let at = at_most(entries, compare).checked_sub(1)?;
+            Some((&entries[at].0, &entries[at].1))
+        }
+        Tree::Inner(children) => {
+            let at = at_most(children, compare).checked_sub(1)?;
+            let before = || floor(&children[at.checked_sub(1)?].1, compare);
+            floor(&children[at].1, compare).or_else(before)
+        }
+    }
+}
+
+fn floor_mut<'a, K: Clone, V: Clone>(
+    tree: &'a mut Tree<K, V>,
+    compare: &impl Fn(&K) -> Ordering,
+) -> Option<&'a mut V> {
+    match tree {
+        Tree::Leaf(entries) => {
+            let at = at_most(entries, compare).checked_sub(1)?;
+            Some(&mut entries[at].1)
+        }
+        Tree::Inner(children) => {
+            let at = at_most(children, compare).checked_sub(1)?;
+            let smallest = smallest(&children[at].1);
+            let is_here = smallest.is_some_and(|key| compare(key) != Ordering::Greater);
+            let at = if is_here { at } else { at.checked_sub(1)? };
+            floor_mut(Arc::make_mut(&mut children[at].1), compare)
+        }
+    }
+}
+
+fn smallest<K, V>(tree: &Tree<K, V>) -> Option<&K> {
+    match tree {
+        Tree::Leaf(entries) => entries.first().map(|(k, _)| k),
+        Tree::Inner(children) => smallest(&children.first()?.1),
     }
 }
 

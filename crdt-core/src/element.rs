@@ -36,6 +36,14 @@ pub trait Element: Sized + Ord + 'static {
     /// The value whose encoding is exactly `bytes`, if there is one.
     fn decode(bytes: &[u8]) -> Option<Self>;
 
+    /// Lends the bytes to `use_them`. Types whose bytes need not be put together first do without
+    /// an allocation.
+    fn with_encoded<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        use_them(&bytes)
+    }
+
     /// Appends the bytes such that they end by themselves, for use before another part.
     fn encode_part(&self, out: &mut Vec<u8>);
 
@@ -50,11 +58,22 @@ pub trait Element: Sized + Ord + 'static {
 pub trait EncodesAs<E> {
     /// Appends the bytes that the element would.
     fn encode_as(&self, out: &mut Vec<u8>);
+
+    /// Lends the bytes to `use_them`.
+    fn with_encoded_as<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        let mut bytes = Vec::new();
+        self.encode_as(&mut bytes);
+        use_them(&bytes)
+    }
 }
 
 impl<E: Element> EncodesAs<E> for E {
     fn encode_as(&self, out: &mut Vec<u8>) {
         self.encode(out);
+    }
+
+    fn with_encoded_as<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        self.with_encoded(use_them)
     }
 }
 
@@ -62,17 +81,29 @@ impl EncodesAs<String> for str {
     fn encode_as(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
     }
+
+    fn with_encoded_as<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        use_them(self.as_bytes())
+    }
 }
 
 impl EncodesAs<Vec<u8>> for [u8] {
     fn encode_as(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
     }
+
+    fn with_encoded_as<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        use_them(self)
+    }
 }
 
 impl<const N: usize> EncodesAs<Vec<u8>> for [u8; N] {
     fn encode_as(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
+    }
+
+    fn with_encoded_as<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        use_them(self)
     }
 }
 
@@ -100,6 +131,10 @@ macro_rules! integers {
 
             fn encode(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&(self ^ $flip).to_be_bytes());
+            }
+
+            fn with_encoded<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+                use_them(&(self ^ $flip).to_be_bytes())
             }
 
             fn decode(bytes: &[u8]) -> Option<Self> {
@@ -162,6 +197,10 @@ impl<const N: usize> Element for [u8; N] {
         out.extend_from_slice(self);
     }
 
+    fn with_encoded<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        use_them(self)
+    }
+
     fn decode(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok()
     }
@@ -176,6 +215,10 @@ impl Element for String {
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.as_bytes());
+    }
+
+    fn with_encoded<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        use_them(self.as_bytes())
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -198,6 +241,10 @@ impl Element for Vec<u8> {
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
+    }
+
+    fn with_encoded<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
+        use_them(self)
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {

@@ -77,10 +77,16 @@ pub use name::{Name, Path};
 pub use payload::{Payload, PayloadError};
 pub use shape::{MAX_SHAPE, MAX_SHAPE_DEPTH, Shape};
 pub use types::{
-    CounterEdit, CounterView, Crdt, GCounter, GCounterMap, GSet, GSetEdit, LwwMap, LwwMapEdit,
-    LwwMapView, LwwRegister, LwwRegisterEdit, LwwRegisterView, MvRegister, MvRegisterEdit,
-    MvRegisterView, OrMap, OrMapEdit, OrMapView, OrSet, OrSetEdit, PnCounter, PnCounterEdit,
-    PnCounterView, SetView,
+    CounterEdit, CounterView, Crdt, DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView,
+    GCounter, GCounterMap, GSet, GSetEdit, Joined, JoinedEdit, JoinedView, Lattice, LwwMap,
+    LwwMapEdit, LwwMapView, LwwRegister, LwwRegisterEdit, LwwRegisterView, MaxRegister,
+    MaxRegisterEdit, MaxRegisterView, MinRegister, MinRegisterEdit, MinRegisterView, MvRegister,
+    MvRegisterEdit, MvRegisterView, OrMap, OrMapEdit, OrMapView, OrMultiMap, OrSet, OrSetEdit,
+    PnCounter, PnCounterEdit, PnCounterMap, PnCounterView, RecordEdit, RecordView, RemoveWinsSet,
+    RemoveWinsSetEdit, RemoveWinsSetView, SetView,
 };
 
 pub(crate) use kernel::Cut;
+
+/// The text that [`Crdt::shape`] appends to.
+pub type ShapeText = alloc::string::String;

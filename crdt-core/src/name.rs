@@ -106,5 +106,48 @@ impl fmt::Debug for Name {
     }
 }
 
+/// A name that others are compared with many times: most differ in the first eight bytes, which
+/// are compared as one number.
+#[derive(Clone, Copy)]
+pub(crate) struct SearchKey<'a> {
+    prefix: u64,
+    bytes: &'a [u8],
+}
+
+impl<'a> SearchKey<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            prefix: prefix(bytes),
+            bytes,
+        }
+    }
+
+    /// How `name` compares with this one.
+    pub(crate) fn compare(&self, name: &Name) -> Ordering {
+        let first = match &name.0 {
+            Repr::Inline(_, [a, b, c, d, e, f, g, h, ..]) => {
+                u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])
+            }
+            Repr::Shared(bytes) => prefix(bytes),
+        };
+        first
+            .cmp(&self.prefix)
+            .then_with(|| name.as_bytes().cmp(self.bytes))
+    }
+}
+
+/// The first eight bytes as a number, with zeros behind a shorter name: unequal numbers are ordered
+/// as the names are.
+fn prefix(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let mut padded = [0; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            u64::from_be_bytes(padded)
+        }
+    }
+}
+
 /// Where something is: components from the root down. Cheap to clone.
 pub type Path = Arc<[Name]>;

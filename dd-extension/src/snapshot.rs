@@ -23,7 +23,7 @@ impl<T: Crdt> Snapshot<T> {
 
     /// The value.
     pub fn view(&self) -> T::View<'_> {
-        T::view(self.node.as_ref())
+        T::view(self.node.as_ref().map(Node::as_ref))
     }
 
     /// Whether the key holds anything of this type.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crdt_core::kernel::Node;
+use crdt_core::kernel::{Node, NodeRef};
 use crdt_core::{Crdt, Name, ReplicaId, Shape};
 use dd_gossip::{NodeId, Replica, Time, TransportStats};
 use parking_lot::{Mutex, RwLock};
@@ -83,7 +83,8 @@ impl Inner {
 
     /// The value of one shape under a key: an O(1) snapshot.
     pub(crate) fn value(&self, key: &[u8], shape: &Shape) -> Option<Node> {
-        self.replica.read().value(key, shape).cloned()
+        let replica = self.replica.read();
+        replica.value(key, shape).map(NodeRef::to_node)
     }
 
     pub(crate) fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {

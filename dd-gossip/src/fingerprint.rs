@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 
 use crdt_core::codec::Writer;
-use crdt_core::kernel::{Entry, Value};
+use crdt_core::kernel::{EntryRef, ValueRef};
 use crdt_core::{Context, Name};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
@@ -31,7 +31,7 @@ impl Hashes {
     }
 
     /// What one live dot adds to the fingerprint: a sum, so that it is kept incrementally.
-    pub(crate) fn entry(&self, path: &[Name], entry: &Entry) -> u128 {
+    pub(crate) fn entry(&self, path: &[Name], entry: EntryRef<'_>) -> u128 {
         let mut w = Writer::new();
         w.count(path.len());
         for name in path {
@@ -39,13 +39,13 @@ impl Hashes {
         }
         w.raw(&entry.dot.replica.to_bytes());
         w.varint(entry.dot.seq);
-        match &entry.value {
-            Value::Unit => w.byte(0),
-            Value::Bytes(bytes) => {
+        match entry.value {
+            ValueRef::Unit => w.byte(0),
+            ValueRef::Bytes(bytes) => {
                 w.byte(1);
                 w.raw(bytes);
             }
-            Value::Run(run) => {
+            ValueRef::Run(run) => {
                 w.byte(2);
                 w.varint(run.start);
                 w.signed(run.total);

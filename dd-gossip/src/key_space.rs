@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crdt_core::kernel::{
-    Comparison, ComparisonPart, DotStore, EditError, Effect, Node, Record, Transaction, Unit,
-    UnitBuilder, Value,
+    Comparison, ComparisonPart, DotStore, EditError, Effect, NodeRef, Record, Transaction, Unit,
+    UnitBuilder, ValueRef,
 };
 use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
@@ -158,7 +158,7 @@ impl KeySpace {
     }
 
     /// The value of one shape under a key.
-    pub(crate) fn value(&self, key: &[u8], shape: &Shape) -> Option<&Node> {
+    pub(crate) fn value(&self, key: &[u8], shape: &Shape) -> Option<NodeRef<'_>> {
         let root = self.store().root();
         root.children()
             .get(key)?
@@ -171,7 +171,7 @@ impl KeySpace {
         let node = self.store().root().children().get(key);
         let names = node
             .into_iter()
-            .flat_map(|node| node.children())
+            .flat_map(|place| place.children())
             .map(|(name, _)| name);
         names.filter_map(|name| Shape::parse(name)).collect()
     }
@@ -187,10 +187,9 @@ impl KeySpace {
             .root()
             .children()
             .iter_from(from)
-            .map(|(key, _)| key);
+            .map(|(key, _)| Name::new(key));
         keys.take_while(|key| key.starts_with(prefix))
             .take(limit)
-            .cloned()
             .collect()
     }
 
@@ -199,14 +198,16 @@ impl KeySpace {
         let mut touched = BTreeSet::new();
         for effect in effects {
             match effect {
-                Effect::Born { path, entry } => {
-                    let hash = self.hashes.entry(&path, &entry);
+                Effect::Born { at, entry } => {
+                    let path = at.path();
+                    let hash = self.hashes.entry(&path, (&entry).into());
                     self.fingerprint = self.fingerprint.wrapping_add(hash);
                     touched.extend(path.first().cloned());
                     self.place(path, entry.dot);
                 }
-                Effect::Died { path, entry } => {
-                    let hash = self.hashes.entry(&path, &entry);
+                Effect::Died { at, entry } => {
+                    let path = at.path();
+                    let hash = self.hashes.entry(&path, (&entry).into());
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
                     touched.extend(path.first().cloned());
                     self.place(path, entry.dot);
@@ -238,7 +239,7 @@ impl KeySpace {
         let live = store
             .root()
             .get(&path)
-            .is_some_and(|node| node.leaf().get(dot).is_some());
+            .is_some_and(|place| place.entry(dot).is_some());
         if live
             || store
                 .records_at(&path)
@@ -302,18 +303,18 @@ impl Walk {
             self.next = Dot::new(dot.replica, dot.seq + 1);
             done += 8;
             let known = peer.contains(dot);
-            let leaf = frozen.store.root().get(path).map(Node::leaf);
-            if let Some(entry) = leaf.and_then(|leaf| leaf.get(dot)) {
-                let cut = matches!(&entry.value, Value::Run(run) if run.cut_seq > 0);
+            let place = frozen.store.root().get(path);
+            if let Some(entry) = place.and_then(|place| place.entry(dot)) {
+                let cut = matches!(entry.value, ValueRef::Run(run) if run.cut_seq > 0);
                 if known {
                     part.kept.insert(dot);
                 }
                 if !known || cut {
                     done += 32 + path.iter().map(|name| name.len()).sum::<usize>();
-                    if let Value::Bytes(bytes) = &entry.value {
+                    if let ValueRef::Bytes(bytes) = entry.value {
                         done += bytes.len();
                     }
-                    part.unit.adds.push((path.clone(), vec![entry.clone()]));
+                    part.unit.adds.push((path.clone(), vec![entry.to_entry()]));
                 }
             }
             let records = frozen.store.records_at(path).iter();
@@ -346,7 +347,7 @@ fn first_lacking(store: &DotStore, path: &Path, peer: &Context) -> Option<Dot> {
         .root()
         .get(path)
         .into_iter()
-        .flat_map(|node| node.leaf().entries());
+        .flat_map(NodeRef::entries);
     let records = store.records_at(path).iter().map(|record| record.dot);
     entries
         .map(|entry| entry.dot)

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_core::kernel::{Node, Value};
+use crdt_core::kernel::{Node, ValueRef};
 use crdt_core::{Context, Dot, Name, Path, ReplicaId};
 
 /// What an event does at its path.
@@ -134,11 +134,11 @@ impl Oracle {
         root.visit(
             &mut Vec::new(),
             &mut |path: &[Name], entry| match entry.value {
-                Value::Run(run) => {
+                ValueRef::Run(run) => {
                     let shown = (run.start, run.amount());
                     visible.runs.insert((path.into(), entry.dot.replica), shown);
                 }
-                Value::Unit | Value::Bytes(_) => {
+                ValueRef::Unit | ValueRef::Bytes(_) => {
                     visible
                         .live
                         .entry(path.into())

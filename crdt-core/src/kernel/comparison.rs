@@ -8,12 +8,11 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::effect::Effect;
-use super::leaf::{Entry, Node, Value};
+use super::leaf::{Value, ValueRef};
 use super::record::CutKey;
 use super::store::DotStore;
 use super::unit::Unit;
 use crate::context::VersionVector;
-use crate::cow_map;
 use crate::name::{Name, Path};
 use crate::{Context, Cut, Dot, ReplicaId};
 
@@ -52,15 +51,15 @@ impl DotStore {
     /// What this store says to a peer with this context: entries one by one in the order of the
     /// tree, then the records.
     pub fn compare<'a>(&'a self, peer: &'a Context) -> impl Iterator<Item = ComparisonPart> + 'a {
-        let entries = Entries::new(&self.root).map(move |(path, entry)| {
+        let entries = self.root.as_ref().walk().map(move |(path, entry)| {
             let known = peer.contains(entry.dot);
-            let cut = matches!(&entry.value, Value::Run(run) if run.cut_seq > 0);
+            let cut = matches!(entry.value, ValueRef::Run(run) if run.cut_seq > 0);
             let mut part = ComparisonPart::default();
             if known {
                 part.kept.insert(entry.dot);
             }
             if !known || cut {
-                part.unit.adds.push((path, alloc::vec![entry.clone()]));
+                part.unit.adds.push((path, alloc::vec![entry.to_entry()]));
             }
             part
         });
@@ -139,49 +138,11 @@ impl DotStore {
             let stays = !context.contains(dot)
                 || comparison.kept.contains(dot)
                 || brought.contains(dot)
-                || (matches!(entry.value, Value::Run(_)) && runs.contains(&(path, dot.replica)));
+                || (matches!(entry.value, ValueRef::Run(_)) && runs.contains(&(path, dot.replica)));
             if !stays {
                 dead.push((path.into(), dot));
             }
         });
         dead
-    }
-}
-
-/// The entries of a tree with their paths, in order, one at a time.
-struct Entries<'a> {
-    path: Vec<Name>,
-    stack: Vec<cow_map::Iter<'a, Name, Node>>,
-    here: core::slice::Iter<'a, Entry>,
-}
-
-impl<'a> Entries<'a> {
-    fn new(root: &'a Node) -> Self {
-        let stack = alloc::vec![root.children().iter()];
-        Self {
-            path: Vec::new(),
-            stack,
-            here: root.leaf().entries().iter(),
-        }
-    }
-}
-
-impl<'a> Iterator for Entries<'a> {
-    type Item = (Path, &'a Entry);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(entry) = self.here.next() {
-                return Some((self.path.as_slice().into(), entry));
-            }
-            if let Some((name, node)) = self.stack.last_mut()?.next() {
-                self.path.push(name.clone());
-                self.here = node.leaf().entries().iter();
-                self.stack.push(node.children().iter());
-            } else {
-                self.stack.pop();
-                self.path.pop();
-            }
-        }
     }
 }

@@ -3,8 +3,6 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::cow_map::CowMap;
-use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
 /// Totals of counters stay within plus and minus this, so that no sum of them can overflow.
@@ -38,6 +36,28 @@ pub struct Run {
 }
 
 impl Run {
+    /// The run with `n` more. Totals stay within [`MAX_TOTAL`].
+    pub(super) fn plus(self, n: i128) -> Self {
+        let total = self.total.saturating_add(n).clamp(-MAX_TOTAL, MAX_TOTAL);
+        Self { total, ..self }
+    }
+
+    /// Joins two runs of one replica at one place, each with its newest dot. A later start wins
+    /// whole: its owner made it after the other was dead. Of one run the newest total counts, and the
+    /// greatest cut.
+    pub(super) fn join(&self, dot: Dot, other: &Self, other_dot: Dot) -> (Dot, Self) {
+        let (newest, older) = if (self.start, dot.seq) >= (other.start, other_dot.seq) {
+            ((dot, *self), other)
+        } else {
+            ((other_dot, *other), self)
+        };
+        let (dot, mut run) = newest;
+        if older.start == run.start && older.cut_seq > run.cut_seq {
+            (run.cut_seq, run.cut_total) = (older.cut_seq, older.cut_total);
+        }
+        (dot, run)
+    }
+
     /// What the run counts for.
     pub fn amount(&self) -> i128 {
         self.total.saturating_sub(self.cut_total)
@@ -53,6 +73,71 @@ pub struct Entry {
     pub value: Value,
 }
 
+/// A live dot and what it carries, to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryRef<'a> {
+    /// The event; for a run its newest increment.
+    pub dot: Dot,
+    /// What it carries.
+    pub value: ValueRef<'a>,
+}
+
+/// What a live dot carries, to read; see [`Value`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// Nothing.
+    Unit,
+    /// Opaque bytes.
+    Bytes(&'a Arc<[u8]>),
+    /// The share of one replica in a counter.
+    Run(&'a Run),
+}
+
+impl<'a> From<&'a Entry> for EntryRef<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        let value = match &entry.value {
+            Value::Unit => ValueRef::Unit,
+            Value::Bytes(bytes) => ValueRef::Bytes(bytes),
+            Value::Run(run) => ValueRef::Run(run),
+        };
+        Self {
+            dot: entry.dot,
+            value,
+        }
+    }
+}
+
+impl EntryRef<'_> {
+    /// A dot with nothing.
+    pub(super) fn unit(dot: Dot) -> Self {
+        Self {
+            dot,
+            value: ValueRef::Unit,
+        }
+    }
+
+    /// A copy to keep. O(1).
+    pub fn to_entry(self) -> Entry {
+        let value = match self.value {
+            ValueRef::Unit => Value::Unit,
+            ValueRef::Bytes(bytes) => Value::Bytes(Arc::clone(bytes)),
+            ValueRef::Run(run) => Value::Run(*run),
+        };
+        Entry {
+            dot: self.dot,
+            value,
+        }
+    }
+
+    /// Its run, if it is one of this replica.
+    pub fn run_of(self, replica: ReplicaId) -> Option<(Dot, Run)> {
+        match self.value {
+            ValueRef::Run(run) if self.dot.replica == replica => Some((self.dot, *run)),
+            _ => None,
+        }
+    }
+}
+
 /// The live dots at one path, in the order of the dots. At most one [`Value::Run`] per replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leaf(Repr);
@@ -66,6 +151,8 @@ enum Repr {
 }
 
 impl Leaf {
+    pub(super) const EMPTY: Self = Self(Repr::Empty);
+
     /// The entries.
     pub fn entries(&self) -> &[Entry] {
         match &self.0 {
@@ -91,10 +178,28 @@ impl Leaf {
 
     /// The run of a replica.
     pub fn run(&self, replica: ReplicaId) -> Option<(Dot, Run)> {
-        self.entries().iter().find_map(|e| match e.value {
-            Value::Run(run) if e.dot.replica == replica => Some((e.dot, run)),
-            _ => None,
+        let entries = self.entries();
+        let first = entries.partition_point(|entry| entry.dot.replica < replica);
+        let own = entries[first..].iter().map(EntryRef::from);
+        own.take_while(|entry| entry.dot.replica == replica)
+            .find_map(|entry| entry.run_of(replica))
+    }
+
+    /// A leaf of entries in the order of their dots.
+    pub(super) fn from_sorted(mut entries: Vec<Entry>) -> Self {
+        Self(match entries.len() {
+            0 => Repr::Empty,
+            1 => entries.pop().map_or(Repr::Empty, Repr::One),
+            _ => Repr::Many(Arc::new(entries)),
         })
+    }
+
+    /// The only entry. `None` if there are none, or more than one.
+    pub(super) fn into_single(self) -> Option<Entry> {
+        match self.0 {
+            Repr::One(entry) => Some(entry),
+            _ => None,
+        }
     }
 
     pub(super) fn insert(&mut self, entry: Entry) {
@@ -116,6 +221,19 @@ impl Leaf {
         }
     }
 
+    /// Moves a run on to a newer dot of the same replica.
+    pub(super) fn advance(&mut self, former: Dot, newest: Dot, run: Run) {
+        let entry = match &mut self.0 {
+            Repr::One(one) => Some(one),
+            Repr::Many(entries) => Arc::make_mut(entries).iter_mut().find(|e| e.dot == former),
+            Repr::Empty => None,
+        };
+        if let Some(entry) = entry.filter(|entry| entry.dot == former) {
+            entry.dot = newest;
+            entry.value = Value::Run(run);
+        }
+    }
+
     pub(super) fn remove(&mut self, dot: Dot) -> Option<Entry> {
         match &mut self.0 {
             Repr::One(one) if one.dot == dot => match core::mem::take(&mut self.0) {
@@ -132,86 +250,6 @@ impl Leaf {
                 Some(removed)
             }
             _ => None,
-        }
-    }
-}
-
-/// A place in the tree: the dots that are live at it, and the places under it that have any.
-/// Cloning is O(1); no empty node is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Node {
-    pub(super) leaf: Leaf,
-    pub(super) children: CowMap<Name, Node>,
-}
-
-impl Node {
-    /// The dots at this place.
-    pub fn leaf(&self) -> &Leaf {
-        &self.leaf
-    }
-
-    /// The places under this one.
-    pub fn children(&self) -> &CowMap<Name, Node> {
-        &self.children
-    }
-
-    /// Whether nothing is live here or below.
-    pub fn is_empty(&self) -> bool {
-        self.leaf.is_empty() && self.children.is_empty()
-    }
-
-    /// The place at a path below this one.
-    pub fn get(&self, path: &[Name]) -> Option<&Node> {
-        path.iter()
-            .try_fold(self, |node, name| node.children.get(name.as_bytes()))
-    }
-
-    /// Calls `visit` with every entry at and below this place, which is at `path`.
-    pub fn visit(&self, path: &mut Vec<Name>, visit: &mut impl FnMut(&[Name], &Entry)) {
-        for entry in self.leaf.entries() {
-            visit(path, entry);
-        }
-        for (name, child) in &self.children {
-            path.push(name.clone());
-            child.visit(path, visit);
-            path.pop();
-        }
-    }
-
-    /// Changes the leaf at a path; makes the nodes on the way and takes empty ones away.
-    pub(super) fn change_leaf<T>(
-        &mut self,
-        path: &[Name],
-        change: impl FnOnce(&mut Leaf) -> T,
-    ) -> T {
-        let Some((name, rest)) = path.split_first() else {
-            return change(&mut self.leaf);
-        };
-        if let Some(child) = self.children.get_mut(name.as_bytes()) {
-            let out = child.change_leaf(rest, change);
-            if child.is_empty() {
-                self.children.remove(name.as_bytes());
-            }
-            return out;
-        }
-        let mut child = Node::default();
-        let out = child.change_leaf(rest, change);
-        if !child.is_empty() {
-            self.children.insert(name.clone(), child);
-        }
-        out
-    }
-
-    /// Puts a whole node at a path, or takes it away.
-    pub(super) fn put(&mut self, path: &[Name], node: Option<Node>) {
-        let Some((name, rest)) = path.split_first() else {
-            *self = node.unwrap_or_default();
-            return;
-        };
-        let mut child = self.children.remove(name.as_bytes()).unwrap_or_default();
-        child.put(rest, node);
-        if !child.is_empty() {
-            self.children.insert(name.clone(), child);
         }
     }
 }

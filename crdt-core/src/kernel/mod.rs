@@ -6,18 +6,25 @@
 //! (2018). Removals leave [`Record`]s. Nothing here knows a data type: those are in
 //! [`types`](crate::types).
 
+mod block;
+mod children;
 mod comparison;
 mod effect;
+mod join;
 mod leaf;
+mod node;
 mod record;
+mod records;
 mod store;
 mod transaction;
 mod unit;
 mod unit_codec;
 
+pub use children::{Children, Differences, Iter as ChildrenIter};
 pub use comparison::{Comparison, ComparisonPart};
-pub use effect::Effect;
-pub use leaf::{Entry, Leaf, MAX_TOTAL, Node, Run, Value};
+pub use effect::{Effect, Place};
+pub use leaf::{Entry, EntryRef, Leaf, MAX_TOTAL, Run, Value, ValueRef};
+pub use node::{Node, NodeRef};
 pub use record::{Cut, CutKey, Record};
 pub use store::DotStore;
 pub use transaction::{Committed, Cursor, EditError, Transaction};

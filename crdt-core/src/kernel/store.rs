@@ -4,18 +4,17 @@
 //! never back; one dot stands at one leaf.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use super::effect::Effect;
-use super::leaf::{Entry, Node, Run, Value};
+use super::leaf::{Entry, Run, Value, ValueRef};
+use super::node::Node;
 use super::record::{Cut, CutKey, Record, join_cuts};
+use super::records::Records;
 use super::unit::Unit;
 use crate::context::{Seqs, VersionVector};
-use crate::cow_map::CowMap;
 use crate::name::{Name, Path};
-use crate::{Context, Dot, ReplicaId};
+use crate::{Context, Dot};
 
 /// Live dots in a tree, the removal records that are still kept, and the context that says which
 /// events they are the outcome of. Cloning is O(1).
@@ -23,7 +22,7 @@ use crate::{Context, Dot, ReplicaId};
 pub struct DotStore {
     pub(super) context: Context,
     pub(super) root: Node,
-    pub(super) records: CowMap<Path, Arc<[Record]>>,
+    pub(super) records: Records,
     pub(super) floor: VersionVector,
 }
 
@@ -50,32 +49,17 @@ impl DotStore {
 
     /// The records at a path.
     pub fn records_at(&self, path: &[Name]) -> &[Record] {
-        self.records.get(path).map_or(&[], |records| records)
+        self.records.at(path)
     }
 
     /// All paths that have records, with these.
     pub fn records(&self) -> impl Iterator<Item = (&Path, &Record)> {
-        self.records
-            .iter()
-            .flat_map(|(path, records)| records.iter().map(move |r| (path, r)))
+        self.records.iter()
     }
 
-    /// Records at a path and under it.
-    fn records_under(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
-        let under = self.records.iter_from(Bound::Included(path));
-        under
-            .take_while(move |(p, _)| p.starts_with(path))
-            .flat_map(|(p, records)| records.iter().map(move |r| (p, r)))
-    }
-
-    /// Records at a path and above it.
-    fn records_above(&self, path: &[Name]) -> impl Iterator<Item = &Record> {
-        let depths = if self.records.is_empty() {
-            0
-        } else {
-            path.len() + 1
-        };
-        (0..depths).flat_map(move |depth| self.records_at(&path[..depth]))
+    /// Number of records. O(1).
+    pub fn record_count(&self) -> usize {
+        self.records.len()
     }
 
     /// Whether a peer with this context lacks something that was forgotten here. It can then only
@@ -116,7 +100,7 @@ impl DotStore {
         if let Some(node) = self.root.get(path) {
             node.visit(&mut path.to_vec(), &mut |at, entry| {
                 origins.insert(entry.dot.replica);
-                if let Value::Run(run) = entry.value {
+                if let ValueRef::Run(run) = entry.value {
                     let replica = entry.dot.replica;
                     let key = CutKey {
                         path: at.into(),
@@ -133,9 +117,10 @@ impl DotStore {
                 }
             });
         }
-        let above = self.records_above(path);
+        let above = self.records.above(path);
         let under = self
-            .records_under(path)
+            .records
+            .under(path)
             .filter(|(p, _)| p.len() > path.len());
         for record in above.chain(under.map(|(_, r)| r)) {
             origins.extend(record.seen.iter().map(|(origin, _)| origin));
@@ -152,7 +137,7 @@ impl DotStore {
         let mut dead: Vec<(Path, Dot)> = Vec::new();
         if let Some(node) = self.root.get(path) {
             node.visit(&mut path.to_vec(), &mut |at, entry| {
-                let is_run = matches!(entry.value, Value::Run(_));
+                let is_run = matches!(entry.value, ValueRef::Run(_));
                 if !is_run && record.seen.contains(entry.dot) {
                     dead.push((at.into(), entry.dot));
                 }
@@ -170,7 +155,7 @@ impl DotStore {
     pub(super) fn die(&mut self, path: &Path, dot: Dot, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.root.change_leaf(path, |leaf| leaf.remove(dot)) {
             effects.push(Effect::Died {
-                path: path.clone(),
+                at: path.into(),
                 entry,
             });
         }
@@ -181,15 +166,15 @@ impl DotStore {
         self.root
             .change_leaf(path, |leaf| leaf.insert(entry.clone()));
         effects.push(Effect::Born {
-            path: path.clone(),
+            at: path.into(),
             entry,
         });
     }
 
     /// Cuts a run, if it is here.
     pub(super) fn cut(&mut self, key: &CutKey, cut: Cut, effects: &mut Vec<Effect>) {
-        let leaf = self.root.get(&key.path).map(Node::leaf);
-        let Some((dot, run)) = leaf.and_then(|leaf| leaf.run(key.replica)) else {
+        let place = self.root.get(&key.path);
+        let Some((dot, run)) = place.and_then(|place| place.run(key.replica)) else {
             return;
         };
         if run.start != key.start || run.cut_seq >= cut.newest {
@@ -217,7 +202,8 @@ impl DotStore {
     /// no more than it go.
     pub(super) fn keep_record(&mut self, path: &Path, record: Record, effects: &mut Vec<Effect>) {
         let covered: Vec<(Path, Dot)> = self
-            .records_under(path)
+            .records
+            .under(path)
             .filter(|(_, r)| r.is_covered_by(&record.seen, &record.cuts))
             .map(|(p, r)| (p.clone(), r.dot))
             .collect();
@@ -225,19 +211,14 @@ impl DotStore {
             self.drop_record(&at, dot, effects);
         }
         if self
-            .records_above(path)
+            .records
+            .above(path)
             .any(|r| record.is_covered_by(&r.seen, &r.cuts))
         {
             return;
         }
         let dot = record.dot;
-        let kept = self
-            .records_at(path)
-            .iter()
-            .cloned()
-            .chain([record])
-            .collect();
-        self.records.insert(path.clone(), kept);
+        self.records.insert(path, record);
         effects.push(Effect::Recorded {
             path: path.clone(),
             dot,
@@ -245,17 +226,7 @@ impl DotStore {
     }
 
     fn drop_record(&mut self, path: &Path, dot: Dot, effects: &mut Vec<Effect>) {
-        let left: Vec<Record> = self
-            .records_at(path)
-            .iter()
-            .filter(|r| r.dot != dot)
-            .cloned()
-            .collect();
-        if left.is_empty() {
-            self.records.remove(&**path);
-        } else {
-            self.records.insert(path.clone(), left.into());
-        }
+        self.records.remove(path, dot);
         effects.push(Effect::Dropped {
             path: path.clone(),
             dot,
@@ -311,7 +282,7 @@ impl DotStore {
     pub(super) fn arrive(&mut self, path: &Path, entry: &Entry, effects: &mut Vec<Effect>) {
         if let Value::Run(run) = entry.value {
             self.join_run(path, entry.dot, run, effects);
-        } else if !self.records_above(path).any(|r| r.seen.contains(entry.dot)) {
+        } else if !self.records.above(path).any(|r| r.seen.contains(entry.dot)) {
             self.be_born(path, entry.clone(), effects);
         }
     }
@@ -324,22 +295,9 @@ impl DotStore {
         mut run: Run,
         effects: &mut Vec<Effect>,
     ) {
-        let mine = self
-            .root
-            .get(path)
-            .and_then(|node| node.leaf().run(dot.replica));
+        let mine = self.root.get(path).and_then(|place| place.run(dot.replica));
         if let Some((my_dot, my_run)) = mine {
-            if my_run.start > run.start {
-                return;
-            }
-            if my_run.start == run.start {
-                if my_dot.seq > dot.seq {
-                    (dot, run.total) = (my_dot, my_run.total);
-                }
-                if my_run.cut_seq > run.cut_seq {
-                    (run.cut_seq, run.cut_total) = (my_run.cut_seq, my_run.cut_total);
-                }
-            }
+            (dot, run) = my_run.join(my_dot, &run, dot);
             if (my_dot, my_run) == (dot, run) {
                 return;
             }
@@ -351,7 +309,8 @@ impl DotStore {
             start: run.start,
         };
         let cuts = self
-            .records_above(path)
+            .records
+            .above(path)
             .filter_map(|record| record.cuts.get(&key));
         if let Some(cut) = cuts
             .max_by_key(|cut| cut.newest)
@@ -369,12 +328,5 @@ impl DotStore {
                 effects,
             );
         }
-    }
-
-    /// The next dot of a replica.
-    pub(super) fn mint(&mut self, replica: ReplicaId) -> Dot {
-        let dot = Dot::new(replica, self.context.max(replica) + 1);
-        self.context.insert(dot);
-        dot
     }
 }

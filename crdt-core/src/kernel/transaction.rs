@@ -1,14 +1,14 @@
 //! Local updates: a transaction is applied whole or not at all.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::effect::Effect;
-use super::leaf::{Entry, MAX_TOTAL, Node, Run, Value};
+use super::effect::{Effect, Place};
+use super::leaf::{Entry, MAX_TOTAL, Run, Value};
+use super::node::NodeRef;
 use super::record::Record;
+use super::records::Records;
 use super::store::DotStore;
 use super::unit::{Unit, UnitBuilder};
-use crate::cow_map::CowMap;
 use crate::limits::Limits;
 use crate::name::{Name, Path};
 use crate::{Context, Dot, ReplicaId, Timestamp};
@@ -48,7 +48,7 @@ pub enum EditError {
     Payload(#[from] crate::payload::PayloadError),
 }
 
-/// A local update under way: what its closure did so far, and how to undo it.
+/// A local update under way: what its closure did so far, which is also how to undo it.
 #[derive(Debug)]
 pub struct Transaction {
     store: DotStore,
@@ -56,23 +56,35 @@ pub struct Transaction {
     clock: Timestamp,
     limits: Limits,
     base: Context,
-    base_records: CowMap<Path, Arc<[Record]>>,
-    undo: Vec<(Path, Option<Node>)>,
+    base_records: Records,
+    /// The first sequence number of this transaction, and the next.
+    first: u64,
+    next: u64,
     effects: Vec<Effect>,
     error: Option<EditError>,
 }
 
 /// What a finished transaction did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Committed<R> {
     /// What the closure returned.
     pub value: R,
     /// Its effects, in order.
     pub effects: Vec<Effect>,
-    /// The paths that it wrote or removed at.
-    pub touched: Vec<Path>,
     /// The context before it.
     pub base: Context,
+}
+
+impl<R> Committed<R> {
+    /// What the closure returned, and the rest.
+    pub fn split(self) -> (R, Committed<()>) {
+        let rest = Committed {
+            value: (),
+            effects: self.effects,
+            base: self.base,
+        };
+        (self.value, rest)
+    }
 }
 
 /// Puts the store back where it belongs, undone unless the transaction was finished, also when
@@ -87,8 +99,17 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         let tx = &mut self.tx;
         if !self.finished {
-            for (path, node) in tx.undo.drain(..).rev() {
-                tx.store.root.put(&path, node);
+            let root = &mut tx.store.root;
+            for effect in tx.effects.drain(..).rev() {
+                match effect {
+                    Effect::Born { at, entry } => {
+                        root.change_leaf(&at.path(), |leaf| leaf.remove(entry.dot));
+                    }
+                    Effect::Died { at, entry } => {
+                        root.change_leaf(&at.path(), |leaf| leaf.insert(entry));
+                    }
+                    Effect::Recorded { .. } | Effect::Dropped { .. } => {}
+                }
             }
             tx.store.context = core::mem::take(&mut tx.base);
             tx.store.records = core::mem::take(&mut tx.base_records);
@@ -112,14 +133,16 @@ impl DotStore {
         update: impl FnOnce(&mut Transaction) -> Result<R, E>,
     ) -> Result<Committed<R>, E> {
         let store = core::mem::take(self);
+        let next = store.context.max(replica) + 1;
         let tx = Transaction {
+            first: next,
+            next,
             base: store.context.clone(),
             base_records: store.records.clone(),
             store,
             replica,
             clock,
             limits,
-            undo: Vec::new(),
             effects: Vec::new(),
             error: None,
         };
@@ -133,15 +156,12 @@ impl DotStore {
             return Err(error.into());
         }
         guard.finished = true;
-        let mut touched: Vec<Path> = guard.tx.undo.drain(..).map(|(path, _)| path).collect();
-        touched.sort_unstable();
-        touched.dedup();
+        guard.tx.note_minted();
         let effects = core::mem::take(&mut guard.tx.effects);
         let base = core::mem::take(&mut guard.tx.base);
         Ok(Committed {
             value,
             effects,
-            touched,
             base,
         })
     }
@@ -149,7 +169,10 @@ impl DotStore {
     /// The delta of a transaction: what it wrote, with the records at and above its paths.
     pub fn delta_of<R>(&self, done: &Committed<R>) -> Unit {
         let mut unit = UnitBuilder::new(self, &done.base).with_known_records();
-        for path in &done.touched {
+        let mut paths: Vec<Path> = done.effects.iter().filter_map(Effect::news_at).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        for path in &paths {
             unit.piece(path);
         }
         unit.finish()
@@ -160,41 +183,56 @@ impl Transaction {
     /// A cursor at a path.
     pub fn at(&mut self, path: &[Name]) -> Cursor<'_> {
         Cursor {
-            path: path.to_vec(),
+            path: path.into(),
             tx: self,
         }
     }
 
     fn there(&self, path: &[Name]) -> bool {
-        self.store
-            .root
-            .get(path)
-            .is_some_and(|node| !node.is_empty())
+        let place = self.store.root.get(path);
+        place.is_some_and(|place| !place.is_empty())
     }
 
-    /// Begins an event at a path: what it undoes to, and its dot.
-    fn begin(&mut self, path: &Path) -> Dot {
-        self.undo
-            .push((path.clone(), self.store.root.get(path).cloned()));
-        self.store.mint(self.replica)
+    /// Begins an event.
+    fn mint(&mut self) -> Dot {
+        let dot = self.peek();
+        self.next += 1;
+        dot
+    }
+
+    /// The dot that the next event will have.
+    fn peek(&self) -> Dot {
+        Dot::new(self.replica, self.next)
+    }
+
+    /// Puts the dots of the events so far into the context.
+    fn note_minted(&mut self) {
+        if self.first < self.next {
+            let (first, last) = (self.first, self.next - 1);
+            self.store.context.insert_range(self.replica, first, last);
+            self.first = self.next;
+        }
     }
 
     /// An event that removes what is at a path and leaves a record.
     fn supersede(&mut self, path: &Path) -> Dot {
+        self.note_minted();
         let (seen, cuts) = self.store.seen_at(path);
-        let dot = self.begin(path);
+        let dot = self.mint();
         let record = Record { dot, seen, cuts };
         self.store.kill(path, &record, &mut self.effects);
         self.store.keep_record(path, record, &mut self.effects);
         dot
     }
 
-    fn check(&mut self, path: &[Name], payload: usize) -> bool {
+    fn check(&mut self, path: &[Name], below: Option<&Name>, payload: usize) -> bool {
         let limits = &self.limits;
-        let longest = path.iter().map(|name| name.len()).max().unwrap_or(0);
-        let error = if path.len() > limits.depth {
+        let depth = path.len() + usize::from(below.is_some());
+        let names = path.iter().chain(below).map(|name| name.len());
+        let longest = names.max().unwrap_or(0);
+        let error = if depth > limits.depth {
             EditError::TooDeep {
-                depth: path.len(),
+                depth,
                 max: limits.depth,
             }
         } else if longest > limits.element {
@@ -221,12 +259,12 @@ impl Transaction {
 #[derive(Debug)]
 pub struct Cursor<'a> {
     tx: &'a mut Transaction,
-    path: Vec<Name>,
+    path: Path,
 }
 
 impl Cursor<'_> {
     /// What is live here, with what this transaction did so far.
-    pub fn node(&self) -> Option<&Node> {
+    pub fn node(&self) -> Option<NodeRef<'_>> {
         self.tx.store.root.get(&self.path)
     }
 
@@ -250,9 +288,7 @@ impl Cursor<'_> {
 
     /// The place one level below.
     pub fn child(&mut self, name: Name) -> Cursor<'_> {
-        let mut path = Vec::with_capacity(self.path.len() + 1);
-        path.extend_from_slice(&self.path);
-        path.push(name);
+        let path = self.path.iter().cloned().chain([name]).collect();
         Cursor { tx: self.tx, path }
     }
 
@@ -263,12 +299,9 @@ impl Cursor<'_> {
 
     /// An event that adds a dot and leaves what is here.
     pub fn add(&mut self, value: Value) {
-        if self.tx.check(&self.path, payload_len(&value)) {
-            let path: Path = self.path.as_slice().into();
-            let dot = self.tx.begin(&path);
-            self.tx
-                .store
-                .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+        if self.tx.check(&self.path, None, payload_len(&value)) {
+            let dot = self.tx.mint();
+            self.be_born(Entry { dot, value });
         }
     }
 
@@ -277,35 +310,48 @@ impl Cursor<'_> {
         if !self.tx.there(&self.path) {
             return self.add(value);
         }
-        if self.tx.check(&self.path, payload_len(&value)) {
-            let path: Path = self.path.as_slice().into();
-            let dot = self.tx.supersede(&path);
-            self.tx
-                .store
-                .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+        if self.tx.check(&self.path, None, payload_len(&value)) {
+            let dot = self.tx.supersede(&self.path);
+            self.be_born(Entry { dot, value });
         }
+    }
+
+    /// An event that adds a dot at a name below, where nothing is. Returns whether it did; no event
+    /// if something is there.
+    pub fn fill(&mut self, name: Name, value: Value) -> bool {
+        if !self.tx.check(&self.path, Some(&name), payload_len(&value)) {
+            return false;
+        }
+        let entry = Entry {
+            dot: self.tx.peek(),
+            value,
+        };
+        let filled = self.tx.store.root.fill(&self.path, &name, &entry);
+        if filled {
+            self.tx.mint();
+            let at = Place::under(&self.path, name);
+            self.tx.effects.push(Effect::Born { at, entry });
+        }
+        filled
     }
 
     /// An event that removes everything that was seen here and below. None if there is nothing.
     /// Returns whether there was.
     pub fn remove(&mut self) -> bool {
-        let removes = self.tx.there(&self.path) && self.tx.check(&self.path, 0);
+        let removes = self.tx.there(&self.path) && self.tx.check(&self.path, None, 0);
         if removes {
-            self.tx.supersede(&self.path.as_slice().into());
+            self.tx.supersede(&self.path);
         }
         removes
     }
 
     /// An event that adds `n` to this replica's run here. The total stays within [`MAX_TOTAL`].
     pub fn count(&mut self, n: i128) {
-        if !self.tx.check(&self.path, 0) {
+        if !self.tx.check(&self.path, None, 0) || self.count_on(n) {
             return;
         }
-        let path: Path = self.path.as_slice().into();
-        let mine = self
-            .node()
-            .and_then(|node| node.leaf().run(self.tx.replica));
-        let dot = self.tx.begin(&path);
+        let mine = self.node().and_then(|place| place.run(self.tx.replica));
+        let dot = self.tx.mint();
         let fresh = Run {
             start: dot.seq,
             total: 0,
@@ -313,14 +359,40 @@ impl Cursor<'_> {
             cut_total: 0,
         };
         let run = mine.map_or(fresh, |(_, run)| run);
-        let total = run.total.saturating_add(n).clamp(-MAX_TOTAL, MAX_TOTAL);
         if let Some((newest, _)) = mine {
-            self.tx.store.die(&path, newest, &mut self.tx.effects);
+            let effects = &mut self.tx.effects;
+            self.tx.store.die(&self.path, newest, effects);
         }
-        let value = Value::Run(Run { total, ..run });
-        self.tx
-            .store
-            .be_born(&path, Entry { dot, value }, &mut self.tx.effects);
+        let value = Value::Run(run.plus(n));
+        self.be_born(Entry { dot, value });
+    }
+
+    /// Where the event before was one of the same run, its outcome is replaced by this one's: nobody
+    /// will see it. Returns whether it was.
+    fn count_on(&mut self, n: i128) -> bool {
+        let next = self.tx.peek();
+        let Some(Effect::Born { at, entry }) = self.tx.effects.last_mut() else {
+            return false;
+        };
+        let Value::Run(run) = entry.value else {
+            return false;
+        };
+        let former = entry.dot;
+        if !at.is(&self.path) || former.replica != next.replica || former.seq + 1 != next.seq {
+            return false;
+        }
+        let run = run.plus(n);
+        self.tx.next += 1;
+        let value = Value::Run(run);
+        *entry = Entry { dot: next, value };
+        let root = &mut self.tx.store.root;
+        root.change_leaf(&self.path, |leaf| leaf.advance(former, next, run));
+        true
+    }
+
+    fn be_born(&mut self, entry: Entry) {
+        let effects = &mut self.tx.effects;
+        self.tx.store.be_born(&self.path, entry, effects);
     }
 }
 

@@ -104,9 +104,9 @@ impl<'a> UnitBuilder<'a> {
             .root()
             .get(path)
             .into_iter()
-            .flat_map(|node| node.leaf().entries())
+            .flat_map(|place| place.entries())
             .filter(|e| !self.peer.contains(e.dot) || own_dots.contains(&e.dot))
-            .cloned()
+            .map(|e| e.to_entry())
             .collect();
         if adds.is_empty() && own.is_empty() {
             return false;
@@ -121,8 +121,8 @@ impl<'a> UnitBuilder<'a> {
                     .store
                     .root()
                     .get(&at)
-                    .and_then(|n| n.leaf().get(dot))
-                    .cloned();
+                    .and_then(|place| place.entry(dot))
+                    .map(|entry| entry.to_entry());
                 if self.record(&at, record)
                     && let Some(entry) = entry
                 {

@@ -9,7 +9,7 @@ use alloc::string::String;
 use core::fmt;
 
 use super::Crdt;
-use crate::kernel::{Cursor, Node, Value};
+use crate::kernel::{Cursor, NodeRef, ValueRef};
 
 /// A counter that only grows, between removals of the key that it stands under.
 ///
@@ -53,11 +53,11 @@ pub struct PnCounter(());
 
 /// Reads a [`GCounter`].
 #[derive(Clone, Copy)]
-pub struct CounterView<'a>(Option<&'a Node>);
+pub struct CounterView<'a>(Option<NodeRef<'a>>);
 
 /// Reads a [`PnCounter`].
 #[derive(Clone, Copy)]
-pub struct PnCounterView<'a>(Option<&'a Node>);
+pub struct PnCounterView<'a>(Option<NodeRef<'a>>);
 
 /// Changes a [`GCounter`].
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Crdt for GCounter {
         out.push_str("g_counter");
     }
 
-    fn view(node: Option<&Node>) -> CounterView<'_> {
+    fn view(node: Option<NodeRef<'_>>) -> CounterView<'_> {
         CounterView(node)
     }
 
@@ -92,7 +92,7 @@ impl Crdt for PnCounter {
         out.push_str("pn_counter");
     }
 
-    fn view(node: Option<&Node>) -> PnCounterView<'_> {
+    fn view(node: Option<NodeRef<'_>>) -> PnCounterView<'_> {
         PnCounterView(node)
     }
 
@@ -102,14 +102,12 @@ impl Crdt for PnCounter {
 }
 
 /// The sum of all runs: at most 2^31 of at most 2^96 each, so it can't overflow.
-fn sum(node: Option<&Node>) -> i128 {
-    let entries = node.map_or(&[][..], |node| node.leaf().entries());
-    entries
-        .iter()
-        .fold(0, |sum: i128, entry| match entry.value {
-            Value::Run(run) => sum.saturating_add(run.amount()),
-            Value::Unit | Value::Bytes(_) => sum,
-        })
+fn sum(node: Option<NodeRef<'_>>) -> i128 {
+    let entries = node.into_iter().flat_map(NodeRef::entries);
+    entries.fold(0, |sum: i128, entry| match entry.value {
+        ValueRef::Run(run) => sum.saturating_add(run.amount()),
+        ValueRef::Unit | ValueRef::Bytes(_) => sum,
+    })
 }
 
 impl CounterView<'_> {

@@ -4,11 +4,12 @@ use alloc::string::String;
 use core::fmt;
 use core::marker::PhantomData;
 
-use super::counter::GCounter;
+use super::counter::{GCounter, PnCounter};
 use super::register::{lww_get, lww_set, lww_writes};
+use super::set::OrSet;
 use super::{Crdt, name_of};
 use crate::element::{Element, EncodesAs};
-use crate::kernel::{Cursor, Node};
+use crate::kernel::{Cursor, NodeRef};
 use crate::payload::{Payload, PayloadError};
 
 /// A map of CRDTs, nested to any depth. Removing a key takes away what was seen under it; a
@@ -30,8 +31,15 @@ use crate::payload::{Payload, PayloadError};
 #[derive(Debug)]
 pub struct OrMap<K, V>(PhantomData<(K, V)>);
 
-/// Counters by key.
+/// Counters by key, that only grow.
 pub type GCounterMap<K> = OrMap<K, GCounter>;
+
+/// Counters by key. A counter at 0 that was counted in is there; [`remove`](OrMapEdit::remove) takes
+/// it away.
+pub type PnCounterMap<K> = OrMap<K, PnCounter>;
+
+/// Several elements by key. A key is there as long as its set has an element.
+pub type OrMultiMap<K, E> = OrMap<K, OrSet<E>>;
 
 /// Values by key; of concurrent writes to one key the one with the greatest timestamp is read. A
 /// write survives a removal that did not see it, whatever the clocks say.
@@ -50,13 +58,13 @@ pub struct LwwMap<K, V>(PhantomData<(K, V)>);
 
 /// Reads an [`OrMap`].
 pub struct OrMapView<'a, K, V> {
-    node: Option<&'a Node>,
+    node: Option<NodeRef<'a>>,
     types: PhantomData<(K, V)>,
 }
 
 /// Reads an [`LwwMap`].
 pub struct LwwMapView<'a, K, V> {
-    node: Option<&'a Node>,
+    node: Option<NodeRef<'a>>,
     types: PhantomData<(K, V)>,
 }
 
@@ -86,7 +94,7 @@ impl<K: Element, V: Crdt> Crdt for OrMap<K, V> {
         out.push('>');
     }
 
-    fn view(node: Option<&Node>) -> OrMapView<'_, K, V> {
+    fn view(node: Option<NodeRef<'_>>) -> OrMapView<'_, K, V> {
         OrMapView {
             node,
             types: PhantomData,
@@ -111,7 +119,7 @@ impl<K: Element, V: Payload> Crdt for LwwMap<K, V> {
         out.push('>');
     }
 
-    fn view(node: Option<&Node>) -> LwwMapView<'_, K, V> {
+    fn view(node: Option<NodeRef<'_>>) -> LwwMapView<'_, K, V> {
         LwwMapView {
             node,
             types: PhantomData,
@@ -127,13 +135,13 @@ impl<K: Element, V: Payload> Crdt for LwwMap<K, V> {
 }
 
 fn child<'a, K: Element, Q: EncodesAs<K> + ?Sized>(
-    node: Option<&'a Node>,
+    node: Option<NodeRef<'a>>,
     key: &Q,
-) -> Option<&'a Node> {
+) -> Option<NodeRef<'a>> {
     node?.children().get(name_of::<K, Q>(key).as_bytes())
 }
 
-fn children<K: Element>(node: Option<&Node>) -> impl Iterator<Item = (K, &Node)> {
+fn children<K: Element>(node: Option<NodeRef<'_>>) -> impl Iterator<Item = (K, NodeRef<'_>)> {
     let children = node.into_iter().flat_map(|node| node.children());
     children.filter_map(|(name, node)| Some((K::decode(name)?, node)))
 }

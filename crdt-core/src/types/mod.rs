@@ -1,22 +1,37 @@
 //! The data types: what each makes of the dots at its paths. The kernel under them knows none.
 
 mod counter;
+mod extreme;
+mod flag;
+mod joined;
 mod map;
+mod record;
 mod register;
+mod remove_wins_set;
 mod set;
+mod sign;
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::element::EncodesAs;
-use crate::kernel::{Cursor, Node};
+use crate::kernel::{Cursor, NodeRef};
 use crate::name::Name;
 
 pub use counter::{CounterEdit, CounterView, GCounter, PnCounter, PnCounterEdit, PnCounterView};
-pub use map::{GCounterMap, LwwMap, LwwMapEdit, LwwMapView, OrMap, OrMapEdit, OrMapView};
+pub use extreme::{
+    MaxRegister, MaxRegisterEdit, MaxRegisterView, MinRegister, MinRegisterEdit, MinRegisterView,
+};
+pub use flag::{DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView};
+pub use joined::{Joined, JoinedEdit, JoinedView, Lattice};
+pub use map::{
+    GCounterMap, LwwMap, LwwMapEdit, LwwMapView, OrMap, OrMapEdit, OrMapView, OrMultiMap,
+    PnCounterMap,
+};
+pub use record::{RecordEdit, RecordView};
 pub use register::{
     LwwRegister, LwwRegisterEdit, LwwRegisterView, MvRegister, MvRegisterEdit, MvRegisterView,
 };
+pub use remove_wins_set::{RemoveWinsSet, RemoveWinsSetEdit, RemoveWinsSetView};
 pub use set::{GSet, GSetEdit, OrSet, OrSetEdit, SetView};
 
 /// A replicated data type: how to read and how to change the tree under a path.
@@ -33,7 +48,7 @@ pub trait Crdt: Sized + 'static {
     fn shape(out: &mut String);
 
     /// A view of what is live at a place; of the empty value where nothing is.
-    fn view(node: Option<&Node>) -> Self::View<'_>;
+    fn view(node: Option<NodeRef<'_>>) -> Self::View<'_>;
 
     /// An edit of a place.
     fn edit(cursor: Cursor<'_>) -> Self::Edit<'_>;
@@ -41,7 +56,5 @@ pub trait Crdt: Sized + 'static {
 
 /// The path component of an element.
 fn name_of<E, Q: EncodesAs<E> + ?Sized>(element: &Q) -> Name {
-    let mut bytes = Vec::new();
-    element.encode_as(&mut bytes);
-    Name::from(bytes)
+    element.with_encoded_as(Name::new)
 }

@@ -8,7 +8,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::Crdt;
-use crate::kernel::{Cursor, Entry, Node, Value};
+use crate::kernel::{Cursor, NodeRef, Value, ValueRef};
 use crate::payload::{self, Payload, PayloadError};
 use crate::{Dot, Timestamp};
 
@@ -57,13 +57,13 @@ pub struct MvRegister<V>(PhantomData<V>);
 
 /// Reads an [`LwwRegister`].
 pub struct LwwRegisterView<'a, V> {
-    node: Option<&'a Node>,
+    node: Option<NodeRef<'a>>,
     value: PhantomData<V>,
 }
 
 /// Reads an [`MvRegister`].
 pub struct MvRegisterView<'a, V> {
-    node: Option<&'a Node>,
+    node: Option<NodeRef<'a>>,
     value: PhantomData<V>,
 }
 
@@ -89,7 +89,7 @@ impl<V: Payload> Crdt for LwwRegister<V> {
         out.push_str("lww_register");
     }
 
-    fn view(node: Option<&Node>) -> LwwRegisterView<'_, V> {
+    fn view(node: Option<NodeRef<'_>>) -> LwwRegisterView<'_, V> {
         LwwRegisterView {
             node,
             value: PhantomData,
@@ -112,7 +112,7 @@ impl<V: Payload> Crdt for MvRegister<V> {
         out.push_str("mv_register");
     }
 
-    fn view(node: Option<&Node>) -> MvRegisterView<'_, V> {
+    fn view(node: Option<NodeRef<'_>>) -> MvRegisterView<'_, V> {
         MvRegisterView {
             node,
             value: PhantomData,
@@ -128,13 +128,10 @@ impl<V: Payload> Crdt for MvRegister<V> {
 }
 
 /// The payloads at a leaf.
-fn payloads(node: Option<&Node>) -> impl Iterator<Item = (Dot, &[u8])> {
-    let entries = node.map_or(&[][..], |node| node.leaf().entries());
-    entries.iter().filter_map(|entry| match entry {
-        Entry {
-            dot,
-            value: Value::Bytes(bytes),
-        } => Some((*dot, &**bytes)),
+pub(super) fn payloads(node: Option<NodeRef<'_>>) -> impl Iterator<Item = (Dot, &[u8])> {
+    let entries = node.into_iter().flat_map(NodeRef::entries);
+    entries.filter_map(|entry| match entry.value {
+        ValueRef::Bytes(bytes) => Some((entry.dot, &**bytes)),
         _ => None,
     })
 }
@@ -146,7 +143,7 @@ fn stamped(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
 }
 
 /// The stamped writes at a leaf, the winner last.
-pub(super) fn lww_writes(node: Option<&Node>) -> Vec<(Timestamp, Dot, &[u8])> {
+pub(super) fn lww_writes(node: Option<NodeRef<'_>>) -> Vec<(Timestamp, Dot, &[u8])> {
     let writes = payloads(node).filter_map(|(dot, bytes)| {
         let (stamp, payload) = stamped(bytes)?;
         Some((stamp, dot, payload))
@@ -157,7 +154,7 @@ pub(super) fn lww_writes(node: Option<&Node>) -> Vec<(Timestamp, Dot, &[u8])> {
 }
 
 /// The value of the winning write.
-pub(super) fn lww_get<V: Payload>(node: Option<&Node>) -> Result<Option<V>, PayloadError> {
+pub(super) fn lww_get<V: Payload>(node: Option<NodeRef<'_>>) -> Result<Option<V>, PayloadError> {
     match lww_writes(node).last() {
         Some((_, _, payload)) => payload::decode(payload).map(Some),
         None if payloads(node).next().is_some() => Err(PayloadError::Header),

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 
 use super::{Crdt, name_of};
 use crate::element::{Element, EncodesAs};
-use crate::kernel::{Cursor, Node, Value};
+use crate::kernel::{Children, Cursor, NodeRef, Value};
 
 /// A set that only grows, between removals of the key that it stands under.
 ///
@@ -47,7 +47,7 @@ pub struct OrSet<E>(PhantomData<E>);
 
 /// Reads a set.
 pub struct SetView<'a, E> {
-    node: Option<&'a Node>,
+    node: Option<NodeRef<'a>>,
     element: PhantomData<E>,
 }
 
@@ -75,7 +75,7 @@ impl<E: Element> Crdt for GSet<E> {
         out.push('>');
     }
 
-    fn view(node: Option<&Node>) -> SetView<'_, E> {
+    fn view(node: Option<NodeRef<'_>>) -> SetView<'_, E> {
         SetView::new(node)
     }
 
@@ -97,7 +97,7 @@ impl<E: Element> Crdt for OrSet<E> {
         out.push('>');
     }
 
-    fn view(node: Option<&Node>) -> SetView<'_, E> {
+    fn view(node: Option<NodeRef<'_>>) -> SetView<'_, E> {
         SetView::new(node)
     }
 
@@ -110,7 +110,7 @@ impl<E: Element> Crdt for OrSet<E> {
 }
 
 impl<'a, E: Element> SetView<'a, E> {
-    fn new(node: Option<&'a Node>) -> Self {
+    fn new(node: Option<NodeRef<'a>>) -> Self {
         Self {
             node,
             element: PhantomData,
@@ -119,12 +119,7 @@ impl<'a, E: Element> SetView<'a, E> {
 
     /// Whether `element` is in. O(log n); nothing is decoded.
     pub fn contains<Q: EncodesAs<E> + ?Sized>(&self, element: &Q) -> bool {
-        self.contains_bytes(&name_of::<E, Q>(element))
-    }
-
-    fn contains_bytes(&self, name: &[u8]) -> bool {
-        self.node
-            .is_some_and(|node| node.children().contains_key(name))
+        element.with_encoded_as(|name| children(self.node).contains(name))
     }
 
     /// Number of elements. O(1).
@@ -145,13 +140,14 @@ impl<'a, E: Element> SetView<'a, E> {
     }
 
     /// The elements that are in this set and not in `other`, in order: what was added since
-    /// `other` was the set, or removed until.
+    /// `other` was the set, or removed until. Of two snapshots of one set it costs what changed
+    /// between them, not their size.
     pub fn difference(&self, other: &SetView<'a, E>) -> impl Iterator<Item = E> + use<'a, E> {
-        let other = SetView::<E>::new(other.node);
-        let children = self.node.into_iter().flat_map(|node| node.children());
-        children
-            .filter(move |(name, _)| !other.contains_bytes(name))
-            .filter_map(|(name, _)| E::decode(name))
+        let (here, there) = (children(self.node), children(other.node));
+        let gone = |(name, here, there): (_, Option<_>, Option<_>)| {
+            (here.is_some() && there.is_none()).then(|| E::decode(name))?
+        };
+        here.differences(there).filter_map(gone)
     }
 
     /// How many members are no encoding of an element. 0 unless a faulty peer wrote here. O(n).
@@ -160,21 +156,22 @@ impl<'a, E: Element> SetView<'a, E> {
     }
 }
 
+fn children(node: Option<NodeRef<'_>>) -> &Children {
+    node.map_or(const { &Children::new() }, NodeRef::children)
+}
+
 /// Inserts, as an event also if the element is there: a concurrent removal did not see this one.
 fn insert<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element: &Q) -> bool {
-    let mut at = cursor.child(name_of::<E, Q>(element));
-    let fresh = at.node().is_none();
-    at.write(Value::Unit);
+    let name = name_of::<E, Q>(element);
+    let fresh = cursor.fill(name.clone(), Value::Unit);
+    if !fresh {
+        cursor.child(name).write(Value::Unit);
+    }
     fresh
 }
 
 fn ensure<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element: &Q) -> bool {
-    let mut at = cursor.child(name_of::<E, Q>(element));
-    let fresh = at.node().is_none();
-    if fresh {
-        at.write(Value::Unit);
-    }
-    fresh
+    cursor.fill(name_of::<E, Q>(element), Value::Unit)
 }
 
 impl<E: Element> GSetEdit<'_, E> {

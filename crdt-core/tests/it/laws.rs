@@ -1,10 +1,13 @@
 //! The laws of replication, for every type, over random histories: a merge is a join, deltas and
 //! whole states agree, and every replica reads at every step what the specification says.
 
-use crdt_core::{Causal, GCounter, GSet, LwwMap, LwwRegister, MvRegister, OrMap, OrSet, PnCounter};
+use crdt_core::{
+    Causal, DwFlag, EwFlag, GCounter, GSet, Joined, LwwMap, LwwRegister, MaxRegister, MinRegister,
+    MvRegister, OrMap, OrSet, PnCounter, RemoveWinsSet,
+};
 use proptest::prelude::*;
 
-use crate::support::subject::Subject;
+use crate::support::subject::{Bits, Profile, Subject};
 use crate::support::world::{Step, World, forgetful_histories, histories};
 use crate::support::{copy, kernel_state, merged, property, replica};
 
@@ -53,7 +56,18 @@ laws! {
     lww_register: LwwRegister<u8>;
     mv_register: MvRegister<u8>;
     lww_map: LwwMap<String, u8>;
+    remove_wins_set: RemoveWinsSet<String>;
+    ew_flag: EwFlag;
+    dw_flag: DwFlag;
+    max_register: MaxRegister<u8>;
+    min_register: MinRegister<u8>;
+    joined: Joined<Bits>;
+    record: Profile;
     or_map_of_pn_counter: OrMap<String, PnCounter>;
+    or_map_of_remove_wins_set: OrMap<String, RemoveWinsSet<String>>;
+    or_map_of_max_register: OrMap<String, MaxRegister<u8>>;
+    or_map_of_dw_flag: OrMap<String, DwFlag>;
+    or_map_of_record: OrMap<String, Profile>;
     or_map_of_or_set: OrMap<String, OrSet<String>>;
     or_map_of_mv_register: OrMap<String, MvRegister<u8>>;
     or_map_of_or_map_of_pn_counter: OrMap<String, OrMap<String, PnCounter>>;

@@ -1,6 +1,6 @@
 //! Local calls: updates, reads, deletes, lists of keys.
 
-use crdt_core::kernel::{EditError, Node};
+use crdt_core::kernel::{EditError, NodeRef};
 use crdt_core::{Crdt, Name, Shape, Timestamp};
 
 use super::Replica;
@@ -102,8 +102,8 @@ impl Replica {
         T::view(self.keys.value(key, &Shape::of::<T>()))
     }
 
-    /// The tree under a key for one shape; cloning it is an O(1) snapshot.
-    pub fn value(&self, key: &[u8], shape: &Shape) -> Option<&Node> {
+    /// The tree under a key for one shape; [`NodeRef::to_node`] takes an O(1) snapshot.
+    pub fn value(&self, key: &[u8], shape: &Shape) -> Option<NodeRef<'_>> {
         self.keys.value(key, shape)
     }
 

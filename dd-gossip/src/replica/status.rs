@@ -68,7 +68,7 @@ impl Replica {
             context_hash,
             fingerprint: self.keys.fingerprint(),
             events_indexed: self.keys.events_indexed(),
-            records: self.keys.store().records().count(),
+            records: self.keys.store().record_count(),
             caught_up: self.caught_up,
             peers: peers.collect(),
             counts: self.counts,

@@ -129,7 +129,7 @@ impl Replica {
     /// not waited for, and with too many records none is.
     fn forget(&mut self, now: Time) {
         let away = self.config.timing.away;
-        let crowded = self.keys.store().records().nth(MAX_RECORDS).is_some();
+        let crowded = self.keys.store().record_count() > MAX_RECORDS;
         let nothing = Context::new();
         let waited_for = |peer: &Peer| !crowded && now.since(peer.seen) < away;
         let known: Vec<&Context> = self

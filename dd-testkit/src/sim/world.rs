@@ -156,7 +156,7 @@ impl World {
             let kind = footprint.kind.unwrap_or_else(|| {
                 let node = state.root().get(&footprint.path);
                 let start = node
-                    .and_then(|node| node.leaf().run(id))
+                    .and_then(|place| place.run(id))
                     .map_or(seq, |r| r.1.start);
                 Kind::Count {
                     n: footprint.n,

@@ -1,7 +1,8 @@
 //! What operations do and how values read, for each type that cases are written in.
 
 use crdt_core::{
-    Crdt, GCounter, GSet, LwwMap, LwwRegister, MvRegister, OrMap, OrSet, PnCounter, SetView,
+    Crdt, DwFlag, EwFlag, GCounter, GSet, LwwMap, LwwRegister, MaxRegister, MinRegister,
+    MvRegister, OrMap, OrSet, PnCounter, RemoveWinsSet, SetView,
 };
 use serde_json::Value;
 
@@ -55,7 +56,12 @@ named! {
     "pn_counter" => PnCounter,
     "g_set" => GSet<String>,
     "or_set" => OrSet<String>,
+    "rw_set" => RemoveWinsSet<String>,
     "lww_register" => LwwRegister<String>,
+    "max_register" => MaxRegister<i64>,
+    "min_register" => MinRegister<i64>,
+    "ew_flag" => EwFlag,
+    "dw_flag" => DwFlag,
     "mv_register" => MvRegister<String>,
     "lww_map" => LwwMap<String, String>,
     "or_map<pn_counter>" => OrMap<String, PnCounter>,
@@ -141,6 +147,81 @@ impl VectorType for OrSet<String> {
 
 fn elements(view: &SetView<'_, String>) -> Value {
     view.iter().collect()
+}
+
+impl VectorType for RemoveWinsSet<String> {
+    fn apply(edit: &mut Self::Edit<'_>, op: &Op<'_>) -> Result<(), CaseError> {
+        match op.name {
+            "insert" => edit.insert(op.text()?),
+            "remove" => edit.remove(op.text()?),
+            _ => return Err(op.unknown()),
+        };
+        Ok(())
+    }
+
+    fn read(view: &Self::View<'_>) -> Result<Value, CaseError> {
+        Ok(view.iter().collect())
+    }
+}
+
+impl VectorType for EwFlag {
+    fn apply(edit: &mut Self::Edit<'_>, op: &Op<'_>) -> Result<(), CaseError> {
+        let [] = op.args()?;
+        match op.name {
+            "enable" => edit.enable(),
+            "disable" => drop(edit.disable()),
+            _ => return Err(op.unknown()),
+        }
+        Ok(())
+    }
+
+    fn read(view: &Self::View<'_>) -> Result<Value, CaseError> {
+        Ok(Value::from(view.is_on()))
+    }
+}
+
+impl VectorType for DwFlag {
+    fn apply(edit: &mut Self::Edit<'_>, op: &Op<'_>) -> Result<(), CaseError> {
+        let [] = op.args()?;
+        match op.name {
+            "enable" => edit.enable(),
+            "disable" => edit.disable(),
+            _ => return Err(op.unknown()),
+        }
+        Ok(())
+    }
+
+    fn read(view: &Self::View<'_>) -> Result<Value, CaseError> {
+        Ok(Value::from(view.is_on()))
+    }
+}
+
+impl VectorType for MaxRegister<i64> {
+    fn apply(edit: &mut Self::Edit<'_>, op: &Op<'_>) -> Result<(), CaseError> {
+        match op.name {
+            "set" | "raise" => edit.raise(&op.number::<i64>()?),
+            _ => return Err(op.unknown()),
+        }
+        Ok(())
+    }
+
+    fn read(view: &Self::View<'_>) -> Result<Value, CaseError> {
+        Ok(Value::from(view.get()))
+    }
+}
+
+impl VectorType for MinRegister<i64> {
+    fn apply(edit: &mut Self::Edit<'_>, op: &Op<'_>) -> Result<(), CaseError> {
+        match op.name {
+            "set" | "lower" => edit.lower(&op.number::<i64>()?),
+            _ => return Err(op.unknown()),
+        }
+        Ok(())
+    }
+
+    fn read(view: &Self::View<'_>) -> Result<Value, CaseError> {
+        Ok(Value::from(view.get()))
+    }
 }
 
 impl VectorType for LwwRegister<String> {

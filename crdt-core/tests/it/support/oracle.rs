@@ -4,6 +4,7 @@
 //! "Saw" is direct: in the context of the maker. For counters an add brings the earlier adds of its
 //! run, and a removal takes away what the removals that it saw had taken away.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crdt_core::{Context, Dot, ReplicaId};
@@ -22,6 +23,25 @@ pub(crate) enum Intent {
     Remove(Place),
     /// Add to the counter at a place.
     Count(Place, i64),
+    /// Write a value that replaces others unless one of them compares so with it; then it stands
+    /// beside them and replaces those there with which it compares so.
+    Push(Place, u8, Ordering),
+    /// Write the union of these bits and those of everything seen at a place.
+    Join(Place, u8),
+}
+
+impl Intent {
+    /// Where it acts.
+    pub(crate) fn place_mut(&mut self) -> &mut Place {
+        match self {
+            Self::Write(place, _)
+            | Self::Ensure(place)
+            | Self::Remove(place)
+            | Self::Count(place, _)
+            | Self::Push(place, ..)
+            | Self::Join(place, _) => place,
+        }
+    }
 }
 
 /// An event, with the numbers of those that it saw.
@@ -68,15 +88,57 @@ impl Oracle {
         let mut saw = self.seen(context);
         let mut made = 0;
         for intent in intents {
-            let dot = Dot::new(maker, context.max(maker) + made + 1);
-            let Some(event) = self.event(intent, dot, &saw, clock) else {
-                continue;
-            };
-            saw.insert(self.events.len());
-            self.events.push(event);
-            made += 1;
+            for intent in self.basic(intent, &saw) {
+                let dot = Dot::new(maker, context.max(maker) + made + 1);
+                let Some(event) = self.event(intent, dot, &saw, clock) else {
+                    continue;
+                };
+                saw.insert(self.events.len());
+                self.events.push(event);
+                made += 1;
+            }
         }
         made
+    }
+
+    /// What an intent comes down to, each an event or none.
+    fn basic(&self, intent: Intent, saw: &BTreeSet<usize>) -> Vec<Intent> {
+        let live: Vec<&Event> = self
+            .live_of(saw)
+            .into_iter()
+            .map(|at| &self.events[at])
+            .collect();
+        let written = |place: &Place| -> Vec<(Place, u8)> {
+            let here = live.iter().filter(|event| event.place.starts_with(place));
+            here.filter_map(|event| match event.what {
+                What::Write { value, .. } => Some((event.place.clone(), value)),
+                _ => None,
+            })
+            .collect()
+        };
+        match intent {
+            Intent::Push(place, value, better) => {
+                let all = written(&place);
+                if !all.iter().any(|(_, other)| other.cmp(&value) == better) {
+                    return vec![Intent::Write(place, value)];
+                }
+                let worse = all
+                    .into_iter()
+                    .filter(|(at, other)| at.len() > place.len() && value.cmp(other) == better);
+                let worse: BTreeSet<Place> = worse.map(|(at, _)| at).collect();
+                let mut beside = place;
+                beside.push(value.to_string());
+                let removals = worse.into_iter().map(Intent::Remove);
+                removals.chain([Intent::Write(beside, value)]).collect()
+            }
+            Intent::Join(place, bits) => {
+                let all = written(&place)
+                    .into_iter()
+                    .fold(bits, |all, (_, bits)| all | bits);
+                vec![Intent::Write(place, all)]
+            }
+            basic => vec![basic],
+        }
     }
 
     /// The events that are live for a replica with this context.
@@ -117,6 +179,7 @@ impl Oracle {
                 cuts = self.cuts(&place, saw);
                 (place, What::Remove)
             }
+            Intent::Push(..) | Intent::Join(..) => unreachable!("not basic"),
             Intent::Count(place, n) => {
                 let first = self.run_going_on(&here(&place), &place, dot.replica);
                 let first = first.unwrap_or(self.events.len());
@@ -198,7 +261,7 @@ impl Oracle {
             (What::Remove, What::Count { .. }) => killer.cuts.contains(&at),
             (What::Remove, _) => event.place.starts_with(&killer.place) && killer.saw.contains(&at),
             (What::Write { .. }, What::Write { .. }) => {
-                event.place == killer.place && killer.saw.contains(&at)
+                event.place.starts_with(&killer.place) && killer.saw.contains(&at)
             }
             _ => false,
         }

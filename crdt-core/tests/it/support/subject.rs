@@ -1,13 +1,16 @@
 //! The types under test: their operations, what each wants to do to the tree, and what a value
 //! reads as.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use crdt_core::{
-    Crdt, GCounter, GSet, LwwMap, LwwRegister, MvRegister, OrMap, OrSet, PnCounter, SetView,
+    Crdt, DwFlag, EwFlag, GCounter, GSet, Joined, Lattice, LwwMap, LwwRegister, MaxRegister,
+    MinRegister, MvRegister, OrMap, OrSet, PnCounter, RemoveWinsSet, SetView,
 };
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::oracle::{Event, Intent, What};
 
@@ -380,11 +383,293 @@ impl<V: Subject> Subject for OrMap<String, V> {
 
 /// The same intent one level further down.
 fn under(key: &str, mut intent: Intent) -> Intent {
-    match &mut intent {
-        Intent::Write(place, _)
-        | Intent::Ensure(place)
-        | Intent::Remove(place)
-        | Intent::Count(place, _) => place.insert(0, key.to_owned()),
-    }
+    intent.place_mut().insert(0, key.to_owned());
     intent
+}
+
+/// Something put in or taken away.
+#[derive(Clone, Debug)]
+pub(crate) enum Either<T> {
+    In(T),
+    Out(T),
+}
+
+fn either<T: Clone + Debug + 'static>(of: BoxedStrategy<T>) -> BoxedStrategy<Either<T>> {
+    let out = of.clone().prop_map(Either::Out);
+    prop_oneof![3 => of.prop_map(Either::In), 2 => out].boxed()
+}
+
+/// Of a leaf of plus and minus: a plus and no minus.
+fn is_on(live: &[&Event]) -> bool {
+    let wrote = |sign| {
+        let mut all = live.iter();
+        all.any(|e| matches!(e.what, What::Write { value, .. } if value == sign))
+    };
+    wrote(1) && !wrote(0)
+}
+
+impl Subject for RemoveWinsSet<String> {
+    type Op = Either<String>;
+
+    fn ops() -> BoxedStrategy<Self::Op> {
+        either(names())
+    }
+
+    fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
+        match op {
+            Either::In(e) => edit.insert(e.as_str()),
+            Either::Out(e) => edit.remove(e.as_str()),
+        };
+    }
+
+    fn intent(op: &Self::Op) -> Intent {
+        match op {
+            Either::In(e) => Intent::Write(vec![e.clone()], 1),
+            Either::Out(e) => Intent::Write(vec![e.clone()], 0),
+        }
+    }
+
+    fn read(view: Self::View<'_>) -> Reading {
+        let elements: BTreeSet<String> = view.iter().collect();
+        assert_eq!(elements.len(), view.len());
+        assert_eq!(view.is_empty(), elements.is_empty());
+        assert!(elements.iter().all(|e| view.contains(e)));
+        Reading::Elements(elements)
+    }
+
+    fn expected(live: &[&Event], depth: usize) -> Reading {
+        let of = |e: &str| -> Vec<&Event> {
+            let here = live.iter().filter(|event| event.place[depth] == e);
+            here.copied().collect()
+        };
+        let all: BTreeSet<String> = live
+            .iter()
+            .map(|event| event.place[depth].clone())
+            .collect();
+        Reading::Elements(all.into_iter().filter(|e| is_on(&of(e))).collect())
+    }
+}
+
+impl Subject for EwFlag {
+    type Op = Either<()>;
+
+    fn ops() -> BoxedStrategy<Self::Op> {
+        either(Just(()).boxed())
+    }
+
+    fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
+        match op {
+            Either::In(()) => edit.enable(),
+            Either::Out(()) => drop(edit.disable()),
+        }
+    }
+
+    fn intent(op: &Self::Op) -> Intent {
+        match op {
+            Either::In(()) => Intent::Write(vec![], 1),
+            Either::Out(()) => Intent::Remove(vec![]),
+        }
+    }
+
+    fn read(view: Self::View<'_>) -> Reading {
+        Reading::Number(view.is_on().into())
+    }
+
+    fn expected(live: &[&Event], _: usize) -> Reading {
+        Reading::Number((!live.is_empty()).into())
+    }
+}
+
+impl Subject for DwFlag {
+    type Op = Either<()>;
+
+    fn ops() -> BoxedStrategy<Self::Op> {
+        either(Just(()).boxed())
+    }
+
+    fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
+        match op {
+            Either::In(()) => edit.enable(),
+            Either::Out(()) => edit.disable(),
+        }
+    }
+
+    fn intent(op: &Self::Op) -> Intent {
+        match op {
+            Either::In(()) => Intent::Write(vec![], 1),
+            Either::Out(()) => Intent::Write(vec![], 0),
+        }
+    }
+
+    fn read(view: Self::View<'_>) -> Reading {
+        Reading::Number(view.is_on().into())
+    }
+
+    fn expected(live: &[&Event], _: usize) -> Reading {
+        Reading::Number(is_on(live).into())
+    }
+}
+
+fn written<'a>(live: &'a [&Event]) -> impl Iterator<Item = u8> + 'a {
+    live.iter().filter_map(|event| match event.what {
+        What::Write { value, .. } => Some(value),
+        _ => None,
+    })
+}
+
+impl Subject for MaxRegister<u8> {
+    type Op = u8;
+
+    fn ops() -> BoxedStrategy<u8> {
+        (0..6u8).boxed()
+    }
+
+    fn apply(edit: &mut Self::Edit<'_>, value: &u8) {
+        edit.raise(value);
+    }
+
+    fn intent(value: &u8) -> Intent {
+        Intent::Push(vec![], *value, Ordering::Greater)
+    }
+
+    fn read(view: Self::View<'_>) -> Reading {
+        Reading::Winner(view.get())
+    }
+
+    fn expected(live: &[&Event], _: usize) -> Reading {
+        Reading::Winner(written(live).max())
+    }
+}
+
+impl Subject for MinRegister<u8> {
+    type Op = u8;
+
+    fn ops() -> BoxedStrategy<u8> {
+        (0..6u8).boxed()
+    }
+
+    fn apply(edit: &mut Self::Edit<'_>, value: &u8) {
+        edit.lower(value);
+    }
+
+    fn intent(value: &u8) -> Intent {
+        Intent::Push(vec![], *value, Ordering::Less)
+    }
+
+    fn read(view: Self::View<'_>) -> Reading {
+        Reading::Winner(view.get())
+    }
+
+    fn expected(live: &[&Event], _: usize) -> Reading {
+        Reading::Winner(written(live).min())
+    }
+}
+
+/// Sets of eight bits, joined by union.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Bits(pub(crate) u8);
+
+impl Lattice for Bits {
+    const NAME: &'static str = "bits";
+
+    fn join(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl Subject for Joined<Bits> {
+    type Op = u8;
+
+    fn ops() -> BoxedStrategy<u8> {
+        (0..8u32).prop_map(|bit| 1 << bit).boxed()
+    }
+
+    fn apply(edit: &mut Self::Edit<'_>, bit: &u8) {
+        edit.update(|bits| bits.0 = *bit);
+    }
+
+    fn intent(bit: &u8) -> Intent {
+        Intent::Join(vec![], *bit)
+    }
+
+    fn read(view: Self::View<'_>) -> Reading {
+        Reading::Number(view.get().expect("bits").0.into())
+    }
+
+    fn expected(live: &[&Event], _: usize) -> Reading {
+        Reading::Number(written(live).fold(0, |all, bits| all | bits).into())
+    }
+}
+
+crdt_core::record! {
+    /// One of each kind of leaf.
+    pub(crate) struct Profile: "profile", ProfileView, ProfileEdit {
+        name: LwwRegister<u8>,
+        tags: OrSet<String>,
+        visits: PnCounter,
+    }
+}
+
+const FIELDS: [&str; 3] = ["name:lww_register", "tags:or_set<str>", "visits:pn_counter"];
+
+#[derive(Clone, Debug)]
+pub(crate) enum ProfileOp {
+    Name(u8),
+    Tags(SetOp),
+    Visits(PnOp),
+}
+
+impl Subject for Profile {
+    type Op = ProfileOp;
+
+    fn ops() -> BoxedStrategy<Self::Op> {
+        prop_oneof![
+            LwwRegister::<u8>::ops().prop_map(ProfileOp::Name),
+            OrSet::<String>::ops().prop_map(ProfileOp::Tags),
+            PnCounter::ops().prop_map(ProfileOp::Visits),
+        ]
+        .boxed()
+    }
+
+    fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
+        match op {
+            ProfileOp::Name(op) => LwwRegister::<u8>::apply(&mut edit.name(), op),
+            ProfileOp::Tags(op) => OrSet::<String>::apply(&mut edit.tags(), op),
+            ProfileOp::Visits(op) => PnCounter::apply(&mut edit.visits(), op),
+        }
+    }
+
+    fn intent(op: &Self::Op) -> Intent {
+        match op {
+            ProfileOp::Name(op) => under(FIELDS[0], LwwRegister::<u8>::intent(op)),
+            ProfileOp::Tags(op) => under(FIELDS[1], OrSet::<String>::intent(op)),
+            ProfileOp::Visits(op) => under(FIELDS[2], PnCounter::intent(op)),
+        }
+    }
+
+    fn read(view: Self::View<'_>) -> Reading {
+        let fields = [
+            LwwRegister::<u8>::read(view.name()),
+            OrSet::<String>::read(view.tags()),
+            PnCounter::read(view.visits()),
+        ];
+        let named = FIELDS.iter().map(|field| (*field).to_owned()).zip(fields);
+        Reading::Map(named.collect())
+    }
+
+    fn expected(live: &[&Event], depth: usize) -> Reading {
+        let of = |field: usize| -> Vec<&Event> {
+            let here = live
+                .iter()
+                .filter(|event| event.place[depth] == FIELDS[field]);
+            here.copied().collect()
+        };
+        let fields = [
+            LwwRegister::<u8>::expected(&of(0), depth + 1),
+            OrSet::<String>::expected(&of(1), depth + 1),
+            PnCounter::expected(&of(2), depth + 1),
+        ];
+        let named = FIELDS.iter().map(|field| (*field).to_owned()).zip(fields);
+        Reading::Map(named.collect())
+    }
 }

@@ -1,0 +1,379 @@
+//! A leaf of the tree of children: some tens of names in order, packed into columns.
+//!
+//! Most places hold one dot with nothing (an element), a payload (a register) or a run (a counter).
+//! Such a place costs its name and 8 bytes, and 24 more unless it carries nothing; only a place with
+//! more than one dot, or with places under it, has a node of its own.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::leaf::{Entry, EntryRef, Leaf, Run, Value, ValueRef};
+use super::node::{Node, NodeRef};
+use crate::{Dot, ReplicaId};
+
+/// Most names of a block.
+pub(super) const CAPACITY: usize = 64;
+/// Most bytes of names of a block that has more than one.
+const MAX_BYTES: usize = 4096;
+/// Columns grow by so many entries at once.
+const STEP: usize = 8;
+/// A packed dot is the place of its origin in the block's list, and a sequence number below it.
+const SEQ_BITS: u32 = 56;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Block {
+    names: Names,
+    origins: Vec<ReplicaId>,
+    /// Packed dots; 0 where there is not just one.
+    dots: Vec<u64>,
+    /// Empty while every place holds one dot with nothing.
+    cells: Vec<Cell>,
+}
+
+/// What stands at a name beside the dot.
+#[derive(Clone, Debug)]
+pub(super) enum Cell {
+    Unit,
+    Bytes(Arc<[u8]>),
+    Run(Arc<Run>),
+    /// Several dots with nothing.
+    Dots(Arc<[Dot]>),
+    Node(Arc<Node>),
+}
+
+impl Block {
+    pub(super) fn len(&self) -> usize {
+        self.dots.len()
+    }
+
+    pub(super) fn is_too_full(&self) -> bool {
+        self.len() > CAPACITY || (self.names.bytes.len() > MAX_BYTES && self.len() > 1)
+    }
+
+    /// Whether it could take `other` in and still have room.
+    pub(super) fn has_room_for(&self, other: &Self) -> bool {
+        self.len() + other.len() <= CAPACITY * 3 / 4
+            && self.names.bytes.len() + other.names.bytes.len() <= MAX_BYTES
+    }
+
+    pub(super) fn name(&self, at: usize) -> &[u8] {
+        self.names.get(at)
+    }
+
+    pub(super) fn search(&self, name: &[u8]) -> Result<usize, usize> {
+        self.names.search(self.len(), name)
+    }
+
+    pub(super) fn get(&self, at: usize) -> NodeRef<'_> {
+        let value = match self.cells.get(at) {
+            None | Some(Cell::Unit) => ValueRef::Unit,
+            Some(Cell::Bytes(bytes)) => ValueRef::Bytes(bytes),
+            Some(Cell::Run(run)) => ValueRef::Run(run),
+            Some(Cell::Dots(dots)) => return NodeRef::of_dots(dots),
+            Some(Cell::Node(node)) => return NodeRef::of(node),
+        };
+        NodeRef::of_entry(EntryRef {
+            dot: self.dot(at),
+            value,
+        })
+    }
+
+    pub(super) fn dot(&self, at: usize) -> Dot {
+        let packed = self.dots[at];
+        Dot::new(
+            self.origins[(packed >> SEQ_BITS) as usize],
+            packed & ((1 << SEQ_BITS) - 1),
+        )
+    }
+
+    /// The node of its own at a place, to be changed where it is.
+    pub(super) fn node_mut(&mut self, at: usize) -> Option<&mut Node> {
+        match self.cells.get_mut(at) {
+            Some(Cell::Node(node)) => Some(Arc::make_mut(node)),
+            _ => None,
+        }
+    }
+
+    /// Puts a place in before the one at `at`.
+    pub(super) fn insert(&mut self, at: usize, name: &[u8], dot: Option<Dot>, cell: Cell) {
+        let packed = self.pack(dot);
+        self.names.insert(self.dots.len(), at, name);
+        if self.dots.len() == self.dots.capacity() {
+            self.dots.reserve_exact(STEP);
+        }
+        self.dots.insert(at, packed);
+        if !self.cells.is_empty() || !matches!(cell, Cell::Unit) {
+            self.cells.resize(self.dots.len() - 1, Cell::Unit);
+            if self.cells.len() == self.cells.capacity() {
+                self.cells.reserve_exact(STEP);
+            }
+            self.cells.insert(at, cell);
+        }
+    }
+
+    pub(super) fn insert_node(&mut self, at: usize, name: &[u8], node: Node) {
+        let (dot, cell) = cell_of(node);
+        self.insert(at, name, dot, cell);
+    }
+
+    /// Replaces what stands at a place.
+    pub(super) fn set(&mut self, at: usize, node: Node) {
+        let (dot, cell) = cell_of(node);
+        self.dots[at] = self.pack(dot);
+        if self.cells.is_empty() {
+            if matches!(cell, Cell::Unit) {
+                return;
+            }
+            self.cells.resize(self.dots.len(), Cell::Unit);
+        }
+        self.cells[at] = cell;
+    }
+
+    /// A node of its own that no longer needs to be one is packed.
+    pub(super) fn simplify(&mut self, at: usize) {
+        let simple = self.node_mut(at).filter(|node| node.is_simple());
+        if let Some(node) = simple.map(core::mem::take) {
+            self.set(at, node);
+        }
+    }
+
+    pub(super) fn remove(&mut self, at: usize) {
+        self.names.remove(self.dots.len(), at);
+        self.dots.remove(at);
+        if !self.cells.is_empty() {
+            self.cells.remove(at);
+        }
+    }
+
+    /// Appends the place at `at` of another block.
+    pub(super) fn push_from(&mut self, other: &Self, at: usize) {
+        let Some(cell) = other
+            .cells
+            .get(at)
+            .filter(|cell| !matches!(cell, Cell::Unit))
+        else {
+            return self.push_unit(other, at);
+        };
+        let has_dot = !matches!(cell, Cell::Node(_) | Cell::Dots(_));
+        let dot = has_dot.then(|| other.dot(at));
+        self.insert(self.len(), other.name(at), dot, cell.clone());
+    }
+
+    /// The same for a dot with nothing, which most places hold.
+    fn push_unit(&mut self, other: &Self, at: usize) {
+        let packed = other.dots[at];
+        let origin = other.origins[(packed >> SEQ_BITS) as usize];
+        let own = match self.origins.last() {
+            Some(last) if *last == origin => self.origins.len() - 1,
+            _ => {
+                let known = self.origins.iter().position(|o| *o == origin);
+                known.unwrap_or_else(|| self.add_origin(origin))
+            }
+        };
+        self.names.push(self.dots.len(), other.name(at));
+        if self.dots.len() == self.dots.capacity() {
+            self.dots.reserve_exact(CAPACITY);
+        }
+        self.dots
+            .push((own as u64) << SEQ_BITS | (packed & ((1 << SEQ_BITS) - 1)));
+        if !self.cells.is_empty() {
+            self.cells.push(Cell::Unit);
+        }
+    }
+
+    /// Gives back what the columns have too much.
+    pub(super) fn shrink(&mut self) {
+        self.names.bytes.shrink_to_fit();
+        self.names.ends.shrink_to_fit();
+        self.origins.shrink_to_fit();
+        self.dots.shrink_to_fit();
+        self.cells.shrink_to_fit();
+    }
+
+    /// Takes the right part out. Where the last insertion was at the end, as it is for ascending
+    /// names, the left part stays full.
+    pub(super) fn split(&mut self, inserted: usize) -> Self {
+        let at = if inserted + 1 == self.len() {
+            self.len() - 1
+        } else {
+            self.len() / 2
+        };
+        let (mut left, mut right) = (Self::default(), Self::default());
+        for from in 0..self.len() {
+            let into = if from < at { &mut left } else { &mut right };
+            into.push_from(self, from);
+        }
+        left.shrink();
+        right.shrink();
+        *self = left;
+        right
+    }
+
+    fn pack(&mut self, dot: Option<Dot>) -> u64 {
+        let Some(dot) = dot else { return 0 };
+        let known = self.origins.iter().position(|o| *o == dot.replica);
+        let origin = known.unwrap_or_else(|| self.add_origin(dot.replica));
+        (origin as u64) << SEQ_BITS | dot.seq
+    }
+
+    fn add_origin(&mut self, origin: ReplicaId) -> usize {
+        if self.origins.len() > usize::from(u8::MAX) {
+            self.drop_unused_origins();
+        }
+        self.origins.reserve_exact(1);
+        self.origins.push(origin);
+        self.origins.len() - 1
+    }
+
+    fn drop_unused_origins(&mut self) {
+        let former = core::mem::take(&mut self.origins);
+        for packed in &mut self.dots {
+            if *packed == 0 {
+                continue; // not just one
+            }
+            let origin = former[(*packed >> SEQ_BITS) as usize];
+            let known = self.origins.iter().position(|o| *o == origin);
+            let at = known.unwrap_or_else(|| {
+                self.origins.push(origin);
+                self.origins.len() - 1
+            });
+            *packed = (at as u64) << SEQ_BITS | (*packed & ((1 << SEQ_BITS) - 1));
+        }
+    }
+}
+
+fn cell_of(node: Node) -> (Option<Dot>, Cell) {
+    if !node.is_simple() {
+        return (None, Cell::Node(Arc::new(node)));
+    }
+    if node.leaf.entries().len() > 1 {
+        let dots = node.leaf.entries().iter().map(|entry| entry.dot);
+        return (None, Cell::Dots(dots.collect()));
+    }
+    match node.leaf.into_single() {
+        Some(entry) => cell_of_entry(entry),
+        None => (None, Cell::Node(Arc::default())),
+    }
+}
+
+pub(super) fn cell_of_entry(Entry { dot, value }: Entry) -> (Option<Dot>, Cell) {
+    let cell = match value {
+        Value::Unit => Cell::Unit,
+        Value::Bytes(bytes) => Cell::Bytes(bytes),
+        Value::Run(run) => Cell::Run(Arc::new(run)),
+    };
+    (Some(dot), cell)
+}
+
+impl From<NodeRef<'_>> for Leaf {
+    fn from(node: NodeRef<'_>) -> Self {
+        let mut leaf = Leaf::default();
+        for entry in node.entries() {
+            leaf.insert(entry.to_entry());
+        }
+        leaf
+    }
+}
+
+/// Names in order, end to end.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    bytes: Vec<u8>,
+    /// Where each ends; empty while all are `stride` long.
+    ends: Vec<u32>,
+    stride: usize,
+}
+
+impl Names {
+    fn get(&self, at: usize) -> &[u8] {
+        let (from, to) = self.bounds(at);
+        &self.bytes[from..to]
+    }
+
+    fn bounds(&self, at: usize) -> (usize, usize) {
+        if self.ends.is_empty() {
+            (at * self.stride, (at + 1) * self.stride)
+        } else {
+            let from = if at == 0 {
+                0
+            } else {
+                self.ends[at - 1] as usize
+            };
+            (from, self.ends[at] as usize)
+        }
+    }
+
+    fn search(&self, len: usize, name: &[u8]) -> Result<usize, usize> {
+        if let (true, Ok(wanted)) = (self.ends.is_empty() && self.stride == 8, name.try_into()) {
+            return self.search_numbers(u64::from_be_bytes(wanted));
+        }
+        let (mut low, mut high) = (0, len);
+        while low < high {
+            let mid = low + (high - low) / 2;
+            match self.get(mid).cmp(name) {
+                core::cmp::Ordering::Less => low = mid + 1,
+                core::cmp::Ordering::Equal => return Ok(mid),
+                core::cmp::Ordering::Greater => high = mid,
+            }
+        }
+        Err(low)
+    }
+
+    /// Names of eight bytes compare as numbers.
+    fn search_numbers(&self, wanted: u64) -> Result<usize, usize> {
+        let (names, _) = self.bytes.as_chunks::<8>();
+        let at = names.partition_point(|name| u64::from_be_bytes(*name) < wanted);
+        match names.get(at) {
+            Some(name) if u64::from_be_bytes(*name) == wanted => Ok(at),
+            _ => Err(at),
+        }
+    }
+
+    fn push(&mut self, len: usize, name: &[u8]) {
+        if len > 0 && (!self.ends.is_empty() || self.stride != name.len()) {
+            return self.insert(len, len, name);
+        }
+        self.stride = name.len();
+        if self.bytes.capacity() < self.bytes.len() + name.len() {
+            self.bytes.reserve_exact(name.len() * CAPACITY);
+        }
+        self.bytes.extend_from_slice(name);
+    }
+
+    fn insert(&mut self, len: usize, at: usize, name: &[u8]) {
+        if len == 0 {
+            self.stride = name.len();
+        } else if self.ends.is_empty() && self.stride != name.len() {
+            self.ends = (1..=len).map(|n| (n * self.stride) as u32).collect();
+        }
+        let from = if at == 0 { 0 } else { self.bounds(at - 1).1 };
+        let old = self.bytes.len();
+        if self.bytes.capacity() < old + name.len() {
+            self.bytes.reserve_exact(name.len() * STEP);
+        }
+        self.bytes.resize(old + name.len(), 0);
+        self.bytes.copy_within(from..old, from + name.len());
+        self.bytes[from..from + name.len()].copy_from_slice(name);
+        if !self.ends.is_empty() {
+            self.ends.insert(at, from as u32);
+            for end in &mut self.ends[at..] {
+                *end += name.len() as u32;
+            }
+        }
+    }
+
+    fn remove(&mut self, len: usize, at: usize) {
+        let (from, to) = self.bounds(at);
+        self.bytes.copy_within(to.., from);
+        self.bytes.truncate(self.bytes.len() - (to - from));
+        if !self.ends.is_empty() {
+            self.ends.remove(at);
+            for end in &mut self.ends[at..] {
+                *end -= (to - from) as u32;
+            }
+        }
+        if len == 1 {
+            *self = Self::default();
+        }
+    }
+}

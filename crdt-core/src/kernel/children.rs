@@ -1,0 +1,618 @@
+//! The places under a place: an ordered map from names, copy-on-write, of packed blocks.
+//!
+//! Cloning is O(1); a write afterwards copies a block and what leads to it. Two that come from one
+//! share the blocks that neither has written since, and comparing or joining them passes those over.
+
+use alloc::sync::Arc;
+use core::ops::Bound;
+
+use super::block::{Block, Cell};
+use super::leaf::Entry;
+use super::node::{Node, NodeRef};
+use crate::Dot;
+use crate::cow_map::{self, CowMap};
+use crate::name::{Name, SearchKey};
+
+/// The places under a place, by name, in order. No empty place is kept.
+#[derive(Clone, Debug, Default)]
+pub struct Children {
+    blocks: Blocks,
+    len: usize,
+}
+
+/// Each block under a name that is at most its smallest, and above all before it; the first under
+/// the empty name.
+#[derive(Clone, Debug, Default)]
+enum Blocks {
+    #[default]
+    None,
+    One(Arc<Block>),
+    Many(CowMap<Name, Arc<Block>>),
+}
+
+impl Children {
+    /// None.
+    pub const fn new() -> Self {
+        Self {
+            blocks: Blocks::None,
+            len: 0,
+        }
+    }
+
+    /// Number of places. O(1).
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The place of a name. O(log n).
+    pub fn get(&self, name: &[u8]) -> Option<NodeRef<'_>> {
+        let block = match &self.blocks {
+            Blocks::None => return None,
+            Blocks::One(block) => block,
+            Blocks::Many(blocks) => {
+                let key = SearchKey::new(name);
+                blocks.floor_by(|first| key.compare(first))?.1
+            }
+        };
+        Some(block.get(block.search(name).ok()?))
+    }
+
+    /// Whether there is a place of this name. O(log n).
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Names in order, with their places.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter {
+            here: None,
+            blocks: self.blocks(),
+        }
+    }
+
+    /// Names in order, beginning at a bound. O(log n) to begin.
+    pub fn iter_from(&self, from: Bound<&[u8]>) -> Iter<'_> {
+        let (Bound::Included(name) | Bound::Excluded(name)) = from else {
+            return self.iter();
+        };
+        let mut blocks = match &self.blocks {
+            Blocks::Many(many) => {
+                let key = SearchKey::new(name);
+                let first = many
+                    .floor_by(|first| key.compare(first))
+                    .map(|(first, _)| first);
+                let first =
+                    first.map_or(Bound::Unbounded, |first| Bound::Included(first.as_bytes()));
+                BlockIter::Many(many.iter_from(first))
+            }
+            _ => self.blocks(),
+        };
+        let here = blocks.next().map(|block| {
+            let at = match block.search(name) {
+                Ok(at) => at + usize::from(matches!(from, Bound::Excluded(_))),
+                Err(at) => at,
+            };
+            (&**block, at)
+        });
+        Iter { here, blocks }
+    }
+
+    /// The last place.
+    pub fn last(&self) -> Option<(&[u8], NodeRef<'_>)> {
+        let block = match &self.blocks {
+            Blocks::None => return None,
+            Blocks::One(block) => block,
+            Blocks::Many(blocks) => blocks.last()?.1,
+        };
+        let at = block.len().checked_sub(1)?;
+        Some((block.name(at), block.get(at)))
+    }
+
+    fn blocks(&self) -> BlockIter<'_> {
+        match &self.blocks {
+            Blocks::None => BlockIter::One(None),
+            Blocks::One(block) => BlockIter::One(Some(block)),
+            Blocks::Many(blocks) => BlockIter::Many(blocks.iter()),
+        }
+    }
+
+    /// The block that a name belongs into.
+    fn block_mut(&mut self, name: &Name) -> &mut Block {
+        if let Blocks::None = self.blocks {
+            self.blocks = Blocks::One(Arc::default());
+        }
+        let block = match &mut self.blocks {
+            Blocks::None => None,
+            Blocks::One(block) => Some(block),
+            Blocks::Many(blocks) => {
+                let key = SearchKey::new(name.as_bytes());
+                if blocks.floor_by(|first| key.compare(first)).is_none() {
+                    blocks.insert(Name::new(&[]), Arc::default());
+                }
+                blocks.floor_mut_by(|first| key.compare(first))
+            }
+        };
+        match block {
+            Some(block) => Arc::make_mut(block),
+            None => unreachable!("a block of all names was just made"),
+        }
+    }
+
+    /// Puts an entry at a name where nothing is. Returns whether it did.
+    pub(super) fn fill(&mut self, name: &Name, entry: &Entry) -> bool {
+        let block = self.block_mut(name);
+        let Err(at) = block.search(name.as_bytes()) else {
+            return false;
+        };
+        let (dot, cell) = super::block::cell_of_entry(entry.clone());
+        block.insert(at, name.as_bytes(), dot, cell);
+        let too_full = block.is_too_full();
+        self.len += 1;
+        if too_full {
+            self.split(name, at);
+        }
+        true
+    }
+
+    /// Changes the place of a name, from empty if there is none; takes it away if it is empty
+    /// afterwards.
+    pub(super) fn change<T>(&mut self, name: &Name, change: impl FnOnce(&mut Node) -> T) -> T {
+        let block = self.block_mut(name);
+        let before = block.len();
+        let (at, out) = change_in(block, name, change);
+        let (after, too_full) = (block.len(), block.is_too_full());
+        self.len = self.len + after - before;
+        if too_full {
+            self.split(name, at);
+        } else if after < before {
+            self.shrink(name);
+        }
+        out
+    }
+
+    fn split(&mut self, name: &Name, inserted: usize) {
+        match &mut self.blocks {
+            Blocks::None => {}
+            Blocks::One(block) => {
+                let right = Arc::make_mut(block).split(inserted);
+                let second = (Name::new(right.name(0)), Arc::new(right));
+                let first = (Name::new(&[]), Arc::clone(block));
+                self.blocks = Blocks::Many([first, second].into_iter().collect());
+            }
+            Blocks::Many(blocks) => {
+                if let Some(block) =
+                    blocks.floor_mut_by(|first| SearchKey::new(name.as_bytes()).compare(first))
+                {
+                    let right = Arc::make_mut(block).split(inserted);
+                    blocks.insert(Name::new(right.name(0)), Arc::new(right));
+                }
+            }
+        }
+    }
+
+    /// After a removal: an empty block goes, a sparse one takes in the next one if both fit.
+    fn shrink(&mut self, name: &Name) {
+        let Blocks::Many(blocks) = &mut self.blocks else {
+            if self.len == 0 {
+                self.blocks = Blocks::None;
+            }
+            return;
+        };
+        let Some((first, block)) =
+            blocks.floor_by(|first| SearchKey::new(name.as_bytes()).compare(first))
+        else {
+            return;
+        };
+        let first = first.clone();
+        if block.len() == 0 {
+            blocks.remove(first.as_bytes());
+        } else if block.len() < super::block::CAPACITY / 4 {
+            let mut behind = blocks.iter_from(Bound::Excluded(first.as_bytes()));
+            let next = behind
+                .next()
+                .filter(|(_, next)| block.has_room_for(next))
+                .map(|(second, next)| (second.clone(), Arc::clone(next)));
+            if let Some((second, next)) = next {
+                blocks.remove(second.as_bytes());
+                if let Some(block) = blocks.get_mut(first.as_bytes()) {
+                    let block = Arc::make_mut(block);
+                    (0..next.len()).for_each(|at| block.push_from(&next, at));
+                }
+            }
+        }
+        if blocks.len() <= 1 {
+            let last = blocks.iter().next().map(|(_, block)| Arc::clone(block));
+            self.blocks = last.map_or(Blocks::None, Blocks::One);
+        }
+    }
+
+    /// What is in either and not the same in both, in order: name, place here, place there. Blocks
+    /// that both share are passed over, so after few changes this costs little.
+    pub fn differences<'a>(&'a self, other: &'a Self) -> Differences<'a> {
+        Differences {
+            zip: Zip::new(self, other),
+            rest: None,
+        }
+    }
+
+    /// Both in one, with `judge` saying what becomes of each place. Blocks that both share are taken
+    /// as they are.
+    pub(super) fn join(&self, other: &Self, judge: &mut impl Judge) -> Self {
+        let mut out = Builder::default();
+        let mut zip = Zip::new(self, other);
+        while let Some(pair) = zip.next() {
+            match pair {
+                Pair::Shared(block) => out.push_block(block),
+                Pair::Left(block) if judge.left_block(block) => out.push_block(block),
+                Pair::Left(block) => {
+                    (0..block.len()).for_each(|at| out.push(block, at, judge.left(block.get(at))));
+                }
+                Pair::Right(block) if judge.right_block(block) => out.push_block(block),
+                Pair::Right(block) => {
+                    (0..block.len()).for_each(|at| out.push(block, at, judge.right(block.get(at))));
+                }
+                Pair::LeftPlace(block, at) => out.push(block, at, judge.left(block.get(at))),
+                Pair::RightPlace(block, at) => out.push(block, at, judge.right(block.get(at))),
+                Pair::Both((a, at), (b, bt)) => match judge.both(a.get(at), b.get(bt)) {
+                    Fate::Yields => out.push(b, bt, Fate::Stays),
+                    fate => out.push(a, at, fate),
+                },
+            }
+        }
+        out.finish()
+    }
+}
+
+/// Says what becomes of places in a join of two sides.
+pub(super) trait Judge {
+    /// Whether all of a block that the left side has alone stays. If not, its places are asked for.
+    fn left_block(&mut self, block: &Block) -> bool;
+    fn right_block(&mut self, block: &Block) -> bool;
+    /// A place that the left side has alone.
+    fn left(&mut self, place: NodeRef<'_>) -> Fate;
+    fn right(&mut self, place: NodeRef<'_>) -> Fate;
+    fn both(&mut self, left: NodeRef<'_>, right: NodeRef<'_>) -> Fate;
+}
+
+/// What becomes of a place in a join.
+pub(super) enum Fate {
+    Stays,
+    /// The right one stays.
+    Yields,
+    Goes,
+    /// Two dots with nothing, in order.
+    Both(Dot, Dot),
+    Becomes(Node),
+}
+
+fn change_in<T>(block: &mut Block, name: &Name, change: impl FnOnce(&mut Node) -> T) -> (usize, T) {
+    match block.search(name.as_bytes()) {
+        Ok(at) => {
+            let (out, empty) = match block.node_mut(at) {
+                Some(node) => (change(node), node.is_empty()),
+                None => {
+                    let mut node = block.get(at).to_node();
+                    let out = change(&mut node);
+                    let empty = node.is_empty();
+                    if !empty {
+                        block.set(at, node);
+                    }
+                    (out, empty)
+                }
+            };
+            if empty {
+                block.remove(at);
+            } else {
+                block.simplify(at);
+            }
+            (at, out)
+        }
+        Err(at) => {
+            let mut node = Node::default();
+            let out = change(&mut node);
+            if !node.is_empty() {
+                block.insert_node(at, name.as_bytes(), node);
+            }
+            (at, out)
+        }
+    }
+}
+
+/// Blocks in order.
+enum BlockIter<'a> {
+    One(Option<&'a Arc<Block>>),
+    Many(cow_map::Iter<'a, Name, Arc<Block>>),
+}
+
+impl<'a> Iterator for BlockIter<'a> {
+    type Item = &'a Arc<Block>;
+
+    fn next(&mut self) -> Option<&'a Arc<Block>> {
+        match self {
+            Self::One(block) => block.take(),
+            Self::Many(blocks) => blocks.next().map(|(_, block)| block),
+        }
+    }
+}
+
+/// Names in order, with their places.
+pub struct Iter<'a> {
+    here: Option<(&'a Block, usize)>,
+    blocks: BlockIter<'a>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a [u8], NodeRef<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((block, at)) = &mut self.here
+                && *at < block.len()
+            {
+                let item = (block.name(*at), block.get(*at));
+                *at += 1;
+                return Some(item);
+            }
+            self.here = Some((self.blocks.next()?, 0));
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Children {
+    type Item = (&'a [u8], NodeRef<'a>);
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl PartialEq for Children {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.differences(other).next().is_none()
+    }
+}
+
+impl Eq for Children {}
+
+/// Two in step, in the order of names.
+struct Zip<'a> {
+    left: Side<'a>,
+    right: Side<'a>,
+}
+
+struct Side<'a> {
+    here: Option<(&'a Arc<Block>, usize)>,
+    blocks: BlockIter<'a>,
+}
+
+enum Pair<'a> {
+    /// A block that both share.
+    Shared(&'a Arc<Block>),
+    /// A block before everything that is left on the other side.
+    Left(&'a Arc<Block>),
+    Right(&'a Arc<Block>),
+    /// A place that the other side has not.
+    LeftPlace(&'a Block, usize),
+    RightPlace(&'a Block, usize),
+    Both((&'a Block, usize), (&'a Block, usize)),
+}
+
+impl<'a> Side<'a> {
+    fn new(children: &'a Children) -> Self {
+        let mut side = Self {
+            here: None,
+            blocks: children.blocks(),
+        };
+        side.next_block();
+        side
+    }
+
+    fn next_block(&mut self) {
+        self.here = self.blocks.next().map(|block| (block, 0));
+    }
+
+    fn step(&mut self) {
+        if let Some((block, at)) = &mut self.here {
+            *at += 1;
+            if *at == block.len() {
+                self.next_block();
+            }
+        }
+    }
+}
+
+impl<'a> Zip<'a> {
+    fn new(left: &'a Children, right: &'a Children) -> Self {
+        Self {
+            left: Side::new(left),
+            right: Side::new(right),
+        }
+    }
+
+    fn next(&mut self) -> Option<Pair<'a>> {
+        let pair = match (self.left.here, self.right.here) {
+            (None, None) => return None,
+            (Some((a, 0)), None) => {
+                self.left.next_block();
+                Pair::Left(a)
+            }
+            (None, Some((b, 0))) => {
+                self.right.next_block();
+                Pair::Right(b)
+            }
+            (Some((a, at)), None) => {
+                self.left.step();
+                Pair::LeftPlace(a, at)
+            }
+            (None, Some((b, bt))) => {
+                self.right.step();
+                Pair::RightPlace(b, bt)
+            }
+            (Some((a, at)), Some((b, bt))) => self.pair((a, at), (b, bt)),
+        };
+        Some(pair)
+    }
+
+    fn pair(
+        &mut self,
+        (a, at): (&'a Arc<Block>, usize),
+        (b, bt): (&'a Arc<Block>, usize),
+    ) -> Pair<'a> {
+        if at == 0 && bt == 0 && Arc::ptr_eq(a, b) {
+            self.left.next_block();
+            self.right.next_block();
+            return Pair::Shared(a);
+        }
+        let (left, right) = (a.name(at), b.name(bt));
+        match left.cmp(right) {
+            core::cmp::Ordering::Equal => {
+                self.left.step();
+                self.right.step();
+                Pair::Both((a, at), (b, bt))
+            }
+            core::cmp::Ordering::Less if at == 0 && a.name(a.len() - 1) < right => {
+                self.left.next_block();
+                Pair::Left(a)
+            }
+            core::cmp::Ordering::Less => {
+                self.left.step();
+                Pair::LeftPlace(a, at)
+            }
+            core::cmp::Ordering::Greater if bt == 0 && b.name(b.len() - 1) < left => {
+                self.right.next_block();
+                Pair::Right(b)
+            }
+            core::cmp::Ordering::Greater => {
+                self.right.step();
+                Pair::RightPlace(b, bt)
+            }
+        }
+    }
+}
+
+/// See [`Children::differences`].
+pub struct Differences<'a> {
+    zip: Zip<'a>,
+    /// The rest of a block that one side has alone, and whether that is the left one.
+    rest: Option<(&'a Block, usize, bool)>,
+}
+
+impl<'a> Iterator for Differences<'a> {
+    type Item = (&'a [u8], Option<NodeRef<'a>>, Option<NodeRef<'a>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let alone = |block: &'a Block, at, left: bool| {
+            let place = Some(block.get(at));
+            let (here, there) = if left { (place, None) } else { (None, place) };
+            (block.name(at), here, there)
+        };
+        loop {
+            if let Some((block, at, left)) = self.rest.take()
+                && at < block.len()
+            {
+                self.rest = Some((block, at + 1, left));
+                return Some(alone(block, at, left));
+            }
+            match self.zip.next()? {
+                Pair::Shared(_) => {}
+                Pair::Left(block) => self.rest = Some((block, 0, true)),
+                Pair::Right(block) => self.rest = Some((block, 0, false)),
+                Pair::LeftPlace(block, at) => return Some(alone(block, at, true)),
+                Pair::RightPlace(block, at) => return Some(alone(block, at, false)),
+                Pair::Both((a, at), (b, bt)) => {
+                    let (here, there) = (a.get(at), b.get(bt));
+                    if here != there {
+                        return Some((a.name(at), Some(here), Some(there)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Builds from places in order.
+#[derive(Default)]
+struct Builder {
+    blocks: CowMap<Name, Arc<Block>>,
+    current: Block,
+    len: usize,
+}
+
+/// A block that is built is closed when it has so many places: some are left free.
+const FILLED: usize = super::block::CAPACITY * 7 / 8;
+
+impl Builder {
+    fn push(&mut self, block: &Block, at: usize, fate: Fate) {
+        match fate {
+            Fate::Goes => return,
+            Fate::Stays | Fate::Yields => self.current.push_from(block, at),
+            Fate::Both(one, other) => {
+                let dots = Cell::Dots(Arc::new([one, other]));
+                let end = self.current.len();
+                self.current.insert(end, block.name(at), None, dots);
+            }
+            Fate::Becomes(node) if node.is_empty() => return,
+            Fate::Becomes(node) => {
+                let end = self.current.len();
+                self.current.insert_node(end, block.name(at), node);
+            }
+        }
+        self.len += 1;
+        if self.current.len() >= FILLED || self.current.is_too_full() {
+            self.close();
+        }
+    }
+
+    fn push_block(&mut self, block: &Arc<Block>) {
+        if self.current.len() > 0 && self.current.has_room_for(block) {
+            (0..block.len()).for_each(|at| self.current.push_from(block, at));
+        } else {
+            self.close();
+            self.append(Arc::clone(block));
+        }
+        self.len += block.len();
+    }
+
+    fn close(&mut self) {
+        if self.current.len() > 0 {
+            let mut block = core::mem::take(&mut self.current);
+            block.shrink();
+            self.append(Arc::new(block));
+        }
+    }
+
+    fn append(&mut self, block: Arc<Block>) {
+        let first = if self.blocks.is_empty() {
+            Name::new(&[])
+        } else {
+            Name::new(block.name(0))
+        };
+        self.blocks.insert(first, block);
+    }
+
+    fn finish(mut self) -> Children {
+        self.close();
+        let blocks = match self.blocks.len() {
+            0 => Blocks::None,
+            1 => {
+                let only = self
+                    .blocks
+                    .iter()
+                    .next()
+                    .map(|(_, block)| Arc::clone(block));
+                only.map_or(Blocks::None, Blocks::One)
+            }
+            _ => Blocks::Many(self.blocks),
+        };
+        Children {
+            blocks,
+            len: self.len,
+        }
+    }
+}

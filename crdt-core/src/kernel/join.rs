@@ -1,0 +1,213 @@
+//! The join of two whole stores, structurally: both trees are walked in step, and what they share is
+//! passed over.
+//!
+//! A dot stays if it is live on both sides, or live on one and unknown to the other (Almeida, Shoker
+//! and Baquero, *Delta State Replicated Data Types*, 2018). Runs join by replica. It comes to the same
+//! as a full comparison, without saying what changed.
+
+use alloc::vec::Vec;
+
+use super::block::Block;
+use super::children::{Fate, Judge};
+use super::leaf::{Entry, EntryRef, Leaf, Value, ValueRef};
+use super::node::{Node, NodeRef};
+use super::record::Record;
+use super::store::DotStore;
+use crate::context::Seqs;
+use crate::name::Path;
+use crate::{Context, Dot, ReplicaId};
+
+impl DotStore {
+    /// Takes in everything that another whole store has seen. O(what the two don't share).
+    pub fn join(&mut self, other: &Self) {
+        let seen = Causality::new(&self.context, &other.context);
+        self.root = join(self.root.as_ref(), other.root.as_ref(), seen);
+        let news = |holder: &Self, by: &Context| -> Vec<(Path, Record)> {
+            let all = holder.records();
+            let new = all.filter(|(_, r)| !by.contains(r.dot) || !r.cuts.is_empty());
+            new.map(|(path, r)| (path.clone(), r.clone())).collect()
+        };
+        let (mine, theirs) = (news(self, &other.context), news(other, &self.context));
+        for (path, record) in &mine {
+            self.act_again(path, record, &self.context.clone());
+        }
+        for (path, record) in theirs {
+            self.act_again(&path, &record, &other.context);
+            if !self.context.contains(record.dot) {
+                self.keep_record(&path, record, &mut Vec::new());
+            }
+        }
+        self.take_over(&other.context, &other.floor);
+    }
+
+    /// What a removal does beyond what the context of the store that holds it says: it may have seen
+    /// dots that this one has not, and cuts what was counted on.
+    fn act_again(&mut self, path: &Path, record: &Record, holder: &Context) {
+        if record.seen.is_subset(holder) {
+            for (key, cut) in &record.cuts {
+                self.cut(key, *cut, &mut Vec::new());
+            }
+        } else {
+            self.kill(path, record, &mut Vec::new());
+        }
+    }
+}
+
+/// A context that remembers the origin asked for last: neighbours mostly have the same.
+struct Seen<'a> {
+    context: &'a Context,
+    last: Option<(ReplicaId, Option<&'a Seqs>)>,
+}
+
+impl<'a> Seen<'a> {
+    fn by(context: &'a Context) -> Self {
+        Self {
+            context,
+            last: None,
+        }
+    }
+
+    fn has(&mut self, dot: Dot) -> bool {
+        let seqs = match self.last {
+            Some((origin, seqs)) if origin == dot.replica => seqs,
+            _ => {
+                let seqs = self.context.get(dot.replica);
+                self.last = Some((dot.replica, seqs));
+                seqs
+            }
+        };
+        seqs.is_some_and(|seqs| seqs.contains(dot.seq))
+    }
+}
+
+/// What both sides have seen, to judge by what becomes of a place.
+struct Causality<'a> {
+    by_a: Seen<'a>,
+    by_b: Seen<'a>,
+}
+
+impl<'a> Causality<'a> {
+    fn new(a: &'a Context, b: &'a Context) -> Self {
+        Self {
+            by_a: Seen::by(a),
+            by_b: Seen::by(b),
+        }
+    }
+
+    /// The same for places below.
+    fn below(&self) -> Self {
+        Self::new(self.by_a.context, self.by_b.context)
+    }
+}
+
+impl Judge for Causality<'_> {
+    fn left_block(&mut self, block: &Block) -> bool {
+        all_unknown(block, &mut self.by_b)
+    }
+
+    fn right_block(&mut self, block: &Block) -> bool {
+        all_unknown(block, &mut self.by_a)
+    }
+
+    fn left(&mut self, place: NodeRef<'_>) -> Fate {
+        match place.single() {
+            Some(entry) if self.by_b.has(entry.dot) => Fate::Goes,
+            Some(_) => Fate::Stays,
+            None => becomes(place, join(place, NodeRef::nothing(), self.below())),
+        }
+    }
+
+    fn right(&mut self, place: NodeRef<'_>) -> Fate {
+        match place.single() {
+            Some(entry) if self.by_a.has(entry.dot) => Fate::Goes,
+            Some(_) => Fate::Stays,
+            None => becomes(place, join(NodeRef::nothing(), place, self.below())),
+        }
+    }
+
+    fn both(&mut self, a: NodeRef<'_>, b: NodeRef<'_>) -> Fate {
+        let (Some(x), Some(y)) = (a.single(), b.single()) else {
+            return becomes(a, join(a, b, self.below()));
+        };
+        if x == y {
+            return Fate::Stays;
+        }
+        if x.dot == y.dot || x.value != ValueRef::Unit || y.value != ValueRef::Unit {
+            return becomes(a, join(a, b, self.below()));
+        }
+        match (self.by_b.has(x.dot), self.by_a.has(y.dot)) {
+            (false, false) => Fate::Both(x.dot.min(y.dot), x.dot.max(y.dot)),
+            (false, true) => Fate::Stays,
+            (true, false) => Fate::Yields,
+            (true, true) => Fate::Goes,
+        }
+    }
+}
+
+fn all_unknown(block: &Block, by_other: &mut Seen<'_>) -> bool {
+    let places = (0..block.len()).map(|at| block.get(at));
+    let mut singles = places.map(NodeRef::single);
+    singles.all(|single| single.is_some_and(|entry| !by_other.has(entry.dot)))
+}
+
+fn becomes(was: NodeRef<'_>, joined: Node) -> Fate {
+    if joined.as_ref() == was {
+        Fate::Stays
+    } else {
+        Fate::Becomes(joined)
+    }
+}
+
+fn join(a: NodeRef<'_>, b: NodeRef<'_>, mut seen: Causality<'_>) -> Node {
+    Node {
+        leaf: join_leaves(a, b, &mut seen.by_a, &mut seen.by_b),
+        children: a.children().join(b.children(), &mut seen),
+    }
+}
+
+fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut Seen<'_>) -> Leaf {
+    let most = a.entries().size_hint().0 + b.entries().size_hint().0;
+    let mut out: Vec<Entry> = Vec::with_capacity(most);
+    let (mut ours, mut theirs) = (a.entries().peekable(), b.entries().peekable());
+    loop {
+        // Runs meet by replica, other dots by themselves.
+        let order = match (ours.peek(), theirs.peek()) {
+            (None, None) => break,
+            (Some(_), None) => core::cmp::Ordering::Less,
+            (None, Some(_)) => core::cmp::Ordering::Greater,
+            (Some(x), Some(y)) if are_one_run(x, y) => core::cmp::Ordering::Equal,
+            (Some(x), Some(y)) => x.dot.cmp(&y.dot),
+        };
+        let joined = match order {
+            core::cmp::Ordering::Less => ours.next().filter(|x| !by_b.has(x.dot)),
+            core::cmp::Ordering::Greater => theirs.next().filter(|y| !by_a.has(y.dot)),
+            core::cmp::Ordering::Equal => {
+                if let (Some(x), Some(y)) = (ours.next(), theirs.next()) {
+                    out.extend(join_entries(x, y));
+                }
+                None
+            }
+        };
+        out.extend(joined.map(EntryRef::to_entry));
+    }
+    if !out.is_sorted_by_key(|entry| entry.dot) {
+        out.sort_unstable_by_key(|entry| entry.dot);
+    }
+    Leaf::from_sorted(out)
+}
+
+fn are_one_run(x: &EntryRef<'_>, y: &EntryRef<'_>) -> bool {
+    x.dot.replica == y.dot.replica
+        && matches!((x.value, y.value), (ValueRef::Run(_), ValueRef::Run(_)))
+}
+
+fn join_entries(x: EntryRef<'_>, y: EntryRef<'_>) -> Option<Entry> {
+    let (ValueRef::Run(a), ValueRef::Run(b)) = (x.value, y.value) else {
+        return Some(x.to_entry());
+    };
+    let (dot, run) = a.join(x.dot, b, y.dot);
+    (run.cut_seq < dot.seq).then_some(Entry {
+        dot,
+        value: Value::Run(run),
+    })
+}

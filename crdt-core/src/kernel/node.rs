@@ -1,0 +1,275 @@
+//! A place in the tree: the dots that are live at it, and the places under it.
+
+use alloc::vec::Vec;
+
+use super::children::{self, Children};
+use super::leaf::{Entry, EntryRef, Leaf, Run, Value};
+use crate::name::Name;
+use crate::{Dot, ReplicaId};
+
+/// A place in the tree: the dots that are live at it, and the places under it that have any.
+/// Cloning is O(1); no empty node is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    pub(super) leaf: Leaf,
+    pub(super) children: Children,
+}
+
+/// A place in the tree, to read. One that holds one dot, or some that carry nothing, has no [`Node`].
+#[derive(Clone, Copy, Debug)]
+pub struct NodeRef<'a>(Ref<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Ref<'a> {
+    Node(&'a Node),
+    Entry(EntryRef<'a>),
+    /// Several dots with nothing.
+    Dots(&'a [Dot]),
+}
+
+static NO_CHILDREN: Children = Children::new();
+static NOTHING: Node = Node {
+    leaf: Leaf::EMPTY,
+    children: Children::new(),
+};
+
+impl Node {
+    /// The place, to read.
+    pub fn as_ref(&self) -> NodeRef<'_> {
+        NodeRef::of(self)
+    }
+
+    /// The dots at this place.
+    pub fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
+    /// The places under this one.
+    pub fn children(&self) -> &Children {
+        &self.children
+    }
+
+    /// Whether nothing is live here or below.
+    pub fn is_empty(&self) -> bool {
+        self.leaf.is_empty() && self.children.is_empty()
+    }
+
+    /// Whether it holds at most one dot, or dots that carry nothing, and nothing below: a block has
+    /// no need of a node for it.
+    pub(super) fn is_simple(&self) -> bool {
+        let entries = self.leaf.entries();
+        let plain = || entries.iter().all(|entry| entry.value == Value::Unit);
+        self.children.is_empty() && (entries.len() <= 1 || plain())
+    }
+
+    /// The place at a path below this one.
+    pub fn get(&self, path: &[Name]) -> Option<NodeRef<'_>> {
+        self.as_ref().get(path)
+    }
+
+    /// Calls `visit` with every entry at and below this place, which is at `path`.
+    pub fn visit(&self, path: &mut Vec<Name>, visit: &mut impl FnMut(&[Name], EntryRef<'_>)) {
+        self.as_ref().visit(path, visit);
+    }
+
+    /// Puts an entry at a name under a path below this place where nothing is. Returns whether it
+    /// did.
+    pub(super) fn fill(&mut self, path: &[Name], name: &Name, entry: &Entry) -> bool {
+        match path {
+            [] => self.children.fill(name, entry),
+            [first, rest @ ..] => self
+                .children
+                .change(first, |node| node.fill(rest, name, entry)),
+        }
+    }
+
+    /// Changes the leaf at a path; makes the nodes on the way and takes empty ones away.
+    pub(super) fn change_leaf<T>(
+        &mut self,
+        path: &[Name],
+        change: impl FnOnce(&mut Leaf) -> T,
+    ) -> T {
+        match path.split_first() {
+            None => change(&mut self.leaf),
+            Some((name, rest)) => self
+                .children
+                .change(name, |node| node.change_leaf(rest, change)),
+        }
+    }
+}
+
+impl<'a> NodeRef<'a> {
+    pub(super) fn of(node: &'a Node) -> Self {
+        Self(Ref::Node(node))
+    }
+
+    /// An empty place.
+    pub(super) fn nothing() -> Self {
+        Self::of(&NOTHING)
+    }
+
+    pub(super) fn of_dots(dots: &'a [Dot]) -> Self {
+        Self(Ref::Dots(dots))
+    }
+
+    pub(super) fn of_entry(entry: EntryRef<'a>) -> Self {
+        Self(Ref::Entry(entry))
+    }
+
+    /// The dots at this place with what they carry, in order.
+    pub fn entries(self) -> impl Iterator<Item = EntryRef<'a>> + use<'a> {
+        let (many, dots, one): (&[Entry], &[Dot], _) = match self.0 {
+            Ref::Node(node) => (node.leaf.entries(), &[], None),
+            Ref::Dots(dots) => (&[], dots, None),
+            Ref::Entry(entry) => (&[], &[], Some(entry)),
+        };
+        let dots = dots.iter().map(|dot| EntryRef::unit(*dot));
+        many.iter().map(EntryRef::from).chain(dots).chain(one)
+    }
+
+    /// The entry of a place that holds one dot and nothing below, and has no node of its own.
+    pub(super) fn single(self) -> Option<EntryRef<'a>> {
+        match self.0 {
+            Ref::Entry(entry) => Some(entry),
+            Ref::Node(_) | Ref::Dots(_) => None,
+        }
+    }
+
+    /// Whether dots are live at this place itself.
+    pub fn has_entries(self) -> bool {
+        match self.0 {
+            Ref::Node(node) => !node.leaf.is_empty(),
+            Ref::Entry(_) | Ref::Dots(_) => true,
+        }
+    }
+
+    /// The entry of a dot at this place.
+    pub fn entry(self, dot: Dot) -> Option<EntryRef<'a>> {
+        match self.0 {
+            Ref::Node(node) => node.leaf.get(dot).map(EntryRef::from),
+            Ref::Entry(entry) => (entry.dot == dot).then_some(entry),
+            Ref::Dots(dots) => dots.contains(&dot).then(|| EntryRef::unit(dot)),
+        }
+    }
+
+    /// The run of a replica at this place.
+    pub fn run(self, replica: ReplicaId) -> Option<(Dot, Run)> {
+        match self.0 {
+            Ref::Node(node) => node.leaf.run(replica),
+            Ref::Entry(entry) => entry.run_of(replica),
+            Ref::Dots(_) => None,
+        }
+    }
+
+    /// The places under this one.
+    pub fn children(self) -> &'a Children {
+        match self.0 {
+            Ref::Node(node) => &node.children,
+            Ref::Entry(_) | Ref::Dots(_) => &NO_CHILDREN,
+        }
+    }
+
+    /// Whether nothing is live here or below.
+    pub fn is_empty(self) -> bool {
+        match self.0 {
+            Ref::Node(node) => node.is_empty(),
+            Ref::Entry(_) | Ref::Dots(_) => false,
+        }
+    }
+
+    /// The place at a path below this one.
+    pub fn get(self, path: &[Name]) -> Option<Self> {
+        path.iter()
+            .try_fold(self, |node, name| node.children().get(name.as_bytes()))
+    }
+
+    /// A copy to keep; O(1).
+    pub fn to_node(self) -> Node {
+        match self.0 {
+            Ref::Node(node) => node.clone(),
+            Ref::Entry(_) | Ref::Dots(_) => Node {
+                leaf: self.into(),
+                children: Children::new(),
+            },
+        }
+    }
+
+    /// Calls `visit` with every entry at and below this place, which is at `path`.
+    pub fn visit(self, path: &mut Vec<Name>, visit: &mut impl FnMut(&[Name], EntryRef<'_>)) {
+        for entry in self.entries() {
+            visit(path, entry);
+        }
+        for (name, child) in self.children() {
+            path.push(Name::new(name));
+            child.visit(path, visit);
+            path.pop();
+        }
+    }
+
+    /// The entries at and below this place with their paths, in order, one at a time.
+    pub(super) fn walk(self) -> Entries<'a> {
+        Entries {
+            path: Vec::new(),
+            stack: alloc::vec![(self, None)],
+        }
+    }
+
+    fn is(self, other: Self) -> bool {
+        match (self.0, other.0) {
+            (Ref::Node(a), Ref::Node(b)) => core::ptr::eq(a, b),
+            (Ref::Dots(a), Ref::Dots(b)) => core::ptr::eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl PartialEq for NodeRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(*other)
+            || (self.entries().eq(other.entries()) && self.children() == other.children())
+    }
+}
+
+impl Eq for NodeRef<'_> {}
+
+/// See [`NodeRef::walk`].
+pub(super) struct Entries<'a> {
+    path: Vec<Name>,
+    /// Places on the way down, each with the next of its entries or, after these, of its children.
+    stack: Vec<(NodeRef<'a>, Option<Step<'a>>)>,
+}
+
+enum Step<'a> {
+    Entries(usize),
+    Children(children::Iter<'a>),
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (crate::Path, EntryRef<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (node, step) = self.stack.last_mut()?;
+            match step {
+                None => *step = Some(Step::Entries(0)),
+                Some(Step::Entries(at)) => {
+                    if let Some(entry) = node.entries().nth(*at) {
+                        *at += 1;
+                        return Some((self.path.as_slice().into(), entry));
+                    }
+                    *step = Some(Step::Children(node.children().iter()));
+                }
+                Some(Step::Children(children)) => match children.next() {
+                    Some((name, child)) => {
+                        self.path.push(Name::new(name));
+                        self.stack.push((child, None));
+                    }
+                    None => {
+                        self.stack.pop();
+                        self.path.pop();
+                    }
+                },
+            }
+        }
+    }
+}

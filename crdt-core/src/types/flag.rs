@@ -1,0 +1,161 @@
+//! Flags: on or off, with a rule for what happens when both are said at once.
+
+use alloc::string::String;
+use core::fmt;
+
+use super::Crdt;
+use super::sign::{is_on, write_minus, write_plus};
+use crate::kernel::{Cursor, NodeRef, Value};
+
+/// A flag in which enabling wins: on if some `enable` was seen by no `disable`. Off at first.
+///
+/// Costs one dot while it is on and nothing while it is off.
+///
+/// ```
+/// use crdt_core::{Causal, EwFlag, ReplicaId};
+///
+/// let mut a = Causal::<EwFlag>::new(ReplicaId::new(1, 1));
+/// a.update(|flag| flag.enable())?;
+/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// a.update(|flag| flag.disable())?;
+/// b.update(|flag| flag.enable())?; // concurrently, once more
+/// a.merge(&b);
+/// assert!(a.view().is_on());
+/// # Ok::<(), crdt_core::EditError>(())
+/// ```
+#[doc(alias = "enable-wins flag")]
+#[derive(Debug)]
+pub struct EwFlag(());
+
+/// A flag in which disabling wins: on if there is an `enable` and every `disable` was seen by some
+/// `enable`. Off at first.
+///
+/// Costs one dot from the first call on, also while it is off.
+///
+/// ```
+/// use crdt_core::{Causal, DwFlag, ReplicaId};
+///
+/// let mut a = Causal::<DwFlag>::new(ReplicaId::new(1, 1));
+/// a.update(|flag| flag.enable())?;
+/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// a.update(|flag| flag.disable())?;
+/// b.update(|flag| flag.enable())?; // concurrently
+/// a.merge(&b);
+/// assert!(!a.view().is_on());
+/// a.update(|flag| flag.enable())?; // has seen the disable
+/// assert!(a.view().is_on());
+/// # Ok::<(), crdt_core::EditError>(())
+/// ```
+#[doc(alias = "disable-wins flag")]
+#[derive(Debug)]
+pub struct DwFlag(());
+
+/// Reads an [`EwFlag`].
+#[derive(Clone, Copy)]
+pub struct EwFlagView<'a>(Option<NodeRef<'a>>);
+
+/// Reads a [`DwFlag`].
+#[derive(Clone, Copy)]
+pub struct DwFlagView<'a>(Option<NodeRef<'a>>);
+
+/// Changes an [`EwFlag`].
+#[derive(Debug)]
+pub struct EwFlagEdit<'a>(Cursor<'a>);
+
+/// Changes a [`DwFlag`].
+#[derive(Debug)]
+pub struct DwFlagEdit<'a>(Cursor<'a>);
+
+impl Crdt for EwFlag {
+    type View<'a> = EwFlagView<'a>;
+    type Edit<'a> = EwFlagEdit<'a>;
+
+    fn shape(out: &mut String) {
+        out.push_str("ew_flag");
+    }
+
+    fn view(node: Option<NodeRef<'_>>) -> EwFlagView<'_> {
+        EwFlagView(node)
+    }
+
+    fn edit(cursor: Cursor<'_>) -> EwFlagEdit<'_> {
+        EwFlagEdit(cursor)
+    }
+}
+
+impl Crdt for DwFlag {
+    type View<'a> = DwFlagView<'a>;
+    type Edit<'a> = DwFlagEdit<'a>;
+
+    fn shape(out: &mut String) {
+        out.push_str("dw_flag");
+    }
+
+    fn view(node: Option<NodeRef<'_>>) -> DwFlagView<'_> {
+        DwFlagView(node)
+    }
+
+    fn edit(cursor: Cursor<'_>) -> DwFlagEdit<'_> {
+        DwFlagEdit(cursor)
+    }
+}
+
+impl EwFlagView<'_> {
+    /// Whether the flag is on. O(1).
+    pub fn is_on(&self) -> bool {
+        self.0.is_some_and(|node| node.has_entries())
+    }
+}
+
+impl DwFlagView<'_> {
+    /// Whether the flag is on. O(concurrent calls).
+    pub fn is_on(&self) -> bool {
+        self.0.is_some_and(is_on)
+    }
+}
+
+impl EwFlagEdit<'_> {
+    /// Turns it on. An event also if it is on: it survives a concurrent `disable`.
+    pub fn enable(&mut self) {
+        self.0.write(Value::Unit);
+    }
+
+    /// Turns it off. No event if it is off. Returns whether it was on.
+    pub fn disable(&mut self) -> bool {
+        self.0.remove()
+    }
+
+    /// The flag, with what this update did so far.
+    pub fn view(&self) -> EwFlagView<'_> {
+        EwFlagView(self.0.node())
+    }
+}
+
+impl DwFlagEdit<'_> {
+    /// Turns it on: over every `disable` that was seen, not over concurrent ones.
+    pub fn enable(&mut self) {
+        write_plus(&mut self.0);
+    }
+
+    /// Turns it off. An event also if it is off: it wins over a concurrent `enable`.
+    pub fn disable(&mut self) {
+        write_minus(&mut self.0);
+    }
+
+    /// The flag, with what this update did so far.
+    pub fn view(&self) -> DwFlagView<'_> {
+        DwFlagView(self.0.node())
+    }
+}
+
+impl fmt::Debug for EwFlagView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.is_on().fmt(f)
+    }
+}
+
+impl fmt::Debug for DwFlagView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.is_on().fmt(f)
+    }
+}

@@ -1,0 +1,148 @@
+//! A set in which removals win.
+
+use alloc::string::String;
+use core::fmt;
+use core::marker::PhantomData;
+
+use super::sign::{is_on, write_minus, write_plus};
+use super::{Crdt, name_of};
+use crate::element::{Element, EncodesAs};
+use crate::kernel::{Cursor, NodeRef};
+
+/// A set in which removals win: an element is in if it was inserted and every removal of it was seen
+/// by some insertion.
+///
+/// Both are events, also where they change nothing: a removal of an element that is not there wins
+/// over a concurrent insertion. A removed element leaves a mark of one dot, which stays; where
+/// elements come and go without end, [`OrSet`](crate::OrSet) leaves nothing. There is no `clear`: it
+/// would have to mark elements that it can't know. Deleting the key that the set stands under takes
+/// the marks away that it saw, so that a concurrent insertion then is in.
+///
+/// ```
+/// use crdt_core::{Causal, RemoveWinsSet, ReplicaId};
+///
+/// let mut a = Causal::<RemoveWinsSet<String>>::new(ReplicaId::new(1, 1));
+/// a.update(|s| s.insert("x"))?;
+/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// a.update(|s| s.remove("x"))?;
+/// b.update(|s| s.insert("x"))?; // concurrently, once more
+/// a.merge(&b);
+/// assert!(!a.view().contains("x"));
+/// # Ok::<(), crdt_core::EditError>(())
+/// ```
+#[doc(alias = "remove-wins set")]
+#[doc(alias = "RwSet")]
+#[derive(Debug)]
+pub struct RemoveWinsSet<E>(PhantomData<E>);
+
+/// Reads a [`RemoveWinsSet`].
+pub struct RemoveWinsSetView<'a, E> {
+    node: Option<NodeRef<'a>>,
+    element: PhantomData<E>,
+}
+
+/// Changes a [`RemoveWinsSet`].
+#[derive(Debug)]
+pub struct RemoveWinsSetEdit<'a, E> {
+    cursor: Cursor<'a>,
+    element: PhantomData<E>,
+}
+
+impl<E: Element> Crdt for RemoveWinsSet<E> {
+    type View<'a> = RemoveWinsSetView<'a, E>;
+    type Edit<'a> = RemoveWinsSetEdit<'a, E>;
+
+    fn shape(out: &mut String) {
+        out.push_str("remove_wins_set<");
+        E::shape(out);
+        out.push('>');
+    }
+
+    fn view(node: Option<NodeRef<'_>>) -> RemoveWinsSetView<'_, E> {
+        RemoveWinsSetView {
+            node,
+            element: PhantomData,
+        }
+    }
+
+    fn edit(cursor: Cursor<'_>) -> RemoveWinsSetEdit<'_, E> {
+        RemoveWinsSetEdit {
+            cursor,
+            element: PhantomData,
+        }
+    }
+}
+
+impl<'a, E: Element> RemoveWinsSetView<'a, E> {
+    /// Whether `element` is in. O(log n); nothing is decoded.
+    pub fn contains<Q: EncodesAs<E> + ?Sized>(&self, element: &Q) -> bool {
+        let children = self.node.map(NodeRef::children);
+        children.is_some_and(|all| {
+            all.get(name_of::<E, Q>(element).as_bytes())
+                .is_some_and(is_on)
+        })
+    }
+
+    /// Number of elements. O(n and marks).
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there are no elements. O(marks).
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Elements in order.
+    pub fn iter(&self) -> impl Iterator<Item = E> + use<'a, E> {
+        let children = self.node.into_iter().flat_map(|node| node.children());
+        children
+            .filter(|(_, node)| is_on(*node))
+            .filter_map(|(name, _)| E::decode(name))
+    }
+
+    /// Removed elements that a mark is kept of. O(n and marks).
+    pub fn marks(&self) -> usize {
+        let children = self.node.into_iter().flat_map(|node| node.children());
+        children.filter(|(_, node)| !is_on(*node)).count()
+    }
+}
+
+impl<E: Element> RemoveWinsSetEdit<'_, E> {
+    /// Inserts an element: over every removal that was seen, not over concurrent ones. Returns
+    /// whether it was new.
+    pub fn insert<Q: EncodesAs<E> + ?Sized>(&mut self, element: &Q) -> bool {
+        let mut at = self.cursor.child(name_of::<E, Q>(element));
+        let fresh = !at.node().is_some_and(is_on);
+        write_plus(&mut at);
+        fresh
+    }
+
+    /// Removes an element. An event also if it is not there: it wins over a concurrent insertion.
+    /// Returns whether it was there.
+    pub fn remove<Q: EncodesAs<E> + ?Sized>(&mut self, element: &Q) -> bool {
+        let mut at = self.cursor.child(name_of::<E, Q>(element));
+        let there = at.node().is_some_and(is_on);
+        write_minus(&mut at);
+        there
+    }
+
+    /// The set, with what this update did so far.
+    pub fn view(&self) -> RemoveWinsSetView<'_, E> {
+        RemoveWinsSet::view(self.cursor.node())
+    }
+}
+
+impl<E> Clone for RemoveWinsSetView<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for RemoveWinsSetView<'_, E> {}
+
+impl<E: Element + fmt::Debug> fmt::Debug for RemoveWinsSetView<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
