@@ -259,18 +259,8 @@ impl<T: Crdt> Causal<T> {
         let mut w = header::<T>();
         self.store.context().encode(&mut w);
         self.store.floor().encode(&mut w);
-        self.store_as_unit().encode(&mut w);
+        self.store.encode_whole(&mut w);
         w.finish()
-    }
-
-    fn store_as_unit(&self) -> Unit {
-        let nothing = Context::new();
-        let mut unit = Unit::default();
-        for part in self.store.compare(&nothing) {
-            unit.extend(part.unit);
-        }
-        unit.normalize();
-        unit
     }
 
     /// A value from the bytes of [`encode`](Self::encode), under an id that did not write to it.
@@ -296,16 +286,10 @@ impl<T: Crdt> Causal<T> {
         {
             return Err(DecodeError::Invalid("a forgotten record outside of the context").into());
         }
-        let mut store = DotStore::new();
-        store.apply(&unit, &mut Vec::new());
-        store.take_over(&context, &floor);
-        let value = Self::with(store, replica, Timestamp::ZERO);
         // What a record kills, or what another one covers, no value holds.
-        if value.store_as_unit() == unit {
-            Ok(value)
-        } else {
-            Err(DecodeError::NotCanonical.into())
-        }
+        let store = DotStore::from_whole(unit, context, floor);
+        let store = store.ok_or(DecodeError::NotCanonical)?;
+        Ok(Self::with(store, replica, Timestamp::ZERO))
     }
 }
 

@@ -538,7 +538,7 @@ impl<'a> Iterator for Differences<'a> {
 
 /// Builds from places in order.
 #[derive(Default)]
-struct Builder {
+pub(super) struct Builder {
     blocks: CowMap<Name, Arc<Block>>,
     current: Block,
     len: usize,
@@ -563,6 +563,16 @@ impl Builder {
                 self.current.insert_node(end, block.name(at), node);
             }
         }
+        self.len += 1;
+        if self.current.len() >= FILLED || self.current.is_too_full() {
+            self.close();
+        }
+    }
+
+    /// Appends a place that is not empty.
+    pub(super) fn push_node(&mut self, name: &Name, node: Node) {
+        let end = self.current.len();
+        self.current.insert_node(end, name.as_bytes(), node);
         self.len += 1;
         if self.current.len() >= FILLED || self.current.is_too_full() {
             self.close();
@@ -596,7 +606,7 @@ impl Builder {
         self.blocks.insert(first, block);
     }
 
-    fn finish(mut self) -> Children {
+    pub(super) fn finish(mut self) -> Children {
         self.close();
         let blocks = match self.blocks.len() {
             0 => Blocks::None,

@@ -10,6 +10,7 @@ mod block;
 mod children;
 mod comparison;
 mod effect;
+mod group_codec;
 mod join;
 mod leaf;
 mod node;

@@ -45,13 +45,16 @@ impl Records {
         (0..depths).flat_map(move |depth| self.at(&path[..depth]))
     }
 
+    /// Adds one; those of a path stay in the order of their events.
     pub(super) fn insert(&mut self, path: &Path, record: Record) {
         self.len += 1;
         let here = self.at(path);
+        let (before, behind) = here.split_at(here.partition_point(|r| r.dot < record.dot));
         let all: Arc<[Record]> = if here.is_empty() {
             Arc::new([record])
         } else {
-            here.iter().cloned().chain([record]).collect()
+            let (before, behind) = (before.iter().cloned(), behind.iter().cloned());
+            before.chain([record]).chain(behind).collect()
         };
         self.by_path.insert(path.clone(), all);
     }

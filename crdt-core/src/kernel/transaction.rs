@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::effect::{Effect, Place};
-use super::leaf::{Entry, MAX_TOTAL, Run, Value};
+use super::leaf::{Entry, Run, Value};
 use super::node::NodeRef;
 use super::record::Record;
 use super::records::Records;
@@ -345,7 +345,7 @@ impl Cursor<'_> {
         removes
     }
 
-    /// An event that adds `n` to this replica's run here. The total stays within [`MAX_TOTAL`].
+    /// An event that adds `n` to this replica's run here. The total stays within [`MAX_TOTAL`](super::MAX_TOTAL).
     pub fn count(&mut self, n: i128) {
         if !self.tx.check(&self.path, None, 0) || self.count_on(n) {
             return;

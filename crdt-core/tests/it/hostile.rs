@@ -221,7 +221,10 @@ impl Crafted {
     fn path(mut self, shared: usize, more: &[&str]) -> Self {
         self.0.count(shared);
         self.0.count(more.len());
-        more.iter().for_each(|name| self.0.bytes(name.as_bytes()));
+        for name in more {
+            self.0.count(name.len() + 1);
+            self.0.raw(name.as_bytes());
+        }
         self
     }
 
@@ -346,14 +349,15 @@ fn payloads_have_their_limit() {
 fn the_number_of_paths_is_bounded() {
     let name = |n: usize| (n as u32).to_be_bytes();
     let paths = |count: usize| {
-        let Crafted(mut w) = leaves(count as u64);
-        for n in 0..count {
-            w.raw(&[0, 1]);
-            w.bytes(&name(n));
-            w.raw(&[1, 0]);
-            w.signed(1);
-            w.byte(0);
-        }
+        // A group of siblings, four bytes each.
+        let Crafted(mut w) = leaves(1);
+        w.raw(&[0, 1, 5]);
+        w.raw(&name(0));
+        w.raw(&[0]);
+        w.count(count);
+        w.raw(&[5]);
+        (1..count).for_each(|n| w.raw(&name(n)));
+        w.raw(&[1, 0, 1, 0]);
         decode_unit(&w.finish()).map(drop)
     };
     assert_eq!(paths(MAX_ITEMS), Ok(()));
@@ -406,7 +410,7 @@ fn what_is_out_of_order_or_double_is_refused() {
         );
     }
 
-    let none = leaves(1).path(0, &["k"]).n(0);
+    let none = leaves(1).path(0, &["k"]).n(0).n(0);
     assert_eq!(
         none.refused(),
         DecodeError::NotCanonical,
@@ -426,6 +430,106 @@ fn what_is_out_of_order_or_double_is_refused() {
     }
     let kind = leaves(1).path(0, &["k"]).n(1).n(0).signed(1).n(3);
     assert_eq!(kind.refused(), DecodeError::Invalid("kind of an entry"));
+}
+
+/// A unit of a group of the siblings a to d, up to the names behind the first.
+fn group(members: u64) -> Crafted {
+    group_of(leaves(1), members)
+}
+
+fn group_of(before: Crafted, members: u64) -> Crafted {
+    before.path(0, &["a"]).n(0).n(members)
+}
+
+/// Names of one byte each, the first origin, and the sequence numbers 5, 6, 7, 5 in two bits each.
+const COLUMNS: &[u8] = &[2, b'b', b'c', b'd', 1, 0, 5, 2, 0b0010_0100];
+
+#[test]
+fn groups_have_one_encoding() {
+    assert!(group(4).raw(COLUMNS).decode().is_ok());
+    let not_canonical = |what: &str, unit: Crafted| {
+        assert_eq!(unit.refused(), DecodeError::NotCanonical, "{what}");
+    };
+    let columns = |at: usize, byte: u8| {
+        let mut changed = COLUMNS.to_vec();
+        changed[at] = byte;
+        group(4).raw(&changed)
+    };
+    not_canonical("too few", group(3).raw(&[2, b'b', b'c', 1, 0, 5, 0]));
+    not_canonical("names out of order", columns(2, b'b'));
+    not_canonical("a length that is not the first name's", columns(0, 3));
+    not_canonical(
+        "equal lengths spelled out",
+        group(4).raw(&[0, 1, b'b', 1, b'c', 1, b'd', 1, 0, 5, 2, 0b0010_0100]),
+    );
+    assert!(
+        group(4)
+            .raw(&[0, 1, b'b', 2, b'c', b'c', 1, b'd', 1, 0, 5, 2, 0b0010_0100])
+            .decode()
+            .is_ok()
+    );
+    not_canonical("numbers wider than need be", columns(8, 0b0001_0100));
+    not_canonical("a least number that nobody has", columns(8, 0b1110_0111));
+    not_canonical(
+        "bits behind the last",
+        group(4).raw(&[2, b'b', b'c', b'd', 1, 0, 5, 1, 0b0001_0010]),
+    );
+    not_canonical(
+        "a sibling behind it",
+        group_of(leaves(2), 4).raw(COLUMNS).leaf(0, &["e"]),
+    );
+    let before = leaves(2).leaf(0, &["Z"]);
+    not_canonical("a sibling before it", group_of(before, 4).raw(COLUMNS));
+    let singles = ["a", "b", "c"]
+        .iter()
+        .fold(leaves(4), |unit, name| unit.leaf(0, &[*name]));
+    not_canonical("siblings that are no group", singles.leaf(0, &["d"]));
+}
+
+#[test]
+fn groups_are_bounded() {
+    for members in [1 << 21, u64::MAX] {
+        let refused = group(members).raw(COLUMNS).refused();
+        assert_eq!(refused, DecodeError::Limit("paths in a unit"));
+    }
+    let truncated = group(1000).raw(COLUMNS).refused();
+    assert_eq!(truncated, DecodeError::Truncated);
+    let number = |least: u64| {
+        let w = group(4).raw(&COLUMNS[..6]).n(least);
+        w.raw(&[2, 0b0010_0100])
+    };
+    assert!(number(MAX_SEQ - 2).decode().is_ok());
+    for least in [0, MAX_SEQ - 1, MAX_SEQ + 1, u64::MAX] {
+        assert_eq!(
+            number(least).refused(),
+            DecodeError::Limit("sequence number")
+        );
+    }
+    let wide = group(4).raw(&COLUMNS[..7]).raw(&[57]).raw(&[0; 40]);
+    assert_eq!(wide.refused(), DecodeError::Limit("sequence number"));
+}
+
+#[test]
+fn origins_of_groups_are_listed_in_order_and_all_used() {
+    let of = |origins: &[u64], columns: &[u8]| {
+        let unit = Crafted::with_origins(origins).ns([0, 1]);
+        group_of(unit, 4).raw(&[2, b'b', b'c', b'd']).raw(columns)
+    };
+    // Both origins, by turns; all numbers are 1.
+    assert!(of(&[1, 2], &[2, 0, 1, 0b1010, 1, 0]).decode().is_ok());
+    let refused = |origins: &[u64], columns: &[u8]| of(origins, columns).refused();
+    let not_canonical = DecodeError::NotCanonical;
+    assert_eq!(refused(&[1, 2], &[2, 1, 0, 0b1010, 1, 0]), not_canonical);
+    assert_eq!(refused(&[1, 2], &[2, 0, 0, 0b1010, 1, 0]), not_canonical);
+    assert_eq!(refused(&[1, 2], &[2, 0, 1, 0, 1, 0]), not_canonical);
+    assert_eq!(refused(&[1, 2], &[1, 0, 1, 0]), not_canonical);
+    assert_eq!(refused(&[1], &[0, 1, 0]), not_canonical);
+    let no_origin = DecodeError::Invalid("origin");
+    assert_eq!(refused(&[1], &[1, 1, 1, 0]), no_origin);
+    // Three origins take two bits, of which one value means nothing.
+    let three = |packed| of(&[1, 2, 3], &[3, 0, 1, 2, packed, 1, 0]);
+    assert!(three(0b0010_0100).decode().is_ok());
+    assert_eq!(three(0b1110_0100).refused(), no_origin);
 }
 
 /// A unit with one record of dot (1, 9) at "k", up to its set of seen dots.
@@ -619,7 +723,7 @@ fn bytes_that_are_no_element_are_passed_over_and_counted() {
     context.insert(Dot::new(replica(1), 1));
     context.insert(Dot::new(replica(2), 1));
     let Crafted(mut w) = Crafted::with_origins(&[1, 2]).ns([0, 2]).leaf(0, &["ok"]);
-    w.raw(&[0, 1, 1, 0xff, 1, 1]);
+    w.raw(&[0, 1, 2, 0xff, 1, 1]);
     w.signed(1);
     w.byte(0);
     let bytes = value_bytes::<OrSet<String>>(&context, &VersionVector::new(), &w.finish());

@@ -1,7 +1,7 @@
 //! Situations that were defects or hard cases in systems in production, at the level of the store.
 
 use bytes::Bytes;
-use crdt_core::kernel::{Cursor, Node, Value};
+use crdt_core::kernel::{Cursor, NodeRef, Value};
 use crdt_core::{Crdt, LwwRegister, OrMap, OrSet, PnCounter, Shape};
 use dd_gossip::Replica;
 
@@ -192,14 +192,14 @@ fn s21_a_node_returns_from_an_old_image() {
 struct FromTheFuture;
 
 impl Crdt for FromTheFuture {
-    type View<'a> = Option<&'a Node>;
+    type View<'a> = Option<NodeRef<'a>>;
     type Edit<'a> = Cursor<'a>;
 
     fn shape(out: &mut String) {
         out.push_str("quantum_map<str,tensor<f32,4>>");
     }
 
-    fn view(node: Option<&Node>) -> Option<&Node> {
+    fn view(node: Option<NodeRef<'_>>) -> Option<NodeRef<'_>> {
         node
     }
 
@@ -233,9 +233,9 @@ fn s29_an_old_node_relays_stores_and_returns_what_it_does_not_know() {
         std::slice::from_ref(&shape),
         "it can be listed"
     );
-    let value = net["a"].value(b"key", &shape).cloned().expect("a value");
+    let value = net["a"].value(b"key", &shape).expect("a value").to_node();
     assert_eq!(value.children().len(), 2);
-    assert_eq!(net["c"].value(b"key", &shape), Some(&value));
+    assert_eq!(net["c"].value(b"key", &shape), Some(value.as_ref()));
     // The old node is restarted from what it kept; both new ones are lost.
     let image = net.take("b").state();
     net.put(Replica::restore(restarted("b", 2, &NAMES), image, net.now));
@@ -245,7 +245,7 @@ fn s29_an_old_node_relays_stores_and_returns_what_it_does_not_know() {
     }
     net.connect_all();
     net.converge();
-    assert_eq!(net["c"].value(b"key", &shape), Some(&value), "unharmed");
+    assert_eq!(net["c"].value(b"key", &shape), Some(value.as_ref()), "unharmed");
 }
 
 #[test]
