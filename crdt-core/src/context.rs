@@ -447,6 +447,16 @@ impl VersionVector {
         }
     }
 
+    /// Where it is above `other`, its numbers.
+    #[must_use]
+    pub fn beyond(&self, other: &Self) -> Self {
+        let mut out = Self::new();
+        for (origin, seq) in self.iter().filter(|(o, seq)| *seq > other.get(*o)) {
+            out.raise(origin, seq);
+        }
+        out
+    }
+
     /// The greater number everywhere.
     pub fn join(&mut self, other: &Self) {
         for (origin, seq) in other.iter() {

@@ -15,12 +15,14 @@
 //! is too large for a frame:
 //!
 //! ```text
+//! begin     = 4 floor                                first of an exchange, if anything was forgotten
 //! unit      = 0 unit                                 pieces, of an exchange or a flush
 //! part      = 1 kept unit                            a stretch of a full comparison
 //! end       = 2 floor context                        the last message of either
-//! flush     = 3 context hash unit                    the last message of a flush: the events that
+//! flush     = 3 context hash floor unit              the last message of a flush: the events that
 //!                                                    the sender saw since its session before, a
-//!                                                    hash of its whole context, and a unit
+//!                                                    hash of its whole context, how its floor has
+//!                                                    risen, and a unit
 //! ```
 
 use bytes::Bytes;
@@ -55,6 +57,7 @@ const UNIT: u8 = 0;
 const PART: u8 = 1;
 const END: u8 = 2;
 const FLUSH: u8 = 3;
+const BEGIN: u8 = 4;
 
 const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
@@ -279,6 +282,9 @@ fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
 /// A message of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
+    Begin {
+        floor: VersionVector,
+    },
     Unit(Unit),
     Part(ComparisonPart),
     End {
@@ -288,6 +294,7 @@ pub(crate) enum Message {
     Flush {
         news: Context,
         hash: u64,
+        floor: VersionVector,
         unit: Unit,
     },
 }
@@ -296,6 +303,10 @@ impl Message {
     pub(crate) fn encode(&self) -> Bytes {
         let mut w = Writer::new();
         match self {
+            Message::Begin { floor } => {
+                w.byte(BEGIN);
+                floor.encode(&mut w);
+            }
             Message::Unit(unit) => {
                 w.byte(UNIT);
                 unit.encode(&mut w);
@@ -310,10 +321,16 @@ impl Message {
                 floor.encode(&mut w);
                 context.encode(&mut w);
             }
-            Message::Flush { news, hash, unit } => {
+            Message::Flush {
+                news,
+                hash,
+                floor,
+                unit,
+            } => {
                 w.byte(FLUSH);
                 news.encode(&mut w);
                 w.raw(&hash.to_be_bytes());
+                floor.encode(&mut w);
                 unit.encode(&mut w);
             }
         }
@@ -323,6 +340,9 @@ impl Message {
     pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, FrameError> {
         let mut r = Reader::new(bytes);
         let message = match r.byte()? {
+            BEGIN => Message::Begin {
+                floor: VersionVector::decode(&mut r)?,
+            },
             UNIT => Message::Unit(Unit::decode(&mut r, limits)?),
             PART => {
                 let kept = Context::decode(&mut r)?;
@@ -338,6 +358,7 @@ impl Message {
             FLUSH => Message::Flush {
                 news: Context::decode(&mut r)?,
                 hash: u64::from_be_bytes(r.array()?),
+                floor: VersionVector::decode(&mut r)?,
                 unit: Unit::decode(&mut r, limits)?,
             },
             _ => return Err(DecodeError::Invalid("kind of a message").into()),

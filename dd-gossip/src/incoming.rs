@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Wait,
     /// Frames are missing: ask anew.
     Ask,
+    /// Join the floor of an exchange that begins.
+    Begin(VersionVector),
     /// Apply a unit of an exchange.
     Apply(Unit),
     /// An exchange is complete: take over.
@@ -52,6 +54,8 @@ pub(crate) struct Held {
     pub(crate) units: Vec<Unit>,
     /// The sender's context at its end.
     pub(crate) context: Context,
+    /// How the sender's floor has risen.
+    pub(crate) floor: VersionVector,
     /// The events of others that it builds on and that the session before did not bring.
     needs: Context,
     bytes: usize,
@@ -221,6 +225,7 @@ impl Incoming {
             return Ok(Step::Wait);
         };
         match (message, open.kind, ends) {
+            (Message::Begin { floor }, SessionKind::Exchange, false) => Ok(Step::Begin(floor)),
             (Message::Unit(unit), SessionKind::Exchange, false) => Ok(Step::Apply(unit)),
             (Message::Unit(unit), SessionKind::Flush, false) => {
                 open.units.push(unit);
@@ -250,7 +255,16 @@ impl Incoming {
                     floor,
                 })
             }
-            (Message::Flush { news, hash, unit }, SessionKind::Flush, true) => {
+            (
+                Message::Flush {
+                    news,
+                    hash,
+                    floor,
+                    unit,
+                },
+                SessionKind::Flush,
+                true,
+            ) => {
                 open.units.push(unit);
                 let (units, bytes) = (std::mem::take(&mut open.units), open.bytes);
                 self.open = None;
@@ -272,6 +286,7 @@ impl Incoming {
                     session,
                     units,
                     context,
+                    floor,
                     needs,
                     bytes,
                     since: now,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crdt_core::{Context, ReplicaId};
+use crdt_core::{Context, ReplicaId, VersionVector};
 
 use crate::NodeId;
 use crate::fingerprint::Hashes;
@@ -47,6 +47,8 @@ pub(crate) struct Process {
     pub(crate) session: Option<Session>,
     /// This replica's context at the end of the last session to it.
     pub(crate) base: Option<Context>,
+    /// This replica's floor as the last session to it stated it.
+    pub(crate) floor: VersionVector,
     pub(crate) unacknowledged: VecDeque<(u64, Context)>,
     pub(crate) incoming: Incoming,
     pub(crate) flush_at: Option<Time>,
@@ -104,6 +106,7 @@ impl Process {
             sessions: 0,
             session: None,
             base: None,
+            floor: VersionVector::new(),
             unacknowledged: VecDeque::new(),
             incoming: Incoming::default(),
             flush_at: None,

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use crdt_core::kernel::Unit;
-use crdt_core::{Context, ReplicaId};
+use crdt_core::{Context, ReplicaId, VersionVector};
 
 use crate::fingerprint::Hashes;
 use crate::frame::{Data, Frame, Message, SessionKind};
@@ -18,8 +18,11 @@ pub(crate) struct Session {
     kind: SessionKind,
     frozen: Frozen,
     against: Context,
-    /// Of a flush: the events since the session before.
+    /// Of a flush: the events since the session before, and how the floor has risen since.
     news: Context,
+    risen: VersionVector,
+    /// Of an exchange: the floor was stated.
+    begun: bool,
     walk: Walk,
     message: Bytes,
     number: u64,
@@ -34,21 +37,31 @@ impl Session {
         } else {
             SessionKind::Exchange
         };
-        Self::new(id, kind, frozen, against, Context::new())
+        Self::new(id, kind, frozen, against)
     }
 
-    /// The events of `own` since the session before, at whose end the context was `before`. `None`
-    /// if the peer has to be asked for its context first.
-    pub(crate) fn flush(id: u64, frozen: Frozen, before: &Context, own: ReplicaId) -> Option<Self> {
+    /// The events of `own` since the session before, at whose end the context was `before` and the
+    /// floor `floor`. `None` if the peer has to be asked for its context first.
+    pub(crate) fn flush(
+        id: u64,
+        frozen: Frozen,
+        before: &Context,
+        floor: &VersionVector,
+        own: ReplicaId,
+    ) -> Option<Self> {
         let context = frozen.store.context();
         let mut against = context.clone();
         against.set(own, before.get(own).cloned().unwrap_or_default());
         let news = context.difference(before);
-        (!frozen.store.is_behind_floor(&against))
-            .then(|| Self::new(id, SessionKind::Flush, frozen, against, news))
+        let risen = frozen.store.floor().beyond(floor);
+        (!frozen.store.is_behind_floor(&against)).then(|| Self {
+            news,
+            risen,
+            ..Self::new(id, SessionKind::Flush, frozen, against)
+        })
     }
 
-    fn new(id: u64, kind: SessionKind, frozen: Frozen, against: Context, news: Context) -> Self {
+    fn new(id: u64, kind: SessionKind, frozen: Frozen, against: Context) -> Self {
         let walk = Walk::new();
         let message = Bytes::new();
         Self {
@@ -56,7 +69,9 @@ impl Session {
             kind,
             frozen,
             against,
-            news,
+            news: Context::new(),
+            risen: VersionVector::new(),
+            begun: false,
             walk,
             message,
             number: 0,
@@ -75,6 +90,11 @@ impl Session {
     /// The context that the peer takes over at the end.
     pub(crate) fn context(&self) -> &Context {
         self.frozen.store.context()
+    }
+
+    /// The floor that the peer knows of at the end.
+    pub(crate) fn floor(&self) -> &VersionVector {
+        self.frozen.store.floor()
     }
 
     /// The next frame; `None` when the session is over.
@@ -102,6 +122,13 @@ impl Session {
     }
 
     fn next_message(&mut self, weight: usize, hashes: &Hashes) -> Message {
+        // Before the first piece, so that whoever gets a removal knows what its maker had forgotten:
+        // it names only what was there or on record at its maker.
+        let states_floor = self.kind == SessionKind::Exchange && !self.floor().is_empty();
+        if states_floor && !std::mem::replace(&mut self.begun, true) {
+            let floor = self.floor().clone();
+            return Message::Begin { floor };
+        }
         let (frozen, against) = (&self.frozen, &self.against);
         let next = match self.kind {
             SessionKind::Comparison => self.walk.parts(frozen, against, weight).map(Message::Part),
@@ -134,6 +161,7 @@ impl Session {
         Message::Flush {
             news: self.news.clone(),
             hash,
+            floor: self.risen.clone(),
             unit,
         }
     }

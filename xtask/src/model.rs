@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use dd_testkit::model::{Features, Forget, Options, Rule, campaign};
 
@@ -30,7 +30,7 @@ fn rule(name: &str) -> Result<Rule, String> {
 impl Model {
     pub(crate) fn run(&self) -> Result<()> {
         if let Some(rule) = self.broken {
-            let (_, what) = self.first_failure(rule)?;
+            let (_, what) = Self::first_failure(rule)?;
             println!("{what}");
             return Ok(());
         }
@@ -54,35 +54,20 @@ impl Model {
             }
         }
         for rule in Rule::ALL {
-            let (runs, _) = self.first_failure(rule)?;
+            let (runs, _) = Self::first_failure(rule)?;
             println!("without {:<12} noticed after {runs} runs", rule.name());
         }
         Ok(())
     }
 
-    /// After how many runs it is noticed that a rule is missing, in whichever setting is first.
-    fn first_failure(&self, rule: Rule) -> Result<(u64, String)> {
-        let mut first: Option<(u64, String)> = None;
-        for (_, features) in settings() {
-            for forget in [Forget::Any, Forget::Stable] {
-                let options = Options {
-                    features,
-                    forget,
-                    broken: Some(rule),
-                    stop: Some(1),
-                    ..Options::default()
-                };
-                let report = campaign(self.seeds.clone(), &options);
-                if let Some(failure) = report.failures.first()
-                    && first.as_ref().is_none_or(|(runs, _)| report.runs < *runs)
-                {
-                    first = Some((report.runs, failure.to_string()));
-                }
-            }
-        }
-        first.ok_or_else(|| {
-            anyhow::anyhow!("nothing notices that the rule {} is missing", rule.name())
-        })
+    /// After how many runs it is noticed that a rule is missing, in a setting that needs it.
+    fn first_failure(rule: Rule) -> Result<(u64, String)> {
+        let (options, seeds) = Options::that_need(rule);
+        let report = campaign(seeds, &options);
+        let what = report.failures.first().map(ToString::to_string);
+        let what = what
+            .with_context(|| format!("nothing notices that the rule {} is missing", rule.name()))?;
+        Ok((report.runs, what))
     }
 }
 

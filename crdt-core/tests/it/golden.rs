@@ -184,10 +184,14 @@ fn bytes_of_nested_or_maps() {
 fn bytes_of_a_set_in_columns() {
     golden::<OrSet<u64>>(
         |s| {
-            (0..5u64).for_each(|n| drop(s.insert(&n)));
+            for n in 0..5u64 {
+                s.insert(&n);
+            }
         },
         |s| {
-            (3..9u64).for_each(|n| drop(s.insert(&n)));
+            for n in 3..9u64 {
+                s.insert(&n);
+            }
         },
         |s| {
             s.insert(&(1 << 40));
@@ -201,10 +205,14 @@ fn bytes_of_a_set_in_columns() {
 fn bytes_of_a_set_in_columns_of_unequal_names() {
     golden::<GSet<String>>(
         |s| {
-            ["a", "bb", "ccc"].iter().for_each(|e| drop(s.insert(*e)));
+            for e in ["a", "bb", "ccc"] {
+                s.insert(e);
+            }
         },
         |s| {
-            ["d", "ee"].iter().for_each(|e| drop(s.insert(*e)));
+            for e in ["d", "ee"] {
+                s.insert(e);
+            }
         },
         |s| {
             s.insert("");
@@ -272,9 +280,9 @@ fn bytes_of_the_greatest_and_the_least() {
 #[test]
 fn bytes_of_a_lattice() {
     golden::<Joined<Bits>>(
-        |b| drop(b.update(|b| b.0 |= 1)),
-        |b| drop(b.update(|b| b.0 |= 2)),
-        |b| drop(b.update(|b| b.0 |= 4)),
+        |b| b.update(|b| b.0 |= 1).unwrap_or_default(),
+        |b| b.update(|b| b.0 |= 2).unwrap_or_default(),
+        |b| b.update(|b| b.0 |= 4).unwrap_or_default(),
         "010c6a6f696e65643c626974733e020000000000000001000000000000000102000000000000000002000000000000000101000002000000000000000100000000000000010000000000000002000000000000000101000000040200010001010000010000010000010107",
         "010c6a6f696e65643c626974733e0001000000000000000100000000000000010001000002000000000000000100000000000000010000000000000002000000000000000101000000040200010001010000010000010000010107",
     );

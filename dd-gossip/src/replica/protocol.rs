@@ -222,6 +222,10 @@ impl Replica {
                 self.counts.sessions_broken += 1;
                 self.ask_anew(now, node)?;
             }
+            Step::Begin(floor) => {
+                self.check_floor(&floor)?;
+                self.keys.take_over(&Context::new(), &floor);
+            }
             Step::Apply(unit) => {
                 self.check_unit(&unit)?;
                 self.keys.apply(&unit);
@@ -292,7 +296,7 @@ impl Replica {
                     for unit in &held.units {
                         self.keys.apply(unit);
                     }
-                    self.keys.take_over(&held.context, &VersionVector::new());
+                    self.keys.take_over(&held.context, &held.floor);
                     self.counts.flushes_received += 1;
                     let process = self.process(node)?;
                     process.states(&held.context);
@@ -329,7 +333,7 @@ impl Replica {
         let Some(held) = process.and_then(|process| process.incoming.newest_held()) else {
             return Ok(());
         };
-        self.check_context(&held.context)?;
+        self.check_end(&held.context, &held.floor)?;
         held.units.iter().try_for_each(|unit| self.check_unit(unit))
     }
 
@@ -431,6 +435,16 @@ impl Replica {
             return Err(FrameError::Untrue("a floor beyond the context"));
         }
         self.check_context(context)
+    }
+
+    fn check_floor(&self, floor: &VersionVector) -> Result<(), FrameError> {
+        let own = self.config.replica;
+        if floor.get(own) > self.keys.context().max(own) {
+            return Err(FrameError::Untrue(
+                "forgotten removals of this replica that it never made",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -89,6 +89,7 @@ impl Replica {
         if matches!(&frame, Frame::Data(data) if data.ends_session) {
             let (id, kind, context) = (session.id(), session.kind(), session.context().clone());
             process.base = Some(context.clone());
+            process.floor = session.floor().clone();
             process.unacknowledged.push_back((id, context));
             process.session = None;
             match kind {
@@ -126,7 +127,7 @@ impl Replica {
         let id = process.sessions;
         let small = newest - sent <= MAX_FLUSH_EVENTS;
         let flush = small
-            .then(|| Session::flush(id, frozen.clone(), &before, own))
+            .then(|| Session::flush(id, frozen.clone(), &before, &process.floor, own))
             .flatten();
         Some(flush.unwrap_or_else(|| Session::exchange(id, frozen, process.known.clone())))
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use crdt_core::{LwwRegister, OrSet, PnCounter};
-use dd_gossip::{Config, Replica};
+use crdt_core::{Dot, LwwRegister, OrSet, PnCounter};
+use dd_gossip::{Config, MIN_CHUNK, Replica};
 
 use crate::support::net::Net;
 use crate::support::{config, craft, restarted};
@@ -318,4 +318,51 @@ fn a_restart_does_not_hold_records_back() {
     net.converge();
     assert_eq!(records(&mut net), [0, 0, 0]);
     assert!(net["c"].keys(b"", None, 1).is_empty());
+}
+
+/// A removal names only what was there, or on record, at its maker. What its maker had forgotten
+/// must therefore reach whoever gets the removal, by whatever way. Found by the simulator.
+#[test]
+fn who_has_a_removal_knows_what_its_maker_had_forgotten() {
+    // Small frames, so that each piece is one of its own.
+    let small = |name| Config {
+        chunk: MIN_CHUNK,
+        ..impatient(name)
+    };
+    let mut net = Net::with(NAMES.map(small).to_vec());
+    net.connect_all();
+    insert(&mut net, "a", "key", "x");
+    net.run_millis(10_000);
+    // c is away for b, and hears nothing of a. b inserts x again, over what a had, and forgets that
+    // it did, as it no longer waits for c; a does.
+    net.disconnect("b", "c");
+    net.hold_up("a", "c");
+    insert(&mut net, "b", "key", "x");
+    net.run_millis(70_000);
+    assert_eq!(
+        (net["a"].status().records, net["b"].status().records),
+        (1, 0)
+    );
+    // b deletes the key, and has not seen what a inserts.
+    net.hold_up("a", "b");
+    insert(&mut net, "a", "key", "y");
+    assert!(net.delete("b", "key"));
+    net.settle();
+    let delete = Dot::new(net["b"].replica_id(), 2);
+    let mut shown = false;
+    for _ in 0..400 {
+        net.release("a", "c");
+        while net.carry_one().is_some() {
+            let has_delete = net["c"].state().context().contains(delete);
+            let set = net["c"].view::<OrSet<String>>(b"key");
+            assert!(!(has_delete && set.contains("x")), "x is back");
+            shown |= has_delete && set.contains("y");
+        }
+        net.hold_up("a", "c");
+        net.run_millis(50);
+    }
+    assert!(shown, "c has caught up");
+    net.release("a", "b");
+    net.release("a", "c");
+    net.converge();
 }

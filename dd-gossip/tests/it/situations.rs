@@ -245,7 +245,11 @@ fn s29_an_old_node_relays_stores_and_returns_what_it_does_not_know() {
     }
     net.connect_all();
     net.converge();
-    assert_eq!(net["c"].value(b"key", &shape), Some(value.as_ref()), "unharmed");
+    assert_eq!(
+        net["c"].value(b"key", &shape),
+        Some(value.as_ref()),
+        "unharmed"
+    );
 }
 
 #[test]

@@ -164,6 +164,17 @@ fn a_floor_beyond_the_context() {
 }
 
 #[test]
+fn forgotten_removals_of_this_replica_that_it_never_made() {
+    let (mut b, mut stranger) = scene();
+    let error = FrameError::Untrue("forgotten removals of this replica that it never made");
+    let mut floor = VersionVector::new();
+    floor.raise(b.replica_id(), 1 << 40);
+    let end = craft::end(&VersionVector::new(), &craft::dots(&[theirs(1)]));
+    let frames = stranger.session(EXCHANGE, &[craft::begin(&floor), end]);
+    assert_refused(&mut b, &stranger, &frames, &error);
+}
+
+#[test]
 fn an_acknowledgement_of_what_was_not_sent() {
     let (mut b, stranger) = scene();
     let error = FrameError::Untrue("it acknowledges what was not sent");

@@ -44,6 +44,18 @@ pub(crate) struct Footprint {
 }
 
 impl Op {
+    /// Something at a counter of one place, which everybody counts in and removes.
+    pub(crate) fn of_one_counter(rng: &mut Rng) -> Self {
+        let [a, b] = [ELEMENTS[0], ELEMENTS[1]];
+        let what = match rng.below(10) {
+            0..=6 => What::Count(a, b, [1, 2, 5, -3, 10][rng.below(5)]),
+            7 => What::Reset(a, b),
+            8 => What::RemoveMap(a),
+            _ => What::Delete,
+        };
+        Self { key: KEYS[0], what }
+    }
+
     pub(crate) fn random(rng: &mut Rng) -> Self {
         let key = KEYS[rng.below(KEYS.len())];
         let mut e = || ELEMENTS[rng.below(ELEMENTS.len())];

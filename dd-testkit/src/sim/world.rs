@@ -27,6 +27,8 @@ pub(super) struct World {
     nodes: Vec<Node>,
     oracle: Oracle,
     tally: Tally,
+    /// Whether all writes go to one counter: what is rare elsewhere then happens often.
+    one_counter: bool,
 }
 
 struct Node {
@@ -65,6 +67,7 @@ impl World {
         });
         let nodes = nodes.collect();
         let (oracle, tally) = (Oracle::default(), Tally::default());
+        let one_counter = rng.chance(20);
         Self {
             nodes,
             rng,
@@ -73,6 +76,7 @@ impl World {
             network,
             oracle,
             tally,
+            one_counter,
         }
     }
 
@@ -140,7 +144,11 @@ impl World {
     }
 
     fn local(&mut self, at: usize) -> Result<(), String> {
-        let op = Op::random(&mut self.rng);
+        let op = if self.one_counter {
+            Op::of_one_counter(&mut self.rng)
+        } else {
+            Op::random(&mut self.rng)
+        };
         let (now, wall) = (self.now, self.wall(at));
         let Some(replica) = &mut self.nodes[at].replica else {
             return Ok(());

@@ -115,47 +115,21 @@ fn the_same_seed_gives_the_same_run() {
     );
 }
 
-/// A setting that exposes a rule's absence, and the number of seeds within which it does.
-fn exposes(rule: Rule) -> (Features, Forget, u64) {
-    match rule {
-        Rule::Piece => (FAULTS, Forget::Stable, 50),
-        Rule::Above => (LAZY, Forget::Stable, 200),
-        Rule::Dead => (FAULTS, Forget::Stable, 100),
-        Rule::Takeover | Rule::Lost => (FAULTS, Forget::Stable, 20),
-        Rule::W6 => (LAZY, Forget::Any, 1000),
-        Rule::Floor => (FAULTS, Forget::Any, 20),
-        Rule::RelayFloor => (FAULTS, Forget::Any, 500),
-        Rule::Unit => (FAULTS, Forget::Any, 200),
-        Rule::Dirty => (LAZY, Forget::Stable, 200),
-        Rule::Pin => (LAZY, Forget::Any, 200),
-        Rule::Session | Rule::Upward => (FAULTS, Forget::Stable, 300),
-        Rule::Cuts => (COUNTERS, Forget::Stable, 50),
-        Rule::CutJoin => (COUNTERS, Forget::Stable, 200),
-        Rule::Owner => (COUNTERS, Forget::Any, 100),
-        Rule::Base => (COUNTERS, Forget::Any, 2000),
-        Rule::Txn => (TRANSACTIONS, Forget::Stable, 50),
-        Rule::TxnForget => (TRANSACTIONS, Forget::Stable, 200),
-        other => panic!("no setting for {other:?}"),
-    }
-}
-
 #[test]
 fn every_rule_is_needed() {
     for rule in Rule::ALL {
-        let (features, forget, seeds) = exposes(rule);
-        let options = Options {
-            features,
-            forget,
-            broken: Some(rule),
-            stop: Some(1),
-            ..Options::default()
-        };
-        let report = campaign(0..seeds, &options);
+        let (options, seeds) = Options::that_need(rule);
+        let report = campaign(seeds.clone(), &options);
         assert_eq!(
             report.failures.len(),
             1,
-            "{rule:?} is not missed in {seeds} runs"
+            "{rule:?} is not missed in {seeds:?}"
         );
+        let whole = Options {
+            broken: None,
+            ..options
+        };
+        assert_eq!(campaign(seeds, &whole).failures, [], "with {rule:?}");
     }
 }
 

@@ -72,8 +72,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 to: "    /// One event of a path.
     pub fn piece_of(&mut self, path: &Path, dot: Dot) -> bool {
         let own: Vec<Record> = self.lacking(path).filter(|r| r.dot == dot).collect();
-        let leaf = self.store.root().get(path).map(|node| node.leaf());
-        let adds: Vec<Entry> = leaf.and_then(|leaf| leaf.get(dot)).cloned().into_iter().collect();
+        let place = self.store.root().get(path);
+        let adds: Vec<Entry> = place.and_then(|p| p.entry(dot)).map(|e| e.to_entry()).into_iter().collect();
         own.into_iter().for_each(|record| { self.record(path, record); });
         if !adds.is_empty() {
             self.add(path.clone(), adds);
@@ -104,7 +104,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a dot that arrives is held against the records at and above its path",
         changes: &[Change {
             file: STORE,
-            from: "} else if !self.records_above(path).any(|r| r.seen.contains(entry.dot)) {",
+            from: "} else if !self.records.above(path).any(|r| r.seen.contains(entry.dot)) {",
             to: "} else {",
         }],
     },
@@ -157,6 +157,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        name: "floorfirst",
+        what: "a session states the sender's floor before its first piece",
+        changes: &[
+            Change {
+                file: SESSION,
+                from: "let states_floor = self.kind == SessionKind::Exchange && !self.floor().is_empty();",
+                to: "let states_floor = false;",
+            },
+            Change {
+                file: SESSION,
+                from: "let risen = frozen.store.floor().beyond(floor);",
+                to: "let _ = floor;
+        let risen = VersionVector::new();",
+            },
+        ],
+    },
+    Mutant {
         name: "unit",
         what: "a full comparison becomes visible in one commit",
         changes: &[Change {
@@ -197,7 +214,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: STORE,
             from: "let covered: Vec<(Path, Dot)> = self",
             to: "let mut record = record;
-        for (_, below) in self.records_under(path) {
+        for (_, below) in self.records.under(path) {
             record.seen.union(&below.seen);
         }
         let covered: Vec<(Path, Dot)> = self",
@@ -224,9 +241,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Change {
                 file: STORE,
-                from: "                if let Value::Run(run) = entry.value {
+                from: "                if let ValueRef::Run(run) = entry.value {
                     let replica = entry.dot.replica;",
-                to: "                if let (Value::Run(run), false) = (&entry.value, true) {
+                to: "                if let (ValueRef::Run(run), false) = (entry.value, true) {
                     let replica = entry.dot.replica;",
             },
         ],
@@ -261,15 +278,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             from: "if !known || cut {",
             to: "let _ = cut;
                 if !known {",
-        }],
-    },
-    Mutant {
-        name: "restart",
-        what: "of two runs of one replica the later one wins whole",
-        changes: &[Change {
-            file: STORE,
-            from: "if my_run.start > run.start {",
-            to: "if my_run.start > run.start && my_run.total > run.total {",
         }],
     },
     Mutant {

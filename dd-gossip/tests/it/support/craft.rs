@@ -126,7 +126,15 @@ pub(crate) fn flush(news: &Context, context: &Context, unit: &Unit) -> Vec<u8> {
     w.byte(3);
     news.encode(&mut w);
     w.raw(&(context_hash(context) as u64).to_be_bytes());
+    VersionVector::new().encode(&mut w);
     unit.encode(&mut w);
+    w.finish()
+}
+
+pub(crate) fn begin(floor: &VersionVector) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.byte(4);
+    floor.encode(&mut w);
     w.finish()
 }
 

@@ -130,6 +130,54 @@ pub struct Options {
     pub stop: Option<usize>,
 }
 
+impl Options {
+    /// A setting without a rule, and seeds in which that is noticed: a few for most, and for the
+    /// rarest those around the first of many that shows it.
+    pub fn that_need(rule: Rule) -> (Self, Range<u64>) {
+        let faults = Features::default();
+        let counters = Features {
+            counters: true,
+            ..faults
+        };
+        let lazy = Features {
+            lazy: true,
+            ..faults
+        };
+        let transactions = Features {
+            transactions: true,
+            ..faults
+        };
+        let (features, forget, seeds) = match rule {
+            Rule::Piece => (faults, Forget::Stable, 0..50),
+            Rule::Above => (lazy, Forget::Stable, 0..200),
+            Rule::Dead => (faults, Forget::Stable, 0..100),
+            Rule::Takeover | Rule::Lost => (faults, Forget::Stable, 0..20),
+            Rule::W6 => (lazy, Forget::Any, 0..1000),
+            Rule::Floor => (faults, Forget::Any, 0..20),
+            Rule::RelayFloor => (faults, Forget::Any, 0..500),
+            Rule::FloorFirst => (Features::NONE, Forget::Stable, 288_000..288_020),
+            Rule::Unit => (faults, Forget::Any, 0..200),
+            Rule::Dirty => (lazy, Forget::Stable, 0..200),
+            Rule::Pin => (lazy, Forget::Any, 0..200),
+            Rule::Session | Rule::Upward => (faults, Forget::Stable, 0..300),
+            Rule::Cuts => (counters, Forget::Stable, 0..50),
+            Rule::CutJoin => (counters, Forget::Stable, 0..200),
+            Rule::Owner => (counters, Forget::Any, 0..100),
+            Rule::Base => (counters, Forget::Any, 0..2000),
+            Rule::Txn => (transactions, Forget::Stable, 0..50),
+            Rule::TxnForget => (transactions, Forget::Stable, 0..200),
+        };
+        let options = Self {
+            features,
+            forget,
+            broken: Some(rule),
+            stop: Some(1),
+            ..Self::default()
+        };
+        (options, seeds)
+    }
+}
+
 /// What happened in some runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {

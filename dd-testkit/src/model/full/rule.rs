@@ -37,6 +37,9 @@ pub enum Rule {
     /// A receiver joins the sender's floor to its own.
     /// Left out: it keeps its own.
     RelayFloor,
+    /// A session states the sender's floor before its first piece, and the receiver joins it at once.
+    /// Left out: only with the takeover.
+    FloorFirst,
     /// A full comparison becomes visible in one commit.
     /// Left out: path by path as its frames arrive.
     Unit,
@@ -76,7 +79,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Piece,
         Self::Above,
         Self::Dead,
@@ -85,6 +88,7 @@ impl Rule {
         Self::W6,
         Self::Floor,
         Self::RelayFloor,
+        Self::FloorFirst,
         Self::Unit,
         Self::Dirty,
         Self::Pin,
@@ -109,6 +113,7 @@ impl Rule {
             Self::W6 => "w6",
             Self::Floor => "floor",
             Self::RelayFloor => "relayfloor",
+            Self::FloorFirst => "floorfirst",
             Self::Unit => "unit",
             Self::Dirty => "dirty",
             Self::Pin => "pin",

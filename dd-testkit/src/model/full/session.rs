@@ -126,6 +126,14 @@ impl Session {
     /// Lets one frame arrive, or the end of the session. Returns whether it is over.
     pub(super) fn step(&mut self, nodes: &mut [Node], rng: &mut Rng, tally: &mut Tally) -> bool {
         let (x, y) = pair(nodes, self.from, self.to);
+        // What its maker had forgotten when it made a removal must not be sent piece by piece by
+        // whoever has the removal: the removal names only what was there, or on record, at its maker.
+        if y.state.rules.keep(Rule::FloorFirst) && !self.is_full() {
+            if matches!(self.plan, Plan::Lazy { .. }) {
+                self.floor.clone_from(&x.state.floor);
+            }
+            y.state.raise_floor(&self.floor);
+        }
         let Some(frame) = self.plan.next() else {
             self.finish(x, y, rng, tally);
             return true;
