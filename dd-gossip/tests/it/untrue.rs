@@ -171,7 +171,7 @@ fn forgotten_removals_of_this_replica_that_it_never_made() {
     floor.raise(b.replica_id(), 1 << 40);
     let end = craft::end(&VersionVector::new(), &craft::dots(&[theirs(1)]));
     let frames = stranger.session(EXCHANGE, &[craft::begin(&floor), end]);
-    assert_refused(&mut b, &stranger, &frames, &error);
+    assert_refused(&mut b, &stranger, &frames[..1], &error);
 }
 
 #[test]
