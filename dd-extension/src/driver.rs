@@ -112,7 +112,9 @@ impl Driver {
             TransportEvent::Frame { peer, frame } => {
                 let handled = self.store.replica.write().handle_frame(now, &peer, &frame);
                 if let Err(error) = handled {
-                    self.transport.disconnect(&peer, &error.to_string());
+                    let reason = error.to_string();
+                    self.transport.disconnect(&peer, &reason);
+                    self.note_refusal(peer.to_string(), reason);
                 }
             }
             TransportEvent::Writable { peer } => {
@@ -122,14 +124,18 @@ impl Driver {
             }
             TransportEvent::Refused { whom, reason } => {
                 tracing::warn!(node = %self.store.node, whom, reason, "refused");
-                let mut refusals = self.store.refusals.lock();
-                if refusals.len() == MAX_REFUSALS {
-                    refusals.pop_front();
-                }
-                refusals.push_back((whom, reason));
+                self.note_refusal(whom, reason);
             }
             other => tracing::debug!(?other, "an event of a later transport"),
         }
+    }
+
+    fn note_refusal(&self, whom: String, reason: String) {
+        let mut refusals = self.store.refusals.lock();
+        if refusals.len() == MAX_REFUSALS {
+            refusals.pop_front();
+        }
+        refusals.push_back((whom, reason));
     }
 
     /// Sends to every peer that takes it what the replica has for it.

@@ -62,5 +62,10 @@ pub use store::Store;
 pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
 
 pub use crdt_core as types;
-pub use dd_gossip::{ClusterId, NodeId, Timing, Transport, UpdateError};
-pub use dd_transport_quic::{Authority, Identity, QuicConfig};
+pub use dd_gossip::{
+    AddressError, ClusterId, Counts, NameError, NodeId, PeerStatus, SendError, Status, Timing,
+    Transport, TransportEvent, TransportStats, UpdateError,
+};
+pub use dd_transport_quic::{
+    Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,
+};

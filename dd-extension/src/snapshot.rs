@@ -89,8 +89,9 @@ impl<T: Crdt> Change<T> {
         !self.after.exists()
     }
 
-    /// How many changes went by untold because the subscriber was slower than they came. What is
-    /// told is always the newest value.
+    /// About how many changes went by untold because the subscriber was slower than they came: one
+    /// may be counted too much or too little where a change comes while the value is read, and where
+    /// too many keys changed to count them it is 1. What is told is always the newest value.
     pub fn missed(&self) -> u64 {
         self.missed
     }

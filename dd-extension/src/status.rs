@@ -16,7 +16,8 @@ pub struct StoreStatus {
     pub subscriptions: usize,
     /// Keys that hold values of more than one type.
     pub conflicts: Vec<String>,
-    /// Who was refused by the transport last, and why.
+    /// Who was refused last, and why: by the transport before there was a connection, or by the
+    /// replica for a frame. The name of a node, or an address where no name was known yet.
     pub refusals: Vec<(String, String)>,
 }
 

@@ -267,7 +267,8 @@ impl Store {
     }
 
     /// Waits until the first catch-up is done: what the first peer that answered had is here. At once
-    /// if no peers are configured. Cancel-safe.
+    /// if no peers are configured. As long as no peer answers it does not return: the first node of a
+    /// cluster to be started goes on without it, or puts a time-out around it. Cancel-safe.
     ///
     /// # Errors
     ///

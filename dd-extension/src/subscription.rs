@@ -23,6 +23,10 @@ pub const MAX_DUE: usize = 65_536;
 /// Keys that one step of looking through a prefix reads at most, so that no lock is held for long.
 const PAGE: usize = 256;
 
+/// What counts for the changes of a key when there were so many that they were not counted: the one
+/// that is told, and at least one that was missed.
+const UNCOUNTED: u64 = 2;
+
 /// All subscribers of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -160,17 +164,18 @@ impl<T: Crdt> Subscription<T> {
                 running(&self.store)?;
                 self.mark.notify.notified().await;
             }
-            let due = std::mem::take(&mut self.mark.due.lock().keys);
+            let due = std::mem::take(&mut *self.mark.due.lock());
             let store = running(&self.store)?;
             let after = Snapshot::new(store.value(self.key.as_bytes(), &self.shape));
             let initial = self.told.is_none();
             let before = self.told.clone().unwrap_or_else(|| Snapshot::new(None));
             if initial || !before.same(&after) {
                 self.told = Some(after.clone());
-                let missed = if initial {
-                    0
-                } else {
-                    due.values().sum::<u64>().saturating_sub(1)
+                let changes = due.keys.values().sum::<u64>();
+                let missed = match (initial, due.all) {
+                    (true, _) => 0,
+                    (false, true) => UNCOUNTED - 1,
+                    (false, false) => changes.saturating_sub(1),
                 };
                 return Some(Change {
                     before,
@@ -285,7 +290,9 @@ impl<T: Crdt> SubscriptionAll<T> {
         let page = store.keys(self.keys.prefix().as_bytes(), after.as_deref(), PAGE);
         if let Some(last) = page.last() {
             self.scan = Some(Some(last.clone()));
-            self.waiting.extend(page.into_iter().map(|name| (name, 1)));
+            let changes = if self.initial { 1 } else { UNCOUNTED };
+            self.waiting
+                .extend(page.into_iter().map(|name| (name, changes)));
         } else {
             if !self.initial {
                 // Keys that went away while all were due.
@@ -293,8 +300,10 @@ impl<T: Crdt> SubscriptionAll<T> {
                     .told
                     .keys()
                     .filter(|name| store.value(name, &self.shape).is_none());
-                self.waiting
-                    .extend(gone.map(|name| (name.clone(), 1)).collect::<Vec<_>>());
+                self.waiting.extend(
+                    gone.map(|name| (name.clone(), UNCOUNTED))
+                        .collect::<Vec<_>>(),
+                );
             }
             self.initial = false;
         }

@@ -173,7 +173,7 @@ impl KeySpace {
             .into_iter()
             .flat_map(|place| place.children())
             .map(|(name, _)| name);
-        names.filter_map(|name| Shape::parse(name)).collect()
+        names.filter_map(Shape::parse).collect()
     }
 
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.

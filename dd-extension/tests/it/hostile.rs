@@ -41,6 +41,8 @@ async fn costs_the_connection(script: &Script, store: &Store, frame: Bytes) -> S
     let reasons = script.disconnects();
     assert_eq!(reasons.len(), 1, "{reasons:?}");
     assert_eq!(state(store), before);
+    let last = store.status().unwrap().refusals.pop();
+    assert_eq!(last, Some(("b".to_owned(), reasons[0].clone())), "named");
     until(|| !is_up(store, "b")).await;
     script.connect();
     reasons.into_iter().next().unwrap_or_default()
