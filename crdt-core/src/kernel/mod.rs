@@ -4,7 +4,7 @@
 //! holds dots, each with nothing (a `DotSet`), a payload (a `DotFun`) or the run of a counter; inner
 //! nodes are the `DotMap`s of Almeida, Shoker and Baquero, *Delta State Replicated Data Types*
 //! (2018). Removals leave [`Record`]s. Nothing here knows a data type: those are in
-//! [`types`](crate::types).
+//! `types`.
 
 mod block;
 mod children;
