@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything about the project that is more than a test.
 
+mod bench;
 mod certs;
 mod ci;
 mod conformance;
@@ -32,6 +33,8 @@ enum Command {
     Certs(certs::Certs),
     #[command(subcommand)]
     Experiment(experiment::Experiment),
+    #[command(subcommand)]
+    Bench(bench::Bench),
     Ci(ci::Ci),
 }
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Conformance(conformance) => conformance.run(),
         Command::Certs(certs) => certs.run(),
         Command::Experiment(experiment) => experiment.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Ci(ci) => ci.run(),
     };
     match result {
