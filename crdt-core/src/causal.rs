@@ -272,13 +272,8 @@ impl<T: Crdt> Causal<T> {
         let mut r = check_header::<T>(bytes)?;
         let context = Context::decode(&mut r)?;
         let floor = VersionVector::decode(&mut r)?;
-        let unit = Unit::decode(&mut r, &Limits::default())?;
-        r.finish()?;
         if context.get(replica).is_some() {
             return Err(LoadError::UsedId(replica));
-        }
-        if unit.dots().any(|dot| !context.contains(dot)) {
-            return Err(DecodeError::Invalid("a live dot outside of the context").into());
         }
         if !floor
             .iter()
@@ -286,9 +281,8 @@ impl<T: Crdt> Causal<T> {
         {
             return Err(DecodeError::Invalid("a forgotten record outside of the context").into());
         }
-        // What a record kills, or what another one covers, no value holds.
-        let store = DotStore::from_whole(unit, context, floor);
-        let store = store.ok_or(DecodeError::NotCanonical)?;
+        let store = DotStore::decode_whole(&mut r, &Limits::default(), context, floor)?;
+        r.finish()?;
         Ok(Self::with(store, replica, Timestamp::ZERO))
     }
 }

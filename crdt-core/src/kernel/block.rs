@@ -152,17 +152,16 @@ impl Block {
             .get(at)
             .filter(|cell| !matches!(cell, Cell::Unit))
         else {
-            return self.push_unit(other, at);
+            return self.push(other.name(at), other.dot(at));
         };
         let has_dot = !matches!(cell, Cell::Node(_) | Cell::Dots(_));
         let dot = has_dot.then(|| other.dot(at));
         self.insert(self.len(), other.name(at), dot, cell.clone());
     }
 
-    /// The same for a dot with nothing, which most places hold.
-    fn push_unit(&mut self, other: &Self, at: usize) {
-        let packed = other.dots[at];
-        let origin = other.origins[(packed >> SEQ_BITS) as usize];
+    /// Appends a dot with nothing, which most places hold.
+    pub(super) fn push(&mut self, name: &[u8], dot: Dot) {
+        let origin = dot.replica;
         let own = match self.origins.last() {
             Some(last) if *last == origin => self.origins.len() - 1,
             _ => {
@@ -170,12 +169,11 @@ impl Block {
                 known.unwrap_or_else(|| self.add_origin(origin))
             }
         };
-        self.names.push(self.dots.len(), other.name(at));
+        self.names.push(self.dots.len(), name);
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(CAPACITY);
         }
-        self.dots
-            .push((own as u64) << SEQ_BITS | (packed & ((1 << SEQ_BITS) - 1)));
+        self.dots.push((own as u64) << SEQ_BITS | dot.seq);
         if !self.cells.is_empty() {
             self.cells.push(Cell::Unit);
         }

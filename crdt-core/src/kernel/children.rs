@@ -569,6 +569,15 @@ impl Builder {
         }
     }
 
+    /// Appends a place that holds one dot with nothing.
+    pub(super) fn push_unit(&mut self, name: &[u8], dot: Dot) {
+        self.current.push(name, dot);
+        self.len += 1;
+        if self.current.len() >= FILLED || self.current.is_too_full() {
+            self.close();
+        }
+    }
+
     /// Appends a place that is not empty.
     pub(super) fn push_node(&mut self, name: &Name, node: Node) {
         let end = self.current.len();

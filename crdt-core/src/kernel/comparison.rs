@@ -9,12 +9,9 @@ use alloc::vec::Vec;
 
 use super::effect::Effect;
 use super::leaf::{Value, ValueRef};
-use super::node::Node;
 use super::record::CutKey;
 use super::store::DotStore;
 use super::unit::Unit;
-use super::unit_codec::encode_whole;
-use crate::codec::Writer;
 use crate::context::VersionVector;
 use crate::name::{Name, Path};
 use crate::{Context, Cut, Dot, ReplicaId};
@@ -80,34 +77,6 @@ impl DotStore {
                 }
             });
         entries.chain(records)
-    }
-
-    /// Writes everything that is live and the records, as the unit of it all would be written.
-    pub fn encode_whole(&self, w: &mut Writer) {
-        encode_whole(w, self);
-    }
-
-    /// A store that holds just this. `None` if no store can: if a record kills what is live, or says no
-    /// more than another.
-    pub fn from_whole(unit: Unit, context: Context, floor: VersionVector) -> Option<Self> {
-        let mut store = Self {
-            context,
-            floor,
-            root: Node::from_sorted(unit.adds)?,
-            ..Self::default()
-        };
-        let mut effects = Vec::new();
-        for (path, record) in unit.records {
-            store.kill(&path, &record, &mut effects);
-            if !effects.is_empty() {
-                return None;
-            }
-            store.keep_record(&path, record, &mut effects);
-            if !matches!(effects.drain(..).as_slice(), [Effect::Recorded { .. }]) {
-                return None;
-            }
-        }
-        Some(store)
     }
 
     /// Commits a comparison as one: kills what the sender knew and no longer has, takes in what it

@@ -18,8 +18,11 @@ mod record;
 mod records;
 mod store;
 mod transaction;
+mod tree_builder;
 mod unit;
 mod unit_codec;
+mod unit_reader;
+mod unit_writer;
 
 pub use children::{Children, Differences, Iter as ChildrenIter};
 pub use comparison::{Comparison, ComparisonPart};

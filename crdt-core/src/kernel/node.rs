@@ -1,11 +1,10 @@
 //! A place in the tree: the dots that are live at it, and the places under it.
 
 use alloc::vec::Vec;
-use core::iter::Peekable;
 
-use super::children::{self, Builder, Children};
+use super::children::{self, Children};
 use super::leaf::{Entry, EntryRef, Leaf, Run, Value};
-use crate::name::{Name, Path};
+use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
 /// A place in the tree: the dots that are live at it, and the places under it that have any.
@@ -35,46 +34,6 @@ static NOTHING: Node = Node {
 };
 
 impl Node {
-    /// A tree of leaves in the order of their paths. `None` if a leaf has two runs of one replica.
-    pub(super) fn from_sorted(leaves: Vec<(Path, Vec<Entry>)>) -> Option<Self> {
-        let mut rest = leaves.into_iter().peekable();
-        let root = Self::from_leaves(&[], &mut rest)?;
-        debug_assert!(rest.peek().is_none(), "every path is under the root");
-        Some(root)
-    }
-
-    /// The leaves at and under a path, which come first in `rest`.
-    fn from_leaves(
-        path: &[Name],
-        rest: &mut Peekable<alloc::vec::IntoIter<(Path, Vec<Entry>)>>,
-    ) -> Option<Self> {
-        let mut leaf = Leaf::EMPTY;
-        if let Some((_, entries)) = rest.next_if(|(at, _)| **at == *path) {
-            let runs = entries.windows(2).any(|two| {
-                let both = matches!(
-                    (&two[0].value, &two[1].value),
-                    (Value::Run(_), Value::Run(_))
-                );
-                both && two[0].dot.replica == two[1].dot.replica
-            });
-            if runs {
-                return None;
-            }
-            leaf = Leaf::from_sorted(entries);
-        }
-        let mut children = Builder::default();
-        let depth = path.len();
-        while let Some(next) = rest.peek().filter(|(at, _)| at.starts_with(path)) {
-            let below: Path = next.0[..=depth].into();
-            let child = Self::from_leaves(&below, rest)?;
-            children.push_node(&below[depth], child);
-        }
-        Some(Self {
-            leaf,
-            children: children.finish(),
-        })
-    }
-
     /// The place, to read.
     pub fn as_ref(&self) -> NodeRef<'_> {
         NodeRef::of(self)

@@ -12,6 +12,7 @@ use super::node::Node;
 use super::record::{Cut, CutKey, Record, join_cuts};
 use super::records::Records;
 use super::unit::Unit;
+use crate::codec::DecodeError;
 use crate::context::{Seqs, VersionVector};
 use crate::name::{Name, Path};
 use crate::{Context, Dot};
@@ -223,6 +224,24 @@ impl DotStore {
             path: path.clone(),
             dot,
         });
+    }
+
+    /// Puts a record of a store that was kept back. Such a record kills nothing that is live, and no
+    /// other says as much.
+    pub(super) fn restore_record(
+        &mut self,
+        path: &Path,
+        record: Record,
+    ) -> Result<(), DecodeError> {
+        let mut effects = Vec::new();
+        self.kill(path, &record, &mut effects);
+        if effects.is_empty() && self.context.contains(record.dot) {
+            self.keep_record(path, record, &mut effects);
+        }
+        match effects.as_slice() {
+            [Effect::Recorded { .. }] => Ok(()),
+            _ => Err(DecodeError::NotCanonical),
+        }
     }
 
     fn drop_record(&mut self, path: &Path, dot: Dot, effects: &mut Vec<Effect>) {

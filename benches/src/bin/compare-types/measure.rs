@@ -35,19 +35,13 @@ fn repeats(size: usize) -> usize {
     if size > 10_000 { 9 } else { 101 }
 }
 
+/// Into a set that nobody shares.
 pub(crate) fn insert<E: Element, S: Subject<E>>(size: usize) -> f64 {
-    let full: S = set(1, 0..size);
     time(
-        101,
-        || {
-            // Copied nodes are not part of an insertion into a set that nobody else holds.
-            let mut own = full.fork(2);
-            own.insert_all((size..size + BATCH).map(E::nth));
-            (0..BATCH).for_each(|n| own.remove(&E::nth(size + n)));
-            own
-        },
+        repeats(size),
+        || set::<E, S>(1, 0..size),
         |mut set| {
-            set.insert_all((size + BATCH..size + 2 * BATCH).map(E::nth));
+            set.insert_all((size..size + BATCH).map(E::nth));
             set
         },
     ) / BATCH as f64
@@ -63,12 +57,12 @@ pub(crate) fn contains<E: Element, S: Subject<E>>(size: usize) -> f64 {
     ) / BATCH as f64
 }
 
+/// One by one, out of a set that nobody shares.
 pub(crate) fn remove<E: Element, S: Subject<E>>(size: usize) -> f64 {
-    let full: S = set(1, 0..size);
     let few = BATCH.min(size / 2);
     time(
-        51,
-        || full.fork(2),
+        repeats(size),
+        || set::<E, S>(1, 0..size),
         |mut set| {
             (0..few).for_each(|n| set.remove(&E::nth(n * 2)));
             set
@@ -110,14 +104,13 @@ pub(crate) fn merge_forks<E: Element, S: Subject<E>>(size: usize) -> f64 {
 }
 
 pub(crate) fn merge_delta<E: Element, S: Subject<E>>(size: usize) -> f64 {
-    let base: S = set(1, 0..size);
-    let mut other = base.fork(2);
-    other.insert_all((size..size + size / 100).map(E::nth));
+    let mut other: S = set(1, 0..size);
+    let news = other.insert_with_news((size..size + size / 100).map(E::nth));
     time(
         repeats(size),
-        || base.fork(3),
-        |mut set| {
-            set.merge_news(&other, &base);
+        || (set::<E, S>(1, 0..size), news.clone()),
+        |(mut set, news)| {
+            set.merge_news(news);
             set
         },
     ) / (size / 100) as f64

@@ -67,8 +67,18 @@ macro_rules! subject {
             }
 
             /// There are no deltas: the whole state.
-            fn merge_news(&mut self, other: &Self, _since: &Self) {
-                self.set.merge(other.set.clone());
+            type News = Orswot<$element, u64>;
+
+            fn insert_with_news(
+                &mut self,
+                elements: impl Iterator<Item = $element>,
+            ) -> Self::News {
+                self.insert_all(elements);
+                self.set.clone()
+            }
+
+            fn merge_news(&mut self, news: Self::News) {
+                self.set.merge(news);
             }
         }
     };

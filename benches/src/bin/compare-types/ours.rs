@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use crdt_core::{Causal, OrSet, PnCounter, ReplicaId};
+use crdt_core::{Causal, Delta, OrSet, PnCounter, ReplicaId};
 
 use crate::subject::{Element, Subject};
 
@@ -52,8 +52,17 @@ impl<E: Element> Subject<E> for Ours<E> {
         Self(Causal::load(bytes, ReplicaId::new(9, 1)).expect("bytes that were just made"))
     }
 
-    fn merge_news(&mut self, other: &Self, _since: &Self) {
-        self.0.merge(&other.0);
+    type News = Delta<OrSet<E>>;
+
+    fn insert_with_news(&mut self, elements: impl Iterator<Item = E>) -> Self::News {
+        let before = self.0.context().clone();
+        self.insert_all(elements);
+        let delta = self.0.delta_since(&before);
+        delta.expect("nothing was removed")
+    }
+
+    fn merge_news(&mut self, news: Self::News) {
+        self.0.apply(&news).expect("it has the rest");
     }
 }
 

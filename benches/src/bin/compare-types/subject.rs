@@ -39,9 +39,11 @@ pub(crate) trait Subject<E: Element>: Sized {
     fn merge(&mut self, other: Self);
     fn encode(&self) -> Vec<u8>;
     fn decode(bytes: &[u8]) -> Self;
-    /// Merges what another replica, a fork of this one, has inserted since, in the smallest form that
-    /// the library has.
-    fn merge_news(&mut self, other: &Self, since: &Self);
+    /// What a replica that has all but the newest insertions is sent, in the smallest form that the
+    /// library has.
+    type News: Clone;
+    fn insert_with_news(&mut self, elements: impl Iterator<Item = E>) -> Self::News;
+    fn merge_news(&mut self, news: Self::News);
 }
 
 /// A set of the elements of a range.
