@@ -4,6 +4,7 @@
 //! State Replicated Data Types*, 2018; Malkhi and Terry, *Concise Version Vectors in WinFS*, 2005).
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 
 use crate::codec::{DecodeError, Reader, Writer};
@@ -17,6 +18,9 @@ pub const MAX_RANGES: usize = 65_536;
 /// The greatest sequence number. Far beyond what a replica can mint, so that arithmetic on
 /// numbers received from a peer can't overflow.
 pub const MAX_SEQ: u64 = (1 << 56) - 1;
+
+/// Up to so many origins are looked up one by one; more are walked in step.
+const FEW: usize = 8;
 
 /// A set of sequence numbers of one origin: disjoint inclusive ranges, ascending, with a gap
 /// between each two.
@@ -303,11 +307,45 @@ impl Context {
         if self.origins.same(&other.origins) {
             return;
         }
+        if other.origins.len() > FEW && other.origins.len() * FEW > self.origins.len() {
+            *self = self.merged(other);
+            return;
+        }
         for (origin, seqs) in other.iter() {
             match self.origins.get_mut(&origin) {
                 Some(mine) => mine.union(seqs),
                 None => drop(self.origins.insert(origin, seqs.clone())),
             }
+        }
+    }
+
+    /// The union of two that have many origins each, walked in step.
+    fn merged(&self, other: &Self) -> Self {
+        let mut all = Vec::with_capacity(self.origins.len().max(other.origins.len()));
+        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
+        loop {
+            let order = match (ours.peek(), theirs.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(a), Some(b)) => a.0.cmp(&b.0),
+            };
+            let one = if order == Ordering::Greater {
+                theirs.next()
+            } else {
+                ours.next()
+            };
+            let more = theirs.next_if(|_| order == Ordering::Equal);
+            if let Some((origin, seqs)) = one {
+                let mut seqs = seqs.clone();
+                if let Some((_, more)) = more {
+                    seqs.union(more);
+                }
+                all.push((origin, seqs));
+            }
+        }
+        Self {
+            origins: CowMap::from_sorted(all),
         }
     }
 

@@ -25,7 +25,7 @@ pub struct CowMap<K, V> {
 #[derive(Clone)]
 enum Tree<K, V> {
     Leaf(Vec<(K, V)>),
-    /// Children, each with a key that is at most its smallest and above all keys before it.
+    /// Children, each with its smallest key.
     Inner(Vec<(K, Arc<Tree<K, V>>)>),
 }
 
@@ -144,6 +144,26 @@ impl<K: Ord, V> CowMap<K, V> {
 }
 
 impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
+    /// A map of entries whose keys ascend. O(n).
+    pub fn from_sorted(entries: Vec<(K, V)>) -> Self {
+        debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0));
+        let len = entries.len();
+        let leaf = |entries: Vec<(K, V)>| {
+            let first = entries.first().map(|(key, _)| key.clone());
+            first.map(|first| (first, Arc::new(Tree::Leaf(entries))))
+        };
+        let mut level: Vec<_> = chunks(entries).filter_map(leaf).collect();
+        while level.len() > 1 {
+            let inner = |children: Vec<(K, Arc<Tree<K, V>>)>| {
+                let first = children.first().map(|(key, _)| key.clone());
+                first.map(|first| (first, Arc::new(Tree::Inner(children))))
+            };
+            level = chunks(level).filter_map(inner).collect();
+        }
+        let root = level.pop().map(|(_, root)| root);
+        Self { root, len }
+    }
+
     /// The value of `key`, to be changed. Copies shared nodes on the way.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
@@ -216,12 +236,20 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
     }
 }
 
+/// Items in parts of a node's size.
+fn chunks<T>(items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let mut items = items.into_iter();
+    core::iter::from_fn(move || {
+        let part: Vec<T> = items.by_ref().take(CAPACITY).collect();
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 /// How many of the first keys compare as equal or less.
 fn at_most<K, T>(items: &[(K, T)], compare: &impl Fn(&K) -> Ordering) -> usize {
     items.partition_point(|(key, _)| compare(key) != Ordering::Greater)
 }
 
-/// A child's own key may lie before its smallest, so the last entry may be in the child before.
 fn floor<'a, K, V>(
     tree: &'a Tree<K, V>,
     compare: &impl Fn(&K) -> Ordering,
@@ -233,8 +261,7 @@ fn floor<'a, K, V>(
         }
         Tree::Inner(children) => {
             let at = at_most(children, compare).checked_sub(1)?;
-            let before = || floor(&children[at.checked_sub(1)?].1, compare);
-            floor(&children[at].1, compare).or_else(before)
+            floor(&children[at].1, compare)
         }
     }
 }
@@ -250,18 +277,8 @@ fn floor_mut<'a, K: Clone, V: Clone>(
         }
         Tree::Inner(children) => {
             let at = at_most(children, compare).checked_sub(1)?;
-            let smallest = smallest(&children[at].1);
-            let is_here = smallest.is_some_and(|key| compare(key) != Ordering::Greater);
-            let at = if is_here { at } else { at.checked_sub(1)? };
             floor_mut(Arc::make_mut(&mut children[at].1), compare)
         }
-    }
-}
-
-fn smallest<K, V>(tree: &Tree<K, V>) -> Option<&K> {
-    match tree {
-        Tree::Leaf(entries) => entries.first().map(|(k, _)| k),
-        Tree::Inner(children) => smallest(&children.first()?.1),
     }
 }
 
@@ -343,10 +360,15 @@ fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
         Tree::Inner(children) => {
             let at = child_of(children, key);
             let former = remove(Arc::make_mut(&mut children[at].1), key);
-            match size(&children[at].1) {
-                0 => drop(children.remove(at)),
-                n if n < SPARSE => merge_with_neighbour(children, at),
-                _ => {}
+            match first_key(&children[at].1).cloned() {
+                None => drop(children.remove(at)),
+                Some(first) => children[at].0 = first,
+            }
+            if children
+                .get(at)
+                .is_some_and(|child| size(&child.1) < SPARSE)
+            {
+                merge_with_neighbour(children, at);
             }
             former
         }

@@ -17,6 +17,8 @@ pub(super) const CAPACITY: usize = 64;
 const MAX_BYTES: usize = 4096;
 /// Columns grow by so many entries at once.
 const STEP: usize = 8;
+/// Most origins of a block: more than its dots can have, for those that are gone meanwhile.
+const MAX_ORIGINS: usize = 256;
 /// A packed dot is the place of its origin in the block's list, and a sequence number below it.
 const SEQ_BITS: u32 = 56;
 
@@ -36,7 +38,9 @@ pub(super) enum Cell {
     Unit,
     Bytes(Arc<[u8]>),
     Run(Arc<Run>),
-    /// Several dots with nothing.
+    /// A second dot, packed, with nothing either: two concurrent insertions.
+    Second(u64),
+    /// More dots with nothing.
     Dots(Arc<[Dot]>),
     Node(Arc<Node>),
 }
@@ -69,6 +73,9 @@ impl Block {
             None | Some(Cell::Unit) => ValueRef::Unit,
             Some(Cell::Bytes(bytes)) => ValueRef::Bytes(bytes),
             Some(Cell::Run(run)) => ValueRef::Run(run),
+            Some(Cell::Second(second)) => {
+                return NodeRef::of_two(self.dot(at), self.unpack(*second));
+            }
             Some(Cell::Dots(dots)) => return NodeRef::of_dots(dots),
             Some(Cell::Node(node)) => return NodeRef::of(node),
         };
@@ -79,7 +86,10 @@ impl Block {
     }
 
     pub(super) fn dot(&self, at: usize) -> Dot {
-        let packed = self.dots[at];
+        self.unpack(self.dots[at])
+    }
+
+    fn unpack(&self, packed: u64) -> Dot {
         Dot::new(
             self.origins[(packed >> SEQ_BITS) as usize],
             packed & ((1 << SEQ_BITS) - 1),
@@ -96,6 +106,7 @@ impl Block {
 
     /// Puts a place in before the one at `at`.
     pub(super) fn insert(&mut self, at: usize, name: &[u8], dot: Option<Dot>, cell: Cell) {
+        self.make_room_for_origins();
         let packed = self.pack(dot);
         self.names.insert(self.dots.len(), at, name);
         if self.dots.len() == self.dots.capacity() {
@@ -112,13 +123,24 @@ impl Block {
     }
 
     pub(super) fn insert_node(&mut self, at: usize, name: &[u8], node: Node) {
-        let (dot, cell) = cell_of(node);
+        self.make_room_for_origins();
+        let (dot, cell) = self.cell_of(node);
         self.insert(at, name, dot, cell);
+    }
+
+    /// Appends two dots with nothing, in order.
+    pub(super) fn push_pair(&mut self, name: &[u8], first: Dot, second: Dot) {
+        self.make_room_for_origins();
+        let second = self.pack(Some(second));
+        self.push(name, first);
+        self.cells.resize(self.dots.len() - 1, Cell::Unit);
+        self.cells.push(Cell::Second(second));
     }
 
     /// Replaces what stands at a place.
     pub(super) fn set(&mut self, at: usize, node: Node) {
-        let (dot, cell) = cell_of(node);
+        self.make_room_for_origins();
+        let (dot, cell) = self.cell_of(node);
         self.dots[at] = self.pack(dot);
         if self.cells.is_empty() {
             if matches!(cell, Cell::Unit) {
@@ -154,6 +176,9 @@ impl Block {
         else {
             return self.push(other.name(at), other.dot(at));
         };
+        if let Cell::Second(second) = cell {
+            return self.push_pair(other.name(at), other.dot(at), other.unpack(*second));
+        }
         let has_dot = !matches!(cell, Cell::Node(_) | Cell::Dots(_));
         let dot = has_dot.then(|| other.dot(at));
         self.insert(self.len(), other.name(at), dot, cell.clone());
@@ -161,6 +186,7 @@ impl Block {
 
     /// Appends a dot with nothing, which most places hold.
     pub(super) fn push(&mut self, name: &[u8], dot: Dot) {
+        self.make_room_for_origins();
         let origin = dot.replica;
         let own = match self.origins.last() {
             Some(last) if *last == origin => self.origins.len() - 1,
@@ -207,6 +233,28 @@ impl Block {
         right
     }
 
+    /// What a node comes to in a block.
+    fn cell_of(&mut self, node: Node) -> (Option<Dot>, Cell) {
+        if !node.is_simple() {
+            return (None, Cell::Node(Arc::new(node)));
+        }
+        match node.leaf.entries() {
+            [first, second] => {
+                let second = self.pack(Some(second.dot));
+                return (Some(first.dot), Cell::Second(second));
+            }
+            [_, _, ..] => {
+                let dots = node.leaf.entries().iter().map(|entry| entry.dot);
+                return (None, Cell::Dots(dots.collect()));
+            }
+            _ => {}
+        }
+        match node.leaf.into_single() {
+            Some(entry) => cell_of_entry(entry),
+            None => (None, Cell::Node(Arc::default())),
+        }
+    }
+
     fn pack(&mut self, dot: Option<Dot>) -> u64 {
         let Some(dot) = dot else { return 0 };
         let known = self.origins.iter().position(|o| *o == dot.replica);
@@ -215,42 +263,38 @@ impl Block {
     }
 
     fn add_origin(&mut self, origin: ReplicaId) -> usize {
-        if self.origins.len() > usize::from(u8::MAX) {
-            self.drop_unused_origins();
-        }
         self.origins.reserve_exact(1);
         self.origins.push(origin);
         self.origins.len() - 1
     }
 
-    fn drop_unused_origins(&mut self) {
+    /// Origins that nobody has any more go before there are too many for a packed dot. To be called
+    /// before dots are packed, which does not know of those that are not in their columns yet.
+    fn make_room_for_origins(&mut self) {
+        if self.origins.len() + 2 <= MAX_ORIGINS {
+            return;
+        }
         let former = core::mem::take(&mut self.origins);
-        for packed in &mut self.dots {
-            if *packed == 0 {
-                continue; // not just one
-            }
+        let mut kept: Vec<ReplicaId> = Vec::new();
+        let mut renumber = |packed: &mut u64| {
             let origin = former[(*packed >> SEQ_BITS) as usize];
-            let known = self.origins.iter().position(|o| *o == origin);
+            let known = kept.iter().position(|o| *o == origin);
             let at = known.unwrap_or_else(|| {
-                self.origins.push(origin);
-                self.origins.len() - 1
+                kept.push(origin);
+                kept.len() - 1
             });
             *packed = (at as u64) << SEQ_BITS | (*packed & ((1 << SEQ_BITS) - 1));
+        };
+        self.dots
+            .iter_mut()
+            .filter(|packed| **packed != 0)
+            .for_each(&mut renumber);
+        for cell in &mut self.cells {
+            if let Cell::Second(packed) = cell {
+                renumber(packed);
+            }
         }
-    }
-}
-
-fn cell_of(node: Node) -> (Option<Dot>, Cell) {
-    if !node.is_simple() {
-        return (None, Cell::Node(Arc::new(node)));
-    }
-    if node.leaf.entries().len() > 1 {
-        let dots = node.leaf.entries().iter().map(|entry| entry.dot);
-        return (None, Cell::Dots(dots.collect()));
-    }
-    match node.leaf.into_single() {
-        Some(entry) => cell_of_entry(entry),
-        None => (None, Cell::Node(Arc::default())),
+        self.origins = kept;
     }
 }
 

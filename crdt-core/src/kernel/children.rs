@@ -4,9 +4,11 @@
 //! share the blocks that neither has written since, and comparing or joining them passes those over.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::ops::Bound;
 
-use super::block::{Block, Cell};
+use super::block::Block;
 use super::leaf::Entry;
 use super::node::{Node, NodeRef};
 use crate::Dot;
@@ -131,15 +133,12 @@ impl Children {
             Blocks::One(block) => Some(block),
             Blocks::Many(blocks) => {
                 let key = SearchKey::new(name.as_bytes());
-                if blocks.floor_by(|first| key.compare(first)).is_none() {
-                    blocks.insert(Name::new(&[]), Arc::default());
-                }
                 blocks.floor_mut_by(|first| key.compare(first))
             }
         };
         match block {
             Some(block) => Arc::make_mut(block),
-            None => unreachable!("a block of all names was just made"),
+            None => unreachable!("the first block is under the empty name"),
         }
     }
 
@@ -211,6 +210,13 @@ impl Children {
         let first = first.clone();
         if block.len() == 0 {
             blocks.remove(first.as_bytes());
+            if first.is_empty()
+                && let Some((next, block)) = blocks.iter().next()
+            {
+                let (next, block) = (next.clone(), Arc::clone(block));
+                blocks.remove(next.as_bytes());
+                blocks.insert(first, block);
+            }
         } else if block.len() < super::block::CAPACITY / 4 {
             let mut behind = blocks.iter_from(Bound::Excluded(first.as_bytes()));
             let next = behind
@@ -277,6 +283,14 @@ pub(super) trait Judge {
     fn left(&mut self, place: NodeRef<'_>) -> Fate;
     fn right(&mut self, place: NodeRef<'_>) -> Fate;
     fn both(&mut self, left: NodeRef<'_>, right: NodeRef<'_>) -> Fate;
+}
+
+/// Most names differ in the first eight bytes, which are compared as one number.
+fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
+        (Some(x), Some(y)) if x != y => u64::from_be_bytes(*x).cmp(&u64::from_be_bytes(*y)),
+        _ => a.cmp(b),
+    }
 }
 
 /// What becomes of a place in a join.
@@ -470,25 +484,25 @@ impl<'a> Zip<'a> {
             return Pair::Shared(a);
         }
         let (left, right) = (a.name(at), b.name(bt));
-        match left.cmp(right) {
-            core::cmp::Ordering::Equal => {
+        match compare(left, right) {
+            Ordering::Equal => {
                 self.left.step();
                 self.right.step();
                 Pair::Both((a, at), (b, bt))
             }
-            core::cmp::Ordering::Less if at == 0 && a.name(a.len() - 1) < right => {
+            Ordering::Less if at == 0 && a.name(a.len() - 1) < right => {
                 self.left.next_block();
                 Pair::Left(a)
             }
-            core::cmp::Ordering::Less => {
+            Ordering::Less => {
                 self.left.step();
                 Pair::LeftPlace(a, at)
             }
-            core::cmp::Ordering::Greater if bt == 0 && b.name(b.len() - 1) < left => {
+            Ordering::Greater if bt == 0 && b.name(b.len() - 1) < left => {
                 self.right.next_block();
                 Pair::Right(b)
             }
-            core::cmp::Ordering::Greater => {
+            Ordering::Greater => {
                 self.right.step();
                 Pair::RightPlace(b, bt)
             }
@@ -539,7 +553,7 @@ impl<'a> Iterator for Differences<'a> {
 /// Builds from places in order.
 #[derive(Default)]
 pub(super) struct Builder {
-    blocks: CowMap<Name, Arc<Block>>,
+    blocks: Vec<(Name, Arc<Block>)>,
     current: Block,
     len: usize,
 }
@@ -553,9 +567,7 @@ impl Builder {
             Fate::Goes => return,
             Fate::Stays | Fate::Yields => self.current.push_from(block, at),
             Fate::Both(one, other) => {
-                let dots = Cell::Dots(Arc::new([one, other]));
-                let end = self.current.len();
-                self.current.insert(end, block.name(at), None, dots);
+                self.current.push_pair(block.name(at), one, other);
             }
             Fate::Becomes(node) if node.is_empty() => return,
             Fate::Becomes(node) => {
@@ -612,22 +624,18 @@ impl Builder {
         } else {
             Name::new(block.name(0))
         };
-        self.blocks.insert(first, block);
+        self.blocks.push((first, block));
     }
 
     pub(super) fn finish(mut self) -> Children {
         self.close();
         let blocks = match self.blocks.len() {
             0 => Blocks::None,
-            1 => {
-                let only = self
-                    .blocks
-                    .iter()
-                    .next()
-                    .map(|(_, block)| Arc::clone(block));
-                only.map_or(Blocks::None, Blocks::One)
-            }
-            _ => Blocks::Many(self.blocks),
+            1 => self
+                .blocks
+                .pop()
+                .map_or(Blocks::None, |(_, only)| Blocks::One(only)),
+            _ => Blocks::Many(CowMap::from_sorted(self.blocks)),
         };
         Children {
             blocks,

@@ -23,6 +23,8 @@ pub struct NodeRef<'a>(Ref<'a>);
 enum Ref<'a> {
     Node(&'a Node),
     Entry(EntryRef<'a>),
+    /// Two dots with nothing, in order.
+    Two(Dot, Dot),
     /// Several dots with nothing.
     Dots(&'a [Dot]),
 }
@@ -108,6 +110,10 @@ impl<'a> NodeRef<'a> {
         Self::of(&NOTHING)
     }
 
+    pub(super) fn of_two(first: Dot, second: Dot) -> Self {
+        Self(Ref::Two(first, second))
+    }
+
     pub(super) fn of_dots(dots: &'a [Dot]) -> Self {
         Self(Ref::Dots(dots))
     }
@@ -118,20 +124,25 @@ impl<'a> NodeRef<'a> {
 
     /// The dots at this place with what they carry, in order.
     pub fn entries(self) -> impl Iterator<Item = EntryRef<'a>> + use<'a> {
-        let (many, dots, one): (&[Entry], &[Dot], _) = match self.0 {
-            Ref::Node(node) => (node.leaf.entries(), &[], None),
-            Ref::Dots(dots) => (&[], dots, None),
-            Ref::Entry(entry) => (&[], &[], Some(entry)),
+        let (many, dots, first, second): (&[Entry], &[Dot], _, _) = match self.0 {
+            Ref::Node(node) => (node.leaf.entries(), &[], None, None),
+            Ref::Dots(dots) => (&[], dots, None, None),
+            Ref::Entry(entry) => (&[], &[], Some(entry), None),
+            Ref::Two(first, second) => {
+                let (first, second) = (EntryRef::unit(first), EntryRef::unit(second));
+                (&[], &[], Some(first), Some(second))
+            }
         };
         let dots = dots.iter().map(|dot| EntryRef::unit(*dot));
-        many.iter().map(EntryRef::from).chain(dots).chain(one)
+        let few = first.into_iter().chain(second);
+        many.iter().map(EntryRef::from).chain(dots).chain(few)
     }
 
     /// The entry of a place that holds one dot and nothing below, and has no node of its own.
     pub(super) fn single(self) -> Option<EntryRef<'a>> {
         match self.0 {
             Ref::Entry(entry) => Some(entry),
-            Ref::Node(_) | Ref::Dots(_) => None,
+            Ref::Node(_) | Ref::Two(..) | Ref::Dots(_) => None,
         }
     }
 
@@ -139,7 +150,7 @@ impl<'a> NodeRef<'a> {
     pub fn has_entries(self) -> bool {
         match self.0 {
             Ref::Node(node) => !node.leaf.is_empty(),
-            Ref::Entry(_) | Ref::Dots(_) => true,
+            Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => true,
         }
     }
 
@@ -149,6 +160,7 @@ impl<'a> NodeRef<'a> {
             Ref::Node(node) => node.leaf.get(dot).map(EntryRef::from),
             Ref::Entry(entry) => (entry.dot == dot).then_some(entry),
             Ref::Dots(dots) => dots.contains(&dot).then(|| EntryRef::unit(dot)),
+            Ref::Two(first, second) => [first, second].contains(&dot).then(|| EntryRef::unit(dot)),
         }
     }
 
@@ -157,7 +169,7 @@ impl<'a> NodeRef<'a> {
         match self.0 {
             Ref::Node(node) => node.leaf.run(replica),
             Ref::Entry(entry) => entry.run_of(replica),
-            Ref::Dots(_) => None,
+            Ref::Dots(_) | Ref::Two(..) => None,
         }
     }
 
@@ -165,7 +177,7 @@ impl<'a> NodeRef<'a> {
     pub fn children(self) -> &'a Children {
         match self.0 {
             Ref::Node(node) => &node.children,
-            Ref::Entry(_) | Ref::Dots(_) => &NO_CHILDREN,
+            Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => &NO_CHILDREN,
         }
     }
 
@@ -173,7 +185,7 @@ impl<'a> NodeRef<'a> {
     pub fn is_empty(self) -> bool {
         match self.0 {
             Ref::Node(node) => node.is_empty(),
-            Ref::Entry(_) | Ref::Dots(_) => false,
+            Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => false,
         }
     }
 
@@ -187,7 +199,7 @@ impl<'a> NodeRef<'a> {
     pub fn to_node(self) -> Node {
         match self.0 {
             Ref::Node(node) => node.clone(),
-            Ref::Entry(_) | Ref::Dots(_) => Node {
+            Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => Node {
                 leaf: self.into(),
                 children: Children::new(),
             },

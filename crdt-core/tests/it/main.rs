@@ -6,6 +6,7 @@ mod edit;
 mod element;
 mod golden;
 mod hostile;
+mod large;
 mod laws;
 mod situations;
 mod support;

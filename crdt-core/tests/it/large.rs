@@ -1,0 +1,201 @@
+//! Values that are larger than a block of the tree: against a model, by every route.
+
+use std::collections::BTreeSet;
+
+use crdt_core::{Causal, OrMap, OrSet, PnCounter};
+use proptest::prelude::*;
+
+use crate::support::{copy, empty, kernel_state, property, replica, update};
+
+type Set = OrSet<Vec<u8>>;
+
+/// Names of many lengths, some of them equal in their first eight bytes; few are longer than a block.
+fn name(n: u16) -> Vec<u8> {
+    let text = format!("{:05}", n.wrapping_mul(40_503));
+    match n % 7 {
+        0 => text.into_bytes(),
+        1 => format!("prefix--{text}").into_bytes(),
+        2 => text[..2].as_bytes().to_vec(),
+        3 => vec![0; usize::from(n % 20)],
+        4 if n % 50 == 4 => [text.as_bytes(), &[7; 3000]].concat(),
+        _ => u64::from(n)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .to_be_bytes()
+            .to_vec(),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Insert(u16),
+    Remove(u16),
+    /// A stretch of names, to fill and to empty blocks.
+    InsertFrom(u16),
+    RemoveFrom(u16),
+}
+
+const STRETCH: u16 = 150;
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let n = || 0..600u16;
+    let op = prop_oneof![
+        6 => n().prop_map(Op::Insert),
+        3 => n().prop_map(Op::Remove),
+        2 => n().prop_map(Op::InsertFrom),
+        2 => n().prop_map(Op::RemoveFrom),
+    ];
+    prop::collection::vec(op, 1..60)
+}
+
+fn run(set: &mut Causal<Set>, model: &mut BTreeSet<Vec<u8>>, op: &Op) {
+    let (from, to, insert) = match *op {
+        Op::Insert(n) => (n, n + 1, true),
+        Op::Remove(n) => (n, n + 1, false),
+        Op::InsertFrom(n) => (n, n + STRETCH, true),
+        Op::RemoveFrom(n) => (n, n + STRETCH, false),
+    };
+    update(set, |edit| {
+        for n in from..to {
+            let name = name(n);
+            if insert {
+                assert_eq!(edit.insert(&name), model.insert(name));
+            } else {
+                assert_eq!(edit.remove(&name), model.remove(&name));
+            }
+        }
+    });
+}
+
+fn check(set: &Causal<Set>, model: &BTreeSet<Vec<u8>>) -> Result<(), TestCaseError> {
+    let view = set.view();
+    prop_assert_eq!(view.len(), model.len());
+    prop_assert!(view.iter().eq(model.iter().cloned()));
+    for n in 0..600 {
+        let name = name(n);
+        prop_assert_eq!(view.contains(&name), model.contains(&name));
+    }
+    let loaded = Causal::<Set>::load(&set.encode(), replica(99)).expect("its own bytes");
+    prop_assert_eq!(kernel_state(&loaded), kernel_state(set));
+    prop_assert!(loaded.view().iter().eq(model.iter().cloned()));
+    Ok(())
+}
+
+#[test]
+fn a_set_is_what_the_model_is() {
+    property(60, ops(), |ops| {
+        let (mut set, mut model) = (empty::<Set>(1), BTreeSet::new());
+        for op in &ops {
+            let (before, was) = (copy(&set), model.clone());
+            run(&mut set, &mut model, op);
+            // A copy that was taken before is not touched.
+            prop_assert!(before.view().iter().eq(was.iter().cloned()));
+            let (added, removed) = (set.view(), before.view());
+            prop_assert!(
+                added
+                    .difference(&removed)
+                    .eq(model.difference(&was).cloned())
+            );
+            prop_assert!(
+                removed
+                    .difference(&added)
+                    .eq(was.difference(&model).cloned())
+            );
+        }
+        check(&set, &model)
+    });
+}
+
+#[test]
+fn forks_merge_to_the_same_as_their_deltas() {
+    property(60, (ops(), ops(), ops()), |(common, ours, theirs)| {
+        let (mut a, mut model) = (empty::<Set>(1), BTreeSet::new());
+        common.iter().for_each(|op| run(&mut a, &mut model, op));
+        let mut b = a.fork(replica(2));
+        let (mut model_b, base) = (model.clone(), a.context().clone());
+        ours.iter().for_each(|op| run(&mut a, &mut model, op));
+        theirs.iter().for_each(|op| run(&mut b, &mut model_b, op));
+        let (mut ab, mut ba) = (copy(&a), copy(&b));
+        ab.merge(&b);
+        ba.merge(&a);
+        prop_assert_eq!(kernel_state(&ab), kernel_state(&ba));
+        if let Ok(delta) = b.delta_since(&base) {
+            let mut by_delta = copy(&a);
+            by_delta.apply(&delta).expect("it has the base");
+            prop_assert_eq!(kernel_state(&by_delta), kernel_state(&ab));
+        }
+        // What both have is there; what neither has is not.
+        let both: BTreeSet<_> = model.intersection(&model_b).cloned().collect();
+        let all: BTreeSet<_> = model.union(&model_b).cloned().collect();
+        let merged: BTreeSet<_> = ab.view().iter().collect();
+        prop_assert!(merged.is_subset(&all), "nothing comes back");
+        let untouched = both.iter().filter(|name| !merged.contains(*name)).count();
+        prop_assert_eq!(untouched, 0, "nothing is lost");
+        check(&ab, &merged)
+    });
+}
+
+/// A block packs the origins of its dots into a byte.
+#[test]
+fn more_replicas_than_a_block_has_room_for() {
+    let mut all = empty::<OrSet<u64>>(0);
+    for n in 1..=700u64 {
+        let mut one = all.fork(replica(n));
+        // Always the same few elements: origins come and go in one block.
+        update(&mut one, |set| set.insert(&(n % 5)));
+        all.merge(&one);
+        assert_eq!(all.view().len(), n.min(5) as usize);
+    }
+    let mut concurrent = empty::<OrSet<u64>>(0);
+    for n in 1..=700u64 {
+        let mut one = empty::<OrSet<u64>>(n);
+        update(&mut one, |set| {
+            set.insert(&1);
+            set.insert(&n);
+        });
+        concurrent.merge(&one);
+    }
+    assert_eq!(concurrent.view().len(), 700);
+    let loaded = Causal::<OrSet<u64>>::load(&concurrent.encode(), replica(9999)).expect("bytes");
+    assert_eq!(kernel_state(&loaded), kernel_state(&concurrent));
+    update(&mut concurrent, |set| set.remove(&1));
+    assert!(
+        !concurrent.view().contains(&1),
+        "all seven hundred dots of it are gone"
+    );
+    assert_eq!(concurrent.view().len(), 699);
+}
+
+#[test]
+fn a_map_of_many_counters_takes_part_in_both_directions() {
+    type Map = OrMap<u64, PnCounter>;
+    let mut a = empty::<Map>(1);
+    update(&mut a, |map| {
+        (0..1000u64).for_each(|k| map.entry(&k).add(1))
+    });
+    let mut b = a.fork(replica(2));
+    update(&mut a, |map| {
+        (0..1000u64).step_by(3).for_each(|k| map.entry(&k).add(10))
+    });
+    update(&mut b, |map| {
+        for k in (0..1000u64).step_by(2) {
+            map.remove(&k);
+        }
+    });
+    update(&mut b, |map| {
+        (1000..1500u64).for_each(|k| map.entry(&k).add(5))
+    });
+    let mut ba = copy(&b);
+    ba.merge(&a);
+    a.merge(&b);
+    assert_eq!(kernel_state(&a), kernel_state(&ba));
+    for k in 0..1500 {
+        let expected = match k {
+            1000.. => Some(5),
+            _ if k % 6 == 0 => Some(10), // removed at b, counted on at a
+            _ if k % 2 == 0 => None,
+            _ if k % 3 == 0 => Some(11),
+            _ => Some(1),
+        };
+        assert_eq!(a.view().get(&k).map(|c| c.value()), expected, "{k}");
+    }
+}
