@@ -66,7 +66,7 @@ mod shape;
 mod types;
 
 pub use causal::{Behind, Causal, Delta, LoadError, MAX_RECORDS, Updated};
-pub use clock::{HybridClock, Timestamp};
+pub use clock::{Ahead, HybridClock, TimeSource, Timestamp};
 pub use context::{Context, MAX_RANGES, MAX_SEQ, Seqs, VersionVector};
 pub use cow_map::{CowMap, Iter as CowMapIter};
 pub use element::{Element, EncodesAs};

@@ -43,7 +43,7 @@ impl Replica {
         key: &[u8],
         update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        let clock = self.clock.read(wall);
+        let clock = self.clock.read(&mut || wall);
         self.update_at::<T, R, E>(now, clock, key, update)
     }
 

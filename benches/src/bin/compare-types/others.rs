@@ -69,10 +69,7 @@ macro_rules! subject {
             /// There are no deltas: the whole state.
             type News = Orswot<$element, u64>;
 
-            fn insert_with_news(
-                &mut self,
-                elements: impl Iterator<Item = $element>,
-            ) -> Self::News {
+            fn insert_with_news(&mut self, elements: impl Iterator<Item = $element>) -> Self::News {
                 self.insert_all(elements);
                 self.set.clone()
             }
