@@ -36,6 +36,7 @@ impl Ci {
         }
         cargo(&["test", "--package", "dd-extension", "--features", "node"])?;
         cargo(&["bench", "--workspace", "--no-run"])?;
+        xtask(&["no-std"])?;
         xtask(&["sim", "--seeds", "0..300"])?;
         xtask(&["model", "--seeds", "0..100", "--break", "takeover"])?;
         xtask(&["sabotage", "--seeds", "0..1000", "takeover"])?;

@@ -7,6 +7,7 @@ mod conformance;
 mod demo;
 mod experiment;
 mod model;
+mod no_std;
 mod sabotage;
 mod seeds;
 mod sim;
@@ -35,6 +36,7 @@ enum Command {
     Experiment(experiment::Experiment),
     #[command(subcommand)]
     Bench(bench::Bench),
+    NoStd(no_std::NoStd),
     Ci(ci::Ci),
 }
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Certs(certs) => certs.run(),
         Command::Experiment(experiment) => experiment.run(),
         Command::Bench(bench) => bench.run(),
+        Command::NoStd(no_std) => no_std.run(),
         Command::Ci(ci) => ci.run(),
     };
     match result {

@@ -108,7 +108,8 @@ impl Sabotage {
     }
 }
 
-fn root() -> PathBuf {
+/// The workspace.
+pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
