@@ -12,7 +12,7 @@ use bytes::Bytes;
 use dd_gossip::{NodeId, SendError, TransportEvent, TransportStats};
 use quinn::Connection;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info};
 
 use crate::QuicConfig;
 use crate::close_code::CloseCode;
@@ -386,7 +386,8 @@ impl Registry {
 
     /// Says that somebody was refused; beyond the limit only in the log.
     pub(crate) fn refuse(&mut self, whom: String, reason: String) {
-        warn!(own = %self.own, whom, reason, "refused");
+        // Whoever takes the event decides how loud it is.
+        debug!(own = %self.own, whom, reason, "refused");
         if !self.closed && self.events.refusals() < self.config.max_refusals {
             self.events
                 .push(Event::Refused(TransportEvent::Refused { whom, reason }));
