@@ -35,7 +35,7 @@ impl Ci {
             cargo(&["run", "--quiet", "--package", package, "--example", example])?;
         }
         cargo(&["test", "--package", "dd-extension", "--features", "node"])?;
-        cargo(&["bench", "--workspace", "--no-run"])?;
+        cargo(&["bench", "--package", "benches", "--no-run"])?;
         xtask(&["no-std"])?;
         xtask(&["sim", "--seeds", "0..300"])?;
         xtask(&["model", "--seeds", "0..100", "--break", "takeover"])?;
