@@ -107,6 +107,19 @@ impl<const N: usize> EncodesAs<Vec<u8>> for [u8; N] {
     }
 }
 
+// References to unsized forms, so that `"a".."f"` is a range of strings.
+impl EncodesAs<String> for &str {
+    fn encode_as(&self, out: &mut Vec<u8>) {
+        (**self).encode_as(out);
+    }
+}
+
+impl EncodesAs<Vec<u8>> for &[u8] {
+    fn encode_as(&self, out: &mut Vec<u8>) {
+        (**self).encode_as(out);
+    }
+}
+
 /// Bytes of fixed length end by themselves.
 macro_rules! fixed_parts {
     ($len:expr) => {

@@ -77,16 +77,19 @@ pub use name::{Name, Path};
 pub use payload::{Payload, PayloadError};
 pub use shape::{MAX_SHAPE, MAX_SHAPE_DEPTH, Shape};
 pub use types::{
-    CounterEdit, CounterView, Crdt, DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView,
-    GCounter, GCounterMap, GSet, GSetEdit, Joined, JoinedEdit, JoinedView, Lattice, LwwMap,
-    LwwMapEdit, LwwMapView, LwwRegister, LwwRegisterEdit, LwwRegisterView, MaxRegister,
+    Crdt, DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView, GCounter, GCounterEdit,
+    GCounterMap, GCounterView, GSet, GSetEdit, Joined, JoinedEdit, JoinedView, Lattice, LwwMap,
+    LwwMapEdit, LwwMapIter, LwwMapView, LwwRegister, LwwRegisterEdit, LwwRegisterView, MaxRegister,
     MaxRegisterEdit, MaxRegisterView, MinRegister, MinRegisterEdit, MinRegisterView, MvRegister,
-    MvRegisterEdit, MvRegisterView, OrMap, OrMapEdit, OrMapView, OrMultiMap, OrSet, OrSetEdit,
-    PnCounter, PnCounterEdit, PnCounterMap, PnCounterView, RecordEdit, RecordView, RemoveWinsSet,
-    RemoveWinsSetEdit, RemoveWinsSetView, SetView,
+    MvRegisterEdit, MvRegisterView, OrMap, OrMapEdit, OrMapIter, OrMapView, OrMultiMap, OrSet,
+    OrSetEdit, PnCounter, PnCounterEdit, PnCounterMap, PnCounterView, RecordEdit, RecordView,
+    RemoveWinsSet, RemoveWinsSetEdit, RemoveWinsSetIter, RemoveWinsSetView, SetIter, SetView,
 };
 
 pub(crate) use kernel::Cut;
+
+#[doc(hidden)]
+pub use serde as __serde;
 
 /// The text that [`Crdt::shape`] appends to.
 pub type ShapeText = alloc::string::String;

@@ -8,7 +8,10 @@
 use alloc::string::String;
 use core::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::Crdt;
+use super::places::shows_its_view;
 use crate::kernel::{Cursor, NodeRef, ValueRef};
 
 /// A counter that only grows, between removals of the key that it stands under.
@@ -53,34 +56,32 @@ pub struct PnCounter(());
 
 /// Reads a [`GCounter`].
 #[derive(Clone, Copy)]
-pub struct CounterView<'a>(Option<NodeRef<'a>>);
+pub struct GCounterView<'a>(Option<NodeRef<'a>>);
 
 /// Reads a [`PnCounter`].
 #[derive(Clone, Copy)]
 pub struct PnCounterView<'a>(Option<NodeRef<'a>>);
 
 /// Changes a [`GCounter`].
-#[derive(Debug)]
-pub struct CounterEdit<'a>(Cursor<'a>);
+pub struct GCounterEdit<'a>(Cursor<'a>);
 
 /// Changes a [`PnCounter`].
-#[derive(Debug)]
 pub struct PnCounterEdit<'a>(Cursor<'a>);
 
 impl Crdt for GCounter {
-    type View<'a> = CounterView<'a>;
-    type Edit<'a> = CounterEdit<'a>;
+    type View<'a> = GCounterView<'a>;
+    type Edit<'a> = GCounterEdit<'a>;
 
     fn shape(out: &mut String) {
         out.push_str("g_counter");
     }
 
-    fn view(node: Option<NodeRef<'_>>) -> CounterView<'_> {
-        CounterView(node)
+    fn view(node: Option<NodeRef<'_>>) -> GCounterView<'_> {
+        GCounterView(node)
     }
 
-    fn edit(cursor: Cursor<'_>) -> CounterEdit<'_> {
-        CounterEdit(cursor)
+    fn edit(cursor: Cursor<'_>) -> GCounterEdit<'_> {
+        GCounterEdit(cursor)
     }
 }
 
@@ -110,7 +111,7 @@ fn sum(node: Option<NodeRef<'_>>) -> i128 {
     })
 }
 
-impl CounterView<'_> {
+impl GCounterView<'_> {
     /// The sum of all increments. O(replicas that counted).
     pub fn value(&self) -> u128 {
         u128::try_from(sum(self.0)).unwrap_or(0)
@@ -124,15 +125,20 @@ impl PnCounterView<'_> {
     }
 }
 
-impl CounterEdit<'_> {
+impl GCounterEdit<'_> {
     /// Adds `n`. One event, also where `n` is 0. A replica's own share stays below 2^96.
     pub fn add(&mut self, n: u64) {
         self.0.count(i128::from(n));
     }
 
-    /// The value, with what this update did so far.
+    /// The counter, with what this update did so far.
+    pub fn view(&self) -> GCounterView<'_> {
+        GCounterView(self.0.node())
+    }
+
+    /// The value, with what this update did so far: short for `view().value()`.
     pub fn value(&self) -> u128 {
-        CounterView(self.0.node()).value()
+        self.view().value()
     }
 }
 
@@ -149,13 +155,18 @@ impl PnCounterEdit<'_> {
         self.0.remove()
     }
 
-    /// The value, with what this update did so far.
+    /// The counter, with what this update did so far.
+    pub fn view(&self) -> PnCounterView<'_> {
+        PnCounterView(self.0.node())
+    }
+
+    /// The value, with what this update did so far: short for `view().value()`.
     pub fn value(&self) -> i128 {
-        sum(self.0.node())
+        self.view().value()
     }
 }
 
-impl fmt::Debug for CounterView<'_> {
+impl fmt::Debug for GCounterView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value().fmt(f)
     }
@@ -164,5 +175,40 @@ impl fmt::Debug for CounterView<'_> {
 impl fmt::Debug for PnCounterView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value().fmt(f)
+    }
+}
+
+shows_its_view!(GCounterEdit<'_>);
+shows_its_view!(PnCounterEdit<'_>);
+
+/// The same value, whoever counted.
+impl PartialEq for GCounterView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value() == other.value()
+    }
+}
+
+impl Eq for GCounterView<'_> {}
+
+/// The same value, whoever counted.
+impl PartialEq for PnCounterView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value() == other.value()
+    }
+}
+
+impl Eq for PnCounterView<'_> {}
+
+/// A number of 128 bits.
+impl Serialize for GCounterView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u128(self.value())
+    }
+}
+
+/// A number of 128 bits.
+impl Serialize for PnCounterView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i128(self.value())
     }
 }

@@ -11,6 +11,9 @@ use core::cmp::Ordering;
 use core::fmt;
 use core::marker::PhantomData;
 
+use serde::{Serialize, Serializer};
+
+use super::places::{copies, shows_its_view};
 use super::{Crdt, name_of};
 use crate::element::{Element, EncodesAs};
 use crate::kernel::{Cursor, NodeRef, Value, ValueRef};
@@ -57,11 +60,9 @@ pub struct MaxRegisterView<'a, V>(Option<NodeRef<'a>>, PhantomData<V>);
 pub struct MinRegisterView<'a, V>(Option<NodeRef<'a>>, PhantomData<V>);
 
 /// Changes a [`MaxRegister`].
-#[derive(Debug)]
 pub struct MaxRegisterEdit<'a, V>(Cursor<'a>, PhantomData<V>);
 
 /// Changes a [`MinRegister`].
-#[derive(Debug)]
 pub struct MinRegisterEdit<'a, V>(Cursor<'a>, PhantomData<V>);
 
 macro_rules! extreme {
@@ -94,6 +95,11 @@ macro_rules! extreme {
                     .map(|(_, value)| value)
             }
 
+            /// Whether it holds no value.
+            pub fn is_empty(&self) -> bool {
+                self.get().is_none()
+            }
+
             /// Values that are kept: the one that is read, and those that would show up if it were
             /// removed by somebody who had not seen them.
             pub fn kept(&self) -> usize {
@@ -108,13 +114,24 @@ macro_rules! extreme {
             }
         }
 
-        impl<V> Clone for $view<'_, V> {
-            fn clone(&self) -> Self {
-                *self
+        copies!($view<'_, V>);
+        shows_its_view!($edit<'_, V> where V: Element + fmt::Debug);
+
+        /// The same value, whatever else is kept.
+        impl<V: Element> PartialEq for $view<'_, V> {
+            fn eq(&self, other: &Self) -> bool {
+                self.get() == other.get()
             }
         }
 
-        impl<V> Copy for $view<'_, V> {}
+        impl<V: Element> Eq for $view<'_, V> {}
+
+        /// An option.
+        impl<V: Element + Serialize> Serialize for $view<'_, V> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.get().serialize(serializer)
+            }
+        }
 
         impl<V: Element + fmt::Debug> fmt::Debug for $view<'_, V> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

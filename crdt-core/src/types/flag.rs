@@ -3,7 +3,10 @@
 use alloc::string::String;
 use core::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::Crdt;
+use super::places::shows_its_view;
 use super::sign::{is_on, write_minus, write_plus};
 use crate::kernel::{Cursor, NodeRef, Value};
 
@@ -59,11 +62,9 @@ pub struct EwFlagView<'a>(Option<NodeRef<'a>>);
 pub struct DwFlagView<'a>(Option<NodeRef<'a>>);
 
 /// Changes an [`EwFlag`].
-#[derive(Debug)]
 pub struct EwFlagEdit<'a>(Cursor<'a>);
 
 /// Changes a [`DwFlag`].
-#[derive(Debug)]
 pub struct DwFlagEdit<'a>(Cursor<'a>);
 
 impl Crdt for EwFlag {
@@ -157,5 +158,40 @@ impl fmt::Debug for EwFlagView<'_> {
 impl fmt::Debug for DwFlagView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.is_on().fmt(f)
+    }
+}
+
+shows_its_view!(EwFlagEdit<'_>);
+shows_its_view!(DwFlagEdit<'_>);
+
+/// On or off, whoever said so.
+impl PartialEq for EwFlagView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_on() == other.is_on()
+    }
+}
+
+impl Eq for EwFlagView<'_> {}
+
+/// On or off, whoever said so.
+impl PartialEq for DwFlagView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_on() == other.is_on()
+    }
+}
+
+impl Eq for DwFlagView<'_> {}
+
+/// A boolean.
+impl Serialize for EwFlagView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(self.is_on())
+    }
+}
+
+/// A boolean.
+impl Serialize for DwFlagView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(self.is_on())
     }
 }

@@ -5,7 +5,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+
 use super::Crdt;
+use super::places::{copies, shows_its_view};
 use super::register::payloads;
 use crate::kernel::{Cursor, NodeRef, Value};
 use crate::payload::{self, Payload, PayloadError};
@@ -64,7 +68,6 @@ pub struct Joined<L>(PhantomData<L>);
 pub struct JoinedView<'a, L>(Option<NodeRef<'a>>, PhantomData<L>);
 
 /// Changes a [`Joined`].
-#[derive(Debug)]
 pub struct JoinedEdit<'a, L>(Cursor<'a>, PhantomData<L>);
 
 impl<L: Lattice> Joined<L> {
@@ -161,5 +164,23 @@ impl<L: Lattice> JoinedEdit<'_, L> {
 impl<L: Lattice + fmt::Debug> fmt::Debug for JoinedView<'_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.get().fmt(f)
+    }
+}
+
+copies!(JoinedView<'_, L>);
+shows_its_view!(JoinedEdit<'_, L> where L: Lattice + fmt::Debug);
+
+/// The same value, whoever contributed. Values that can't be decoded are equal to none.
+impl<L: Lattice + PartialEq> PartialEq for JoinedView<'_, L> {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.get(), other.get()), (Ok(a), Ok(b)) if a == b)
+    }
+}
+
+/// The value. An error if what is stored is not an `L`.
+impl<L: Lattice> Serialize for JoinedView<'_, L> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = self.get().map_err(S::Error::custom)?;
+        value.serialize(serializer)
     }
 }

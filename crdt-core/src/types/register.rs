@@ -7,7 +7,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+
 use super::Crdt;
+use super::places::{copies, shows_its_view};
 use crate::kernel::{Cursor, NodeRef, Value, ValueRef};
 use crate::payload::{self, Payload, PayloadError};
 use crate::{Dot, Timestamp};
@@ -68,14 +72,12 @@ pub struct MvRegisterView<'a, V> {
 }
 
 /// Changes an [`LwwRegister`].
-#[derive(Debug)]
 pub struct LwwRegisterEdit<'a, V> {
     cursor: Cursor<'a>,
     value: PhantomData<V>,
 }
 
 /// Changes an [`MvRegister`].
-#[derive(Debug)]
 pub struct MvRegisterEdit<'a, V> {
     cursor: Cursor<'a>,
     value: PhantomData<V>,
@@ -184,6 +186,11 @@ impl<V: Payload> LwwRegisterView<'_, V> {
         lww_get(self.node)
     }
 
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        payloads(self.node).next().is_none()
+    }
+
     /// The timestamp of the winning write.
     pub fn timestamp(&self) -> Option<Timestamp> {
         lww_writes(self.node).last().map(|(stamp, _, _)| *stamp)
@@ -216,8 +223,17 @@ impl<V: Payload> MvRegisterView<'_, V> {
     ///
     /// [`PayloadError`] if one of them is not a `V`.
     pub fn values(&self) -> Result<Vec<V>, PayloadError> {
-        let different: BTreeSet<&[u8]> = payloads(self.node).map(|(_, bytes)| bytes).collect();
-        different.into_iter().map(payload::decode).collect()
+        self.different().into_iter().map(payload::decode).collect()
+    }
+
+    /// How many values there are beside one: 0 unless there is a conflict. Concurrent writes of the
+    /// same value are none.
+    pub fn conflicts(&self) -> usize {
+        self.different().len().saturating_sub(1)
+    }
+
+    fn different(&self) -> BTreeSet<&[u8]> {
+        payloads(self.node).map(|(_, bytes)| bytes).collect()
     }
 
     /// Whether nothing was written.
@@ -262,5 +278,39 @@ impl<V: Payload + fmt::Debug> fmt::Debug for LwwRegisterView<'_, V> {
 impl<V: Payload + fmt::Debug> fmt::Debug for MvRegisterView<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.values().fmt(f)
+    }
+}
+
+copies!(LwwRegisterView<'_, V>, MvRegisterView<'_, V>);
+shows_its_view!(LwwRegisterEdit<'_, V> where V: Payload + fmt::Debug);
+shows_its_view!(MvRegisterEdit<'_, V> where V: Payload + fmt::Debug);
+
+/// The same value, whoever wrote it. Values that can't be decoded are equal to none.
+impl<V: Payload + PartialEq> PartialEq for LwwRegisterView<'_, V> {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.get(), other.get()), (Ok(a), Ok(b)) if a == b)
+    }
+}
+
+/// The same values, whoever wrote them.
+impl<V: Payload> PartialEq for MvRegisterView<'_, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.different() == other.different()
+    }
+}
+
+/// An option. An error if what is stored is not a `V`.
+impl<V: Payload> Serialize for LwwRegisterView<'_, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = self.get().map_err(S::Error::custom)?;
+        value.serialize(serializer)
+    }
+}
+
+/// A sequence of the values. An error if one of them is not a `V`.
+impl<V: Payload> Serialize for MvRegisterView<'_, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let values = self.values().map_err(S::Error::custom)?;
+        values.serialize(serializer)
     }
 }

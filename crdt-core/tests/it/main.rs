@@ -1,5 +1,6 @@
 //! Tests of crdt-core through its public API.
 
+mod api;
 mod context;
 mod cow_map;
 mod edit;
