@@ -62,6 +62,8 @@ pub mod kernel;
 mod limits;
 mod name;
 mod payload;
+#[cfg(doctest)]
+mod refused;
 mod shape;
 mod types;
 
@@ -74,7 +76,7 @@ pub use id::{Dot, ReplicaId};
 pub use kernel::EditError;
 pub use limits::Limits;
 pub use name::{Name, Path};
-pub use payload::{Payload, PayloadError};
+pub use payload::{Payload, PayloadError, check_payload};
 pub use shape::{MAX_SHAPE, MAX_SHAPE_DEPTH, Shape};
 pub use types::{
     Crdt, DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView, GCounter, GCounterEdit,

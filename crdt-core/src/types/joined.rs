@@ -12,7 +12,7 @@ use super::Crdt;
 use super::places::{copies, shows_its_view};
 use super::register::payloads;
 use crate::kernel::{Cursor, NodeRef, Value};
-use crate::payload::{self, Payload, PayloadError};
+use crate::payload::{self, Bytes, Payload, PayloadError};
 
 /// A join-semilattice: values with a join that is commutative, associative and idempotent, and of
 /// which [`Default`] is the least.
@@ -148,7 +148,7 @@ impl<L: Lattice> JoinedEdit<'_, L> {
         };
         let result = change(&mut value);
         value.join(before);
-        match payload::encode(&value, Vec::new()) {
+        match payload::encode(&value, Vec::new(), Bytes::Readable) {
             Ok(bytes) => self.0.write(Value::Bytes(bytes.into())),
             Err(error) => self.0.fail(error.into()),
         }

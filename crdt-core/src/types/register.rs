@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use super::Crdt;
 use super::places::{copies, shows_its_view};
 use crate::kernel::{Cursor, NodeRef, Value, ValueRef};
-use crate::payload::{self, Payload, PayloadError};
+use crate::payload::{self, Bytes, Payload, PayloadError};
 use crate::{Dot, Timestamp};
 
 const STAMP: usize = size_of::<u64>();
@@ -170,7 +170,8 @@ pub(super) fn lww_set<V: Payload>(cursor: &mut Cursor<'_>, value: &V) {
         .last()
         .map(|(stamp, _, _)| stamp.next());
     let stamp = cursor.clock().max(replaced.unwrap_or_default());
-    match payload::encode(value, stamp.to_bits().to_be_bytes().to_vec()) {
+    let stamp = stamp.to_bits().to_be_bytes().to_vec();
+    match payload::encode(value, stamp, Bytes::Readable) {
         Ok(bytes) => cursor.write(Value::Bytes(bytes.into())),
         Err(error) => cursor.fail(error.into()),
     }
@@ -257,7 +258,7 @@ impl<V: Payload> LwwRegisterEdit<'_, V> {
 impl<V: Payload> MvRegisterEdit<'_, V> {
     /// Writes a value over everything seen.
     pub fn set(&mut self, value: &V) {
-        match payload::encode(value, Vec::new()) {
+        match payload::encode(value, Vec::new(), Bytes::Identity) {
             Ok(bytes) => self.cursor.write(Value::Bytes(bytes.into())),
             Err(error) => self.cursor.fail(error.into()),
         }

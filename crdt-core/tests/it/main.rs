@@ -10,3 +10,4 @@ mod hostile;
 mod laws;
 mod situations;
 mod support;
+mod traps;
