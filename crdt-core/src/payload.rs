@@ -30,7 +30,8 @@ use serde::de::DeserializeOwned;
 /// `HashMap` and `HashSet` write equal values differently each time. [`LwwRegister`](crate::LwwRegister),
 /// [`LwwMap`](crate::LwwMap) and [`Joined`](crate::Joined) don't mind. [`MvRegister`](crate::MvRegister)
 /// tells values apart by their bytes, and would show one value twice: it refuses a value whose bytes
-/// come out in another order. `BTreeMap` and `BTreeSet` write one value in one way.
+/// come out in another order when it is written again, which of few entries they need not. `BTreeMap`
+/// and `BTreeSet` write one value in one way.
 ///
 /// # Types that evolve
 ///

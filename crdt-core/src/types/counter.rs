@@ -16,8 +16,21 @@ use crate::kernel::{Cursor, NodeRef, ValueRef};
 
 /// A counter that only grows, between removals of the key that it stands under.
 ///
-/// Costs about 40 bytes per replica that ever counted. A concurrent removal takes away what it saw;
-/// increments that it did not see stay.
+/// # Concurrent cases
+///
+/// | begin | A | B | then |
+/// | --- | --- | --- | --- |
+/// | 5 | `add(3)` | `add(4)` | 12 |
+/// | 5, under a key | the key is removed | `add(3)` | 3 |
+///
+/// # Costs
+///
+/// [`add`](GCounterEdit::add) is O(log r) and [`value`](GCounterView::value) O(r) in the number r of
+/// replicas that ever counted. A run of some 64 bytes in memory, and 40 in the whole value, for each of
+/// them, that stays. An event carries the run's total, some 10 bytes; one that follows another in
+/// the same update takes its place.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, GCounter, ReplicaId};
@@ -31,12 +44,33 @@ use crate::kernel::{Cursor, NodeRef, ValueRef};
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
 #[doc(alias = "grow-only counter")]
+#[doc(alias = "G-Counter")]
+#[doc(alias = "increment")]
 #[derive(Debug)]
 pub struct GCounter(());
 
 /// A counter that goes up and down and can be reset.
 ///
-/// `reset` takes away every increment that it saw. A concurrent one survives with its own amount:
+/// `reset` takes away every increment that it saw. A concurrent one survives with exactly its own
+/// amount. There is no `set`: whoever wants the value to be n resets and adds n, and of two who do so at
+/// once both add. No limit is kept: two who each take the last one leave it at -1.
+///
+/// # Concurrent cases
+///
+/// | begin | A | B | then | not |
+/// | --- | --- | --- | --- | --- |
+/// | 5 | `add(3)` | `add(-4)` | 4 | |
+/// | 5 | `reset` | `add(3)` | 3 | 8 or 0 |
+/// | 5 | `reset` | `reset` | 0 | -5 |
+/// | 5 | `reset`, `add(1)` | `reset`, `add(1)` | 2 | 1 |
+/// | 5, under a key | the key is removed | `add(10)` | 10 | 15 |
+///
+/// # Costs
+///
+/// As [`GCounter`]. A [`reset`](PnCounterEdit::reset) is O(r); its record names the runs that it saw,
+/// some 40 bytes for each replica that had counted, until all have it.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, PnCounter, ReplicaId};
@@ -51,6 +85,11 @@ pub struct GCounter(());
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
 #[doc(alias = "positive-negative counter")]
+#[doc(alias = "PN-Counter")]
+#[doc(alias = "resettable counter")]
+#[doc(alias = "fat counter")]
+#[doc(alias = "increment")]
+#[doc(alias = "decrement")]
 #[derive(Debug)]
 pub struct PnCounter(());
 

@@ -21,7 +21,23 @@ use crate::name::Name;
 
 /// The greatest of all values that were raised, by the order of [`Element`]; nothing at first.
 ///
-/// Costs one dot as long as values only rise.
+/// # Concurrent cases
+///
+/// | begin | A | B | then | not |
+/// | --- | --- | --- | --- | --- |
+/// | 5 | `raise(7)` | `raise(6)` | 7 | |
+/// | 5 | `raise(3)` | | 5 | 3 |
+/// | 5, under a key | the key is removed | `raise(4)` | 4 | 5 |
+/// | 5, under a key | the key is removed | `ensure(4)`: no event | nothing | 4 |
+///
+/// # Costs
+///
+/// O(values kept): one as long as values only rise, and beside the greatest each lesser one that is
+/// greater than all that were raised after it ([`kept`](MaxRegisterView::kept)), because a removal of
+/// the greatest brings it up. Where many lesser values come, [`ensure`](MaxRegisterEdit::ensure) keeps
+/// none. A value is its bytes and some 50 in memory, some 8 on the wire.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, MaxRegister, ReplicaId};
@@ -35,21 +51,26 @@ use crate::name::Name;
 /// assert_eq!(a.view().get(), Some(7));
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
+#[doc(alias = "maximum")]
 #[derive(Debug)]
 pub struct MaxRegister<V>(PhantomData<V>);
 
 /// The least of all values that it was lowered to, by the order of [`Element`]; nothing at first.
 ///
-/// Costs one dot as long as values only fall.
+/// Concurrent cases and costs are those of [`MaxRegister`], the other way round.
 ///
 /// ```
 /// use crdt_core::{Causal, MinRegister, ReplicaId};
 ///
 /// let mut first_seen = Causal::<MinRegister<u64>>::new(ReplicaId::new(1, 1));
-/// first_seen.update(|r| { r.lower(&1_700); r.lower(&1_600); r.lower(&1_800) })?;
+/// let mut other = first_seen.fork(ReplicaId::new(2, 1));
+/// first_seen.update(|r| { r.lower(&1_700); r.lower(&1_800) })?;
+/// other.update(|r| r.lower(&1_600))?; // concurrently
+/// first_seen.merge(&other);
 /// assert_eq!(first_seen.view().get(), Some(1_600));
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
+#[doc(alias = "minimum")]
 #[derive(Debug)]
 pub struct MinRegister<V>(PhantomData<V>);
 

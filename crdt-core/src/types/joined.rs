@@ -32,7 +32,22 @@ pub trait Lattice: Payload + Default {
 ///
 /// A contribution is everything that an [`update`](JoinedEdit::update) leaves: what it found, and
 /// what it added. So a removal of the key takes away contributions that it saw, and an update that
-/// was concurrent with it brings back what it had found.
+/// was concurrent with it brings back what it had found. The other types are better where they do: they
+/// send what changed, and this one sends the whole value each time.
+///
+/// # Concurrent cases
+///
+/// | begin | A | B | then |
+/// | --- | --- | --- | --- |
+/// | x | `update` to x ∨ y | `update` to x ∨ z | x ∨ y ∨ z |
+/// | x, under a key | the key is removed | `update` to x ∨ y | x ∨ y |
+///
+/// # Costs
+///
+/// Reading and updating are O(concurrent updates) joins, and the encoding of the value. In memory and on
+/// the wire each contribution is the whole value.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, Joined, Lattice, ReplicaId};

@@ -19,10 +19,28 @@ use crate::kernel::{Cursor, NodeRef};
 /// by some insertion.
 ///
 /// Both are events, also where they change nothing: a removal of an element that is not there wins
-/// over a concurrent insertion. A removed element leaves a mark of one dot, which stays; where
-/// elements come and go without end, [`OrSet`](crate::OrSet) leaves nothing. There is no `clear`: it
-/// would have to mark elements that it can't know. Deleting the key that the set stands under takes
-/// the marks away that it saw, so that a concurrent insertion then is in.
+/// over a concurrent insertion. There is no `clear`: it would have to mark elements that it can't know.
+///
+/// # Concurrent cases
+///
+/// | begin | A | B | then | not |
+/// | --- | --- | --- | --- | --- |
+/// | {x} | `remove(x)` | `insert(x)` again | {} | {x} |
+/// | {} | `remove(x)` | `insert(x)` | {} | {x} |
+/// | {x} | `remove(x)`, `insert(x)` | `insert(x)` | {x} | {} |
+/// | {x} | `remove(x)`, `insert(x)` | `remove(x)` | {} | {x} |
+/// | {x}, under a key | the key is removed | `insert(x)` again | {x} | {} |
+///
+/// The last one because the removal of a key takes away what it saw, marks too, and leaves none.
+///
+/// # Costs
+///
+/// Look-ups, insertions and removals are O(log n). **A removed element leaves a mark that stays**, of
+/// the same size as an element: its bytes and some 60 in memory, some 10 on the wire. Marks stand among
+/// the elements, so [`len`](RemoveWinsSetView::len) and iteration are O(n and marks). Where elements come
+/// and go without end, take [`OrSet`](crate::OrSet), which leaves nothing.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, RemoveWinsSet, ReplicaId};
@@ -37,7 +55,8 @@ use crate::kernel::{Cursor, NodeRef};
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
 #[doc(alias = "remove-wins set")]
-#[doc(alias = "RwSet")]
+#[doc(alias = "RWSet")]
+#[doc(alias = "RW-Set")]
 #[derive(Debug)]
 pub struct RemoveWinsSet<E>(PhantomData<E>);
 

@@ -1,6 +1,7 @@
 //! Tests of crdt-core through its public API.
 
 mod api;
+mod cases;
 mod context;
 mod cow_map;
 mod edit;
