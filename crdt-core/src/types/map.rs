@@ -502,17 +502,15 @@ where
 /// The same keys with the same values. Values that can't be decoded are equal to none.
 impl<K: Element, V: Payload + PartialEq> PartialEq for LwwMapView<'_, K, V> {
     fn eq(&self, other: &Self) -> bool {
-        let same = |((k, a), (l, b)): ((K, Result<V, _>), (K, Result<V, _>))| {
-            k == l && matches!((a, b), (Ok(a), Ok(b)) if a == b)
-        };
-        self.len() == other.len() && self.iter().zip(other.iter()).all(same)
+        let mut both = self.iter().zip(other.iter());
+        self.len() == other.len() && both.all(|((k, a), (l, b))| k == l && a.is_ok() && a == b)
     }
 }
 
 impl<K: Element, V: Payload + PartialEq> PartialEq<BTreeMap<K, V>> for LwwMapView<'_, K, V> {
     fn eq(&self, other: &BTreeMap<K, V>) -> bool {
-        let same = |((k, a), (l, b)): ((K, Result<V, _>), (&K, &V))| k == *l && a.as_ref() == Ok(b);
-        self.len() == other.len() && self.iter().zip(other).all(same)
+        let mut both = self.iter().zip(other);
+        self.len() == other.len() && both.all(|((k, a), (l, b))| k == *l && a.as_ref() == Ok(b))
     }
 }
 
