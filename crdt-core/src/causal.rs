@@ -171,6 +171,11 @@ impl<T: Crdt> Causal<T> {
     }
 
     /// Takes in everything that another replica of the value has seen.
+    ///
+    /// Values whose histories have nothing in common are united like any others, as if both had begun
+    /// as one empty value. What goes wrong unnoticed is one replica id in both: events are known by
+    /// replica and number alone, so each side takes the other's events for its own, and what they did
+    /// is lost. [How to choose ids](crate#replica-ids).
     pub fn merge(&mut self, other: &Self) {
         if other.context().is_subset(self.context()) {
             return;

@@ -7,8 +7,7 @@ use alloc::vec::Vec;
 /// A value that can be an element of a set or a key of a map.
 ///
 /// Its bytes *are* its identity, on every node and for as long as data is stored: the encoding is
-/// one to one, and bytes are ordered as values are. There is no implementation for floats, hash
-/// maps or anything else whose bytes would not do as identity.
+/// one to one, and bytes are ordered as values are.
 ///
 /// ```
 /// use crdt_core::Element;
@@ -20,11 +19,77 @@ use alloc::vec::Vec;
 /// assert_eq!(i64::decode(&small), Some(-5));
 /// ```
 ///
-/// Floats are refused by the compiler:
+/// Elements are integers of fixed width, `bool`, `char`, `String`, `Vec<u8>`, `[u8; N]`, and tuples of
+/// up to four of them, nested as deep as you like. Those of two widths are two types: `7u32` is not
+/// `7u64`, and `[u8; 16]` is not `Vec<u8>`. Text is compared by its bytes: "é" as one character and as
+/// "e" with an accent are two elements.
 ///
-/// ```compile_fail
+/// There is no implementation for what would not do as identity, and the compiler says so: floats (NaN
+/// is not equal to itself, and -0.0 is equal to 0.0), hash maps (equal ones have different bytes),
+/// `usize` (another width elsewhere), and whatever is merely serde (a field added later would make all
+/// elements others).
+///
+/// ```compile_fail,E0277
 /// use crdt_core::{Causal, OrSet, ReplicaId};
 /// let set = Causal::<OrSet<f64>>::new(ReplicaId::new(1, 1));
+/// ```
+///
+/// # A type of your own
+///
+/// Write it as a tuple, or as text, and take the methods of that. Its order must be the tuple's: derive
+/// [`Ord`] with the fields in the same order. An enum is best a number that each variant keeps for
+/// ever.
+///
+/// ```
+/// use crdt_core::{Causal, Element, OrSet, ReplicaId};
+///
+/// #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// struct User {
+///     tenant: u32,
+///     name: String,
+/// }
+///
+/// type Parts = (u32, String);
+///
+/// impl User {
+///     fn parts(&self) -> Parts {
+///         (self.tenant, self.name.clone())
+///     }
+///
+///     fn of((tenant, name): Parts) -> Self {
+///         Self { tenant, name }
+///     }
+/// }
+///
+/// impl Element for User {
+///     // Another encoding needs another name here: then it is another type, and nothing is misread.
+///     fn shape(out: &mut String) {
+///         out.push_str("user");
+///     }
+///
+///     fn encode(&self, out: &mut Vec<u8>) {
+///         self.parts().encode(out);
+///     }
+///
+///     fn decode(bytes: &[u8]) -> Option<Self> {
+///         Parts::decode(bytes).map(Self::of)
+///     }
+///
+///     fn encode_part(&self, out: &mut Vec<u8>) {
+///         self.parts().encode_part(out);
+///     }
+///
+///     fn decode_part(bytes: &mut &[u8]) -> Option<Self> {
+///         Parts::decode_part(bytes).map(Self::of)
+///     }
+/// }
+///
+/// let user = |tenant, name: &str| User { tenant, name: name.to_owned() };
+/// let mut online = Causal::<OrSet<User>>::new(ReplicaId::new(1, 1));
+/// online.update(|s| (s.insert(&user(2, "bob")), s.insert(&user(1, "zoe"))))?;
+/// assert!(online.view().iter().eq([user(1, "zoe"), user(2, "bob")]));
+/// assert!(online.view().range(user(2, "")..).eq([user(2, "bob")]));
+/// # Ok::<(), crdt_core::EditError>(())
 /// ```
 pub trait Element: Sized + Ord + 'static {
     /// The name of the type in shapes. Types with different encodings must differ in it.
@@ -104,6 +169,19 @@ impl<const N: usize> EncodesAs<Vec<u8>> for [u8; N] {
 
     fn with_encoded_as<R>(&self, use_them: impl FnOnce(&[u8]) -> R) -> R {
         use_them(self)
+    }
+}
+
+// References to unsized forms, so that `"a".."f"` is a range of strings.
+impl EncodesAs<String> for &str {
+    fn encode_as(&self, out: &mut Vec<u8>) {
+        (**self).encode_as(out);
+    }
+}
+
+impl EncodesAs<Vec<u8>> for &[u8] {
+    fn encode_as(&self, out: &mut Vec<u8>) {
+        (**self).encode_as(out);
     }
 }
 

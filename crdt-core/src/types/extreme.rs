@@ -11,6 +11,9 @@ use core::cmp::Ordering;
 use core::fmt;
 use core::marker::PhantomData;
 
+use serde::{Serialize, Serializer};
+
+use super::places::{copies, shows_its_view};
 use super::{Crdt, name_of};
 use crate::element::{Element, EncodesAs};
 use crate::kernel::{Cursor, NodeRef, Value, ValueRef};
@@ -18,7 +21,23 @@ use crate::name::Name;
 
 /// The greatest of all values that were raised, by the order of [`Element`]; nothing at first.
 ///
-/// Costs one dot as long as values only rise.
+/// # Concurrent cases
+///
+/// | begin | A | B | then | not |
+/// | --- | --- | --- | --- | --- |
+/// | 5 | `raise(7)` | `raise(6)` | 7 | |
+/// | 5 | `raise(3)` | | 5 | 3 |
+/// | 5, under a key | the key is removed | `raise(4)` | 4 | 5 |
+/// | 5, under a key | the key is removed | `ensure(4)`: no event | nothing | 4 |
+///
+/// # Costs
+///
+/// O(values kept): one as long as values only rise, and beside the greatest each lesser one that is
+/// greater than all that were raised after it ([`kept`](MaxRegisterView::kept)), because a removal of
+/// the greatest brings it up. Where many lesser values come, [`ensure`](MaxRegisterEdit::ensure) keeps
+/// none. A value is its bytes and some 50 in memory, some 8 on the wire.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, MaxRegister, ReplicaId};
@@ -32,21 +51,26 @@ use crate::name::Name;
 /// assert_eq!(a.view().get(), Some(7));
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
+#[doc(alias = "maximum")]
 #[derive(Debug)]
 pub struct MaxRegister<V>(PhantomData<V>);
 
 /// The least of all values that it was lowered to, by the order of [`Element`]; nothing at first.
 ///
-/// Costs one dot as long as values only fall.
+/// Concurrent cases and costs are those of [`MaxRegister`], the other way round.
 ///
 /// ```
 /// use crdt_core::{Causal, MinRegister, ReplicaId};
 ///
 /// let mut first_seen = Causal::<MinRegister<u64>>::new(ReplicaId::new(1, 1));
-/// first_seen.update(|r| { r.lower(&1_700); r.lower(&1_600); r.lower(&1_800) })?;
+/// let mut other = first_seen.fork(ReplicaId::new(2, 1));
+/// first_seen.update(|r| { r.lower(&1_700); r.lower(&1_800) })?;
+/// other.update(|r| r.lower(&1_600))?; // concurrently
+/// first_seen.merge(&other);
 /// assert_eq!(first_seen.view().get(), Some(1_600));
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
+#[doc(alias = "minimum")]
 #[derive(Debug)]
 pub struct MinRegister<V>(PhantomData<V>);
 
@@ -57,11 +81,9 @@ pub struct MaxRegisterView<'a, V>(Option<NodeRef<'a>>, PhantomData<V>);
 pub struct MinRegisterView<'a, V>(Option<NodeRef<'a>>, PhantomData<V>);
 
 /// Changes a [`MaxRegister`].
-#[derive(Debug)]
 pub struct MaxRegisterEdit<'a, V>(Cursor<'a>, PhantomData<V>);
 
 /// Changes a [`MinRegister`].
-#[derive(Debug)]
 pub struct MinRegisterEdit<'a, V>(Cursor<'a>, PhantomData<V>);
 
 macro_rules! extreme {
@@ -94,6 +116,11 @@ macro_rules! extreme {
                     .map(|(_, value)| value)
             }
 
+            /// Whether it holds no value.
+            pub fn is_empty(&self) -> bool {
+                self.get().is_none()
+            }
+
             /// Values that are kept: the one that is read, and those that would show up if it were
             /// removed by somebody who had not seen them.
             pub fn kept(&self) -> usize {
@@ -108,13 +135,24 @@ macro_rules! extreme {
             }
         }
 
-        impl<V> Clone for $view<'_, V> {
-            fn clone(&self) -> Self {
-                *self
+        copies!($view<'_, V>);
+        shows_its_view!($edit<'_, V> where V: Element + fmt::Debug);
+
+        /// The same value, whatever else is kept.
+        impl<V: Element> PartialEq for $view<'_, V> {
+            fn eq(&self, other: &Self) -> bool {
+                self.get() == other.get()
             }
         }
 
-        impl<V> Copy for $view<'_, V> {}
+        impl<V: Element> Eq for $view<'_, V> {}
+
+        /// An option.
+        impl<V: Element + Serialize> Serialize for $view<'_, V> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.get().serialize(serializer)
+            }
+        }
 
         impl<V: Element + fmt::Debug> fmt::Debug for $view<'_, V> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

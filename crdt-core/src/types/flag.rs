@@ -3,13 +3,31 @@
 use alloc::string::String;
 use core::fmt;
 
+use serde::{Serialize, Serializer};
+
 use super::Crdt;
+use super::places::shows_its_view;
 use super::sign::{is_on, write_minus, write_plus};
 use crate::kernel::{Cursor, NodeRef, Value};
 
 /// A flag in which enabling wins: on if some `enable` was seen by no `disable`. Off at first.
 ///
-/// Costs one dot while it is on and nothing while it is off.
+/// # Concurrent cases
+///
+/// | begin | A | B | then | not |
+/// | --- | --- | --- | --- | --- |
+/// | on | `disable` | `enable` again | on | off |
+/// | off | `disable`: no event | `enable` | on | off |
+/// | on | `disable` | `disable` | off | |
+/// | on, under a key | the key is removed | `enable` again | on | off |
+///
+/// # Costs
+///
+/// All is O(1). One dot while it is on, and nothing while it is off, so a flag in a map that is turned
+/// off takes its key away. On the wire 2 to 3 bytes beside siblings, some 8 by itself. Turning it off,
+/// or on again, leaves a record of some 20 bytes and the path until all replicas have it.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, EwFlag, ReplicaId};
@@ -24,13 +42,29 @@ use crate::kernel::{Cursor, NodeRef, Value};
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
 #[doc(alias = "enable-wins flag")]
+#[doc(alias = "EWFlag")]
+#[doc(alias = "switch")]
 #[derive(Debug)]
 pub struct EwFlag(());
 
 /// A flag in which disabling wins: on if there is an `enable` and every `disable` was seen by some
 /// `enable`. Off at first.
 ///
-/// Costs one dot from the first call on, also while it is off.
+/// # Concurrent cases
+///
+/// | begin | A | B | then | not |
+/// | --- | --- | --- | --- | --- |
+/// | on | `disable` | `enable` again | off | on |
+/// | off | `disable` again | `enable` | off | on |
+/// | on | `disable`, `enable` | `enable` | on | off |
+/// | on, under a key | the key is removed | `enable` again | on | off |
+///
+/// # Costs
+///
+/// O(concurrent calls). One dot with a sign from the first call on, also while it is off: some 60 bytes
+/// in memory and 10 on the wire. A flag in a map keeps its key.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, DwFlag, ReplicaId};
@@ -47,6 +81,7 @@ pub struct EwFlag(());
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
 #[doc(alias = "disable-wins flag")]
+#[doc(alias = "DWFlag")]
 #[derive(Debug)]
 pub struct DwFlag(());
 
@@ -59,11 +94,9 @@ pub struct EwFlagView<'a>(Option<NodeRef<'a>>);
 pub struct DwFlagView<'a>(Option<NodeRef<'a>>);
 
 /// Changes an [`EwFlag`].
-#[derive(Debug)]
 pub struct EwFlagEdit<'a>(Cursor<'a>);
 
 /// Changes a [`DwFlag`].
-#[derive(Debug)]
 pub struct DwFlagEdit<'a>(Cursor<'a>);
 
 impl Crdt for EwFlag {
@@ -157,5 +190,40 @@ impl fmt::Debug for EwFlagView<'_> {
 impl fmt::Debug for DwFlagView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.is_on().fmt(f)
+    }
+}
+
+shows_its_view!(EwFlagEdit<'_>);
+shows_its_view!(DwFlagEdit<'_>);
+
+/// On or off, whoever said so.
+impl PartialEq for EwFlagView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_on() == other.is_on()
+    }
+}
+
+impl Eq for EwFlagView<'_> {}
+
+/// On or off, whoever said so.
+impl PartialEq for DwFlagView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_on() == other.is_on()
+    }
+}
+
+impl Eq for DwFlagView<'_> {}
+
+/// A boolean.
+impl Serialize for EwFlagView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(self.is_on())
+    }
+}
+
+/// A boolean.
+impl Serialize for DwFlagView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(self.is_on())
     }
 }

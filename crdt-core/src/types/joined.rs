@@ -5,10 +5,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+
 use super::Crdt;
+use super::places::{copies, shows_its_view};
 use super::register::payloads;
 use crate::kernel::{Cursor, NodeRef, Value};
-use crate::payload::{self, Payload, PayloadError};
+use crate::payload::{self, Bytes, Payload, PayloadError};
 
 /// A join-semilattice: values with a join that is commutative, associative and idempotent, and of
 /// which [`Default`] is the least.
@@ -28,7 +32,22 @@ pub trait Lattice: Payload + Default {
 ///
 /// A contribution is everything that an [`update`](JoinedEdit::update) leaves: what it found, and
 /// what it added. So a removal of the key takes away contributions that it saw, and an update that
-/// was concurrent with it brings back what it had found.
+/// was concurrent with it brings back what it had found. The other types are better where they do: they
+/// send what changed, and this one sends the whole value each time.
+///
+/// # Concurrent cases
+///
+/// | begin | A | B | then |
+/// | --- | --- | --- | --- |
+/// | x | `update` to x ∨ y | `update` to x ∨ z | x ∨ y ∨ z |
+/// | x, under a key | the key is removed | `update` to x ∨ y | x ∨ y |
+///
+/// # Costs
+///
+/// Reading and updating are O(concurrent updates) joins, and the encoding of the value. In memory and on
+/// the wire each contribution is the whole value.
+///
+/// # Example
 ///
 /// ```
 /// use crdt_core::{Causal, Joined, Lattice, ReplicaId};
@@ -64,7 +83,6 @@ pub struct Joined<L>(PhantomData<L>);
 pub struct JoinedView<'a, L>(Option<NodeRef<'a>>, PhantomData<L>);
 
 /// Changes a [`Joined`].
-#[derive(Debug)]
 pub struct JoinedEdit<'a, L>(Cursor<'a>, PhantomData<L>);
 
 impl<L: Lattice> Joined<L> {
@@ -145,7 +163,7 @@ impl<L: Lattice> JoinedEdit<'_, L> {
         };
         let result = change(&mut value);
         value.join(before);
-        match payload::encode(&value, Vec::new()) {
+        match payload::encode(&value, Vec::new(), Bytes::Readable) {
             Ok(bytes) => self.0.write(Value::Bytes(bytes.into())),
             Err(error) => self.0.fail(error.into()),
         }
@@ -161,5 +179,23 @@ impl<L: Lattice> JoinedEdit<'_, L> {
 impl<L: Lattice + fmt::Debug> fmt::Debug for JoinedView<'_, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.get().fmt(f)
+    }
+}
+
+copies!(JoinedView<'_, L>);
+shows_its_view!(JoinedEdit<'_, L> where L: Lattice + fmt::Debug);
+
+/// The same value, whoever contributed. Values that can't be decoded are equal to none.
+impl<L: Lattice + PartialEq> PartialEq for JoinedView<'_, L> {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.get(), other.get()), (Ok(a), Ok(b)) if a == b)
+    }
+}
+
+/// The value. An error if what is stored is not an `L`.
+impl<L: Lattice> Serialize for JoinedView<'_, L> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = self.get().map_err(S::Error::custom)?;
+        value.serialize(serializer)
     }
 }

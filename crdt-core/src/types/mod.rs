@@ -5,6 +5,7 @@ mod extreme;
 mod flag;
 mod joined;
 mod map;
+mod places;
 mod record;
 mod register;
 mod remove_wins_set;
@@ -17,22 +18,22 @@ use crate::element::EncodesAs;
 use crate::kernel::{Cursor, NodeRef};
 use crate::name::Name;
 
-pub use counter::{CounterEdit, CounterView, GCounter, PnCounter, PnCounterEdit, PnCounterView};
+pub use counter::{GCounter, GCounterEdit, GCounterView, PnCounter, PnCounterEdit, PnCounterView};
 pub use extreme::{
     MaxRegister, MaxRegisterEdit, MaxRegisterView, MinRegister, MinRegisterEdit, MinRegisterView,
 };
 pub use flag::{DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView};
 pub use joined::{Joined, JoinedEdit, JoinedView, Lattice};
 pub use map::{
-    GCounterMap, LwwMap, LwwMapEdit, LwwMapView, OrMap, OrMapEdit, OrMapView, OrMultiMap,
-    PnCounterMap,
+    GCounterMap, LwwMap, LwwMapEdit, LwwMapIter, LwwMapView, OrMap, OrMapEdit, OrMapIter,
+    OrMapView, OrMultiMap, PnCounterMap,
 };
 pub use record::{RecordEdit, RecordView};
 pub use register::{
     LwwRegister, LwwRegisterEdit, LwwRegisterView, MvRegister, MvRegisterEdit, MvRegisterView,
 };
-pub use remove_wins_set::{RemoveWinsSet, RemoveWinsSetEdit, RemoveWinsSetView};
-pub use set::{GSet, GSetEdit, OrSet, OrSetEdit, SetView};
+pub use remove_wins_set::{RemoveWinsSet, RemoveWinsSetEdit, RemoveWinsSetIter, RemoveWinsSetView};
+pub use set::{GSet, GSetEdit, OrSet, OrSetEdit, SetIter, SetView};
 
 /// A replicated data type: how to read and how to change the tree under a path.
 ///

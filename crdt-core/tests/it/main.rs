@@ -1,5 +1,7 @@
 //! Tests of crdt-core through its public API.
 
+mod api;
+mod cases;
 mod clock;
 mod context;
 mod cow_map;
@@ -11,3 +13,4 @@ mod large;
 mod laws;
 mod situations;
 mod support;
+mod traps;

@@ -1,0 +1,372 @@
+//! Bytes are identity, and bytes outlive the types that wrote them: what goes wrong with that is
+//! refused or reported. What the compiler refuses is in `src/refused.rs`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crdt_core::{
+    Causal, Crdt, Delta, EditError, GCounterMap, GSet, Joined, Lattice, LoadError, LwwMap,
+    LwwRegister, MvRegister, OrMap, OrSet, Payload, PayloadError, PnCounter, Shape, check_payload,
+    record,
+};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::support::{empty, replica, update};
+
+/// What writing `value` is refused with, the same by every type that holds payloads; nothing is
+/// written.
+fn refused<V: Payload>(value: &V) -> PayloadError {
+    fn by<T: Crdt>(write: impl FnOnce(&mut T::Edit<'_>)) -> PayloadError {
+        let mut at = empty::<T>(1);
+        let Err(EditError::Payload(error)) = at.update(write) else {
+            panic!("the payload was not refused");
+        };
+        assert_eq!(at.encode(), empty::<T>(1).encode());
+        error
+    }
+    let error = by::<LwwRegister<V>>(|r| r.set(value));
+    assert_eq!(by::<MvRegister<V>>(|r| r.set(value)), error);
+    assert_eq!(by::<LwwMap<u8, V>>(|m| m.insert(&1, value)), error);
+    assert_eq!(check_payload(value), Err(error.clone()));
+    error
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+struct Skips {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nick: Option<String>,
+    age: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Number(u64),
+    Text(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum InternallyTagged {
+    Number { n: u64 },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", content = "of")]
+enum AdjacentlyTagged {
+    Number(u64),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Flattens {
+    age: u8,
+    #[serde(flatten)]
+    rest: BTreeMap<String, u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OneSided {
+    #[serde(serialize_with = "doubled")]
+    n: u8,
+}
+
+fn doubled<S: Serializer>(n: &u8, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(n * 2)
+}
+
+#[test]
+fn types_that_need_the_names_of_fields_are_refused_when_they_are_written() {
+    let unreadable = |error| matches!(error, PayloadError::Unreadable(_));
+    assert!(unreadable(refused(&Untagged::Number(1))));
+    assert!(unreadable(refused(&Untagged::Text("a".to_owned()))));
+    assert!(unreadable(refused(&InternallyTagged::Number { n: 1 })));
+    assert!(unreadable(refused(&AdjacentlyTagged::Number(1))));
+    assert!(unreadable(refused(&serde_json::json!({"a": 1}))));
+    let rest = BTreeMap::from([("a".to_owned(), 1)]);
+    let flattens = Flattens { age: 7, rest };
+    assert!(matches!(refused(&flattens), PayloadError::Postcard(_)));
+}
+
+#[test]
+fn a_field_that_is_skipped_is_refused_when_it_is_skipped() {
+    let age = 7;
+    let skipped = Skips { nick: None, age };
+    assert!(matches!(refused(&skipped), PayloadError::Unreadable(_)));
+    let nick = Some("Ann".to_owned());
+    assert_eq!(check_payload(&Skips { nick, age }), Ok(()));
+}
+
+#[test]
+fn what_is_written_otherwise_than_read_is_refused() {
+    assert_eq!(refused(&OneSided { n: 3 }), PayloadError::ReadsDifferently);
+}
+
+/// Where the bytes of the next field happen to be a value of the skipped one, too.
+#[test]
+fn a_skipped_field_that_is_filled_from_the_next_goes_unnoticed() {
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct Filled {
+        #[serde(skip_serializing_if = "is_zero")]
+        first: u8,
+        second: u32,
+    }
+    fn is_zero(n: &u8) -> bool {
+        *n == 0
+    }
+    let (first, second) = (0, 128);
+    assert_eq!(check_payload(&Filled { first, second }), Ok(()));
+}
+
+#[test]
+fn serde_attributes_that_do_no_harm_are_let_through() {
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Harmless {
+        #[serde(default, rename = "n", alias = "number")]
+        number: u8,
+        #[serde(skip)]
+        _cached: u64,
+    }
+    let (number, _cached) = (1, 9);
+    let value = Harmless { number, _cached };
+    assert_eq!(check_payload(&value), Ok(()));
+}
+
+/// Payloads are opaque: floats are no identity in them.
+#[test]
+fn floats_are_payloads_and_nan_too() {
+    let mut at = empty::<MvRegister<f64>>(1);
+    for value in [f64::NAN, -0.0, 0.0, f64::INFINITY] {
+        update(&mut at, |r| r.set(&value));
+        let read = at.view().values().expect("a float");
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].to_bits(), value.to_bits());
+    }
+}
+
+#[test]
+fn hash_maps_are_refused_where_bytes_tell_values_apart() {
+    let squares: HashMap<u32, u32> = (0..200).map(|n| (n, n * n)).collect();
+    let set: HashSet<u32> = (0..200).collect();
+    let no_fixed_order = |error| error == Err(EditError::Payload(PayloadError::NoFixedOrder));
+    let mut mv = empty::<MvRegister<HashMap<u32, u32>>>(1);
+    assert!(no_fixed_order(mv.update(|r| r.set(&squares)).map(drop)));
+    assert!(mv.view().is_empty());
+    assert_eq!(check_payload(&set), Err(PayloadError::NoFixedOrder));
+    assert_eq!(
+        check_payload(&vec![(1u8, squares.clone())]),
+        Err(PayloadError::NoFixedOrder)
+    );
+    let sorted: BTreeMap<u32, u32> = squares.clone().into_iter().collect();
+    assert_eq!(check_payload(&sorted), Ok(()));
+    // Elsewhere the winner is chosen by timestamp and replica, and equal values need no equal bytes.
+    let mut lww = empty::<LwwRegister<HashMap<u32, u32>>>(1);
+    update(&mut lww, |r| r.set(&squares));
+    assert_eq!(lww.view().get(), Ok(Some(squares)));
+    let mut joined = empty::<Joined<Seen>>(1);
+    update(&mut joined, |j| j.update(|seen| seen.0 = set.clone()));
+    assert_eq!(joined.view().get().expect("readable").0, set);
+}
+
+/// A lattice with a hash set in it.
+#[derive(Default, Serialize, Deserialize)]
+struct Seen(HashSet<u32>);
+
+impl Lattice for Seen {
+    const NAME: &'static str = "seen";
+
+    fn join(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
+
+#[derive(Serialize, Deserialize, Debug, PartialEq)]
+struct Person {
+    name: String,
+    age: u8,
+}
+
+/// Reads what was written as a `Was` as a `Now`.
+fn reread<Was: Payload, Now: Payload>(written: &Was) -> Result<Option<Now>, PayloadError> {
+    let mut was = empty::<LwwRegister<Was>>(1);
+    update(&mut was, |r| r.set(written));
+    let now = Causal::<LwwRegister<Now>>::load(&was.encode(), replica(2)).expect("one shape");
+    now.view().get()
+}
+
+#[test]
+fn an_evolved_struct_or_enum_is_an_error_of_reading() {
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct WithMail {
+        name: String,
+        age: u8,
+        mail: String,
+    }
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    enum Two {
+        A,
+        B,
+    }
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    enum Three {
+        A,
+        B,
+        C(u8),
+    }
+    let (name, age) = ("Ann".to_owned(), 7);
+    let old = Person {
+        name: name.clone(),
+        age,
+    };
+    let added = reread::<_, WithMail>(&old);
+    assert!(matches!(added, Err(PayloadError::Postcard(_))), "{added:?}");
+    let mail = "ann@example.org".to_owned();
+    let removed = reread::<_, Person>(&WithMail { name, age, mail });
+    assert_eq!(removed, Err(PayloadError::LeftOver(16)));
+    let unknown = reread::<_, Two>(&Three::C(1));
+    assert!(
+        matches!(unknown, Err(PayloadError::Postcard(_))),
+        "{unknown:?}"
+    );
+    // A variant added at the end harms nobody.
+    assert_eq!(reread::<_, Three>(&Two::B), Ok(Some(Three::B)));
+    assert_eq!(reread::<_, Three>(&Two::A), Ok(Some(Three::A)));
+}
+
+/// What the documentation of `Payload` says can't be noticed.
+#[test]
+fn a_struct_whose_bytes_fit_both_versions_is_misread() {
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct Was {
+        width: u8,
+        height: u8,
+    }
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct Now {
+        height: u8,
+        width: u8,
+    }
+    let (width, height) = (1, 2);
+    let now = reread::<_, Now>(&Was { width, height });
+    let (width, height) = (height, width);
+    assert_eq!(now, Ok(Some(Now { height, width })));
+}
+
+/// A node that can't read a payload keeps it and passes it on.
+#[test]
+fn an_unreadable_payload_is_kept_and_passed_on() {
+    let mut new = empty::<LwwMap<u8, (u8, String)>>(1);
+    update(&mut new, |m| m.insert(&1, &(1, "a".to_owned())));
+    let mut old = Causal::<LwwMap<u8, u8>>::load(&new.encode(), replica(2)).expect("one shape");
+    assert_eq!(old.view().get(&1), Err(PayloadError::LeftOver(2)));
+    update(&mut old, |m| m.insert(&2, &7));
+    let again = Causal::<LwwMap<u8, (u8, String)>>::load(&old.encode(), replica(3));
+    let again = again.expect("one shape");
+    assert_eq!(again.view().get(&1), Ok(Some((1, "a".to_owned()))));
+    assert!(again.view().get(&2).is_err());
+    assert_eq!(again.view().len(), 2);
+}
+
+/// Bytes of a `Was`, or of a delta of one, are not taken for a `Now`.
+fn are_told_apart<Was: Crdt, Now: Crdt>(write: impl FnOnce(&mut Was::Edit<'_>) -> bool) {
+    assert_ne!(Shape::of::<Was>(), Shape::of::<Now>());
+    let mut was = empty::<Was>(1);
+    let done = update(&mut was, write);
+    let loaded = Causal::<Now>::load(&was.encode(), replica(2));
+    assert_eq!(loaded.err(), Some(LoadError::Shape));
+    let loaded = Delta::<Now>::load(&done.delta.encode());
+    assert_eq!(loaded.err(), Some(LoadError::Shape));
+}
+
+#[test]
+fn widened_elements_and_keys_are_another_type() {
+    are_told_apart::<GSet<u32>, GSet<u64>>(|s| s.insert(&1));
+    are_told_apart::<OrSet<u32>, OrSet<i32>>(|s| s.insert(&1));
+    are_told_apart::<LwwMap<u32, u8>, LwwMap<u64, u8>>(|m| {
+        m.insert(&1, &1);
+        true
+    });
+    are_told_apart::<GCounterMap<u8>, GCounterMap<char>>(|m| {
+        m.entry(&1).add(1);
+        true
+    });
+    are_told_apart::<GSet<[u8; 16]>, GSet<Vec<u8>>>(|s| s.insert(&[1; 16]));
+    are_told_apart::<GSet<[u8; 16]>, GSet<[u8; 17]>>(|s| s.insert(&[1; 16]));
+    are_told_apart::<GSet<[u8; 16]>, GSet<u128>>(|s| s.insert(&[1; 16]));
+    are_told_apart::<GSet<String>, GSet<Vec<u8>>>(|s| s.insert("a"));
+    are_told_apart::<GSet<(u8, u8)>, GSet<[u8; 2]>>(|s| s.insert(&(1, 2)));
+    are_told_apart::<OrMap<u8, PnCounter>, GCounterMap<u8>>(|m| m.remove(&1));
+}
+
+mod before {
+    super::record! {
+        /// A record as it was.
+        pub(super) struct Doc: "doc", DocView, DocEdit {
+            ids: super::OrSet<u32>,
+            name: super::LwwRegister<String>,
+        }
+    }
+}
+
+mod after {
+    super::record! {
+        /// A record of which a field was widened and one added.
+        pub(super) struct Doc: "doc", DocView, DocEdit {
+            ids: super::OrSet<u64>,
+            hits: super::PnCounter,
+            name: super::LwwRegister<String>,
+        }
+    }
+}
+
+/// Within one value two types under one name stand side by side, as they do under a key of the store.
+#[test]
+fn a_field_that_was_widened_stands_beside_what_it_was() {
+    let mut old = empty::<before::Doc>(1);
+    update(&mut old, |d| {
+        d.ids().insert(&7);
+        d.name().set(&"a".to_owned());
+    });
+    let mut new = Causal::<after::Doc>::load(&old.encode(), replica(2)).expect("one shape");
+    assert!(new.view().ids().is_empty());
+    assert_eq!(new.view().name().get(), Ok(Some("a".to_owned())));
+    update(&mut new, |d| {
+        d.ids().insert(&8);
+        d.hits().add(1);
+    });
+    let back = Causal::<before::Doc>::load(&new.encode(), replica(3)).expect("one shape");
+    assert!(back.view().ids().iter().eq([7]));
+    let forth = Causal::<after::Doc>::load(&back.encode(), replica(4)).expect("one shape");
+    assert!(forth.view().ids().iter().eq([8]));
+    assert_eq!(forth.view().hits().value(), 1);
+}
+
+/// The id of a replica that wrote to a value is in its context: nobody else goes on under it.
+#[test]
+fn a_value_is_not_loaded_under_an_id_that_wrote_to_it() {
+    let mut a = empty::<OrSet<u8>>(1);
+    update(&mut a, |s| s.insert(&1));
+    let mut b = a.fork(replica(2));
+    update(&mut b, |s| s.insert(&2));
+    for used in [1, 2] {
+        let loaded = Causal::<OrSet<u8>>::load(&b.encode(), replica(used));
+        assert_eq!(loaded.err(), Some(LoadError::UsedId(replica(used))));
+    }
+    // Also where nothing of what it wrote is left.
+    update(&mut b, |s| s.remove(&1));
+    let loaded = Causal::<OrSet<u8>>::load(&b.encode(), replica(1));
+    assert_eq!(loaded.err(), Some(LoadError::UsedId(replica(1))));
+    assert!(Causal::<OrSet<u8>>::load(&b.encode(), replica(3)).is_ok());
+}
+
+/// Values of which nobody took part in the other's history are united like any others.
+#[test]
+fn values_with_unrelated_histories_are_united() {
+    let mut a = empty::<OrSet<u8>>(1);
+    update(&mut a, |s| (s.insert(&1), s.insert(&2), s.remove(&1)));
+    let mut b = empty::<OrSet<u8>>(2);
+    update(&mut b, |s| (s.insert(&1), s.insert(&3)));
+    a.merge(&b);
+    b.merge(&a);
+    assert!(a.view().iter().eq([1, 2, 3]));
+    assert_eq!(a.view(), b.view());
+}
