@@ -88,7 +88,8 @@
 //! | one of 10 000 | in memory | in a delta of 100, or in the whole value |
 //! | --- | --- | --- |
 //! | element of a [`GSet`] or [`OrSet`]; [`EwFlag`] by key | 19 | 10 |
-//! | element of a [`RemoveWinsSet`], or its mark; [`DwFlag`] by key | 67 | 17 |
+//! | element of a [`RemoveWinsSet`] | 16 | as an element of an [`OrSet`] |
+//! | mark of a [`RemoveWinsSet`]; [`DwFlag`] by key | 67 | 17 |
 //! | entry of an [`LwwMap`] | 75 | 26 |
 //! | [`MvRegister`] by key; [`MaxRegister`] by key | 67 | 18; 24 |
 //! | counter by key, counted by one replica | 107 | 20 |
