@@ -87,8 +87,7 @@
 //!
 //! | one of 10 000 | in memory | in a delta of 100, or in the whole value |
 //! | --- | --- | --- |
-//! | element of a [`GSet`] or [`OrSet`]; [`EwFlag`] by key | 19 | 10 |
-//! | element of a [`RemoveWinsSet`] | 16 | as an element of an [`OrSet`] |
+//! | element of a [`GSet`], [`OrSet`] or [`RemoveWinsSet`]; [`EwFlag`] by key | 19 | 10 |
 //! | mark of a [`RemoveWinsSet`]; [`DwFlag`] by key | 67 | 17 |
 //! | entry of an [`LwwMap`] | 75 | 26 |
 //! | [`MvRegister`] by key; [`MaxRegister`] by key | 67 | 18; 24 |

@@ -6,6 +6,7 @@ mod ci;
 mod conformance;
 mod demo;
 mod experiment;
+mod laws;
 mod model;
 mod no_std;
 mod sabotage;
@@ -31,6 +32,7 @@ enum Command {
     Sabotage(sabotage::Sabotage),
     Model(model::Model),
     Conformance(conformance::Conformance),
+    Laws(laws::Laws),
     Certs(certs::Certs),
     #[command(subcommand)]
     Experiment(experiment::Experiment),
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Sabotage(sabotage) => sabotage.run(),
         Command::Model(model) => model.run(),
         Command::Conformance(conformance) => conformance.run(),
+        Command::Laws(laws) => laws.run(),
         Command::Certs(certs) => certs.run(),
         Command::Experiment(experiment) => experiment.run(),
         Command::Bench(bench) => bench.run(),

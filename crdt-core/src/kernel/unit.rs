@@ -108,7 +108,8 @@ impl<'a> UnitBuilder<'a> {
             .filter(|e| !self.peer.contains(e.dot) || own_dots.contains(&e.dot))
             .map(|e| e.to_entry())
             .collect();
-        if adds.is_empty() && own.is_empty() {
+        let mut dots = adds.iter().map(|e| e.dot).chain(own_dots);
+        if dots.all(|dot| self.peer.contains(dot)) {
             return false;
         }
         for depth in 0..path.len() {

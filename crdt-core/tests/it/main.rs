@@ -7,6 +7,7 @@ mod context;
 mod cow_map;
 mod edit;
 mod element;
+mod exhaustive;
 mod golden;
 mod hostile;
 mod large;

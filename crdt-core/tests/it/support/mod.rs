@@ -7,9 +7,11 @@ pub(crate) mod world;
 
 use std::fmt::Debug;
 
-use crdt_core::codec::Reader;
+use crdt_core::codec::{Reader, Writer};
 use crdt_core::kernel::{Entry, Unit};
-use crdt_core::{Causal, Context, Crdt, Limits, Path, ReplicaId, Updated, VersionVector};
+use crdt_core::{
+    Causal, Context, Crdt, Delta, Limits, Path, ReplicaId, Shape, Updated, VersionVector,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 
@@ -67,8 +69,51 @@ pub(crate) fn kernel_state<T: Crdt>(of: &Causal<T>) -> KernelState {
     }
 }
 
-/// Runs a property `cases` times from a fixed seed, another one with `TEST_SEED`, and
-/// shrinks what fails. `TEST_CASES_PERCENT` is a factor in percent for longer runs.
+/// What a delta says, read from its bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeltaParts {
+    pub(crate) needs: Context,
+    pub(crate) brings: Context,
+    pub(crate) unit: Unit,
+}
+
+impl DeltaParts {
+    pub(crate) fn of<T: Crdt>(delta: &Delta<T>) -> Self {
+        let bytes = delta.encode();
+        let mut r = Reader::new(&bytes);
+        r.byte().expect("format");
+        r.bytes().expect("shape");
+        let needs = Context::decode(&mut r).expect("needs");
+        let brings = Context::decode(&mut r).expect("brings");
+        let unit = Unit::decode(&mut r, &Limits::default()).expect("unit");
+        r.finish().expect("nothing behind the unit");
+        Self {
+            needs,
+            brings,
+            unit,
+        }
+    }
+
+    /// A delta that says this.
+    pub(crate) fn to_delta<T: Crdt>(&self) -> Delta<T> {
+        let mut w = Writer::new();
+        w.byte(1);
+        w.bytes(Shape::of::<T>().name());
+        self.needs.encode(&mut w);
+        self.brings.encode(&mut w);
+        self.unit.encode(&mut w);
+        Delta::load(&w.finish()).expect("the bytes of a delta")
+    }
+}
+
+/// A number from the environment.
+pub(crate) fn from_env(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text}")))
+}
+
+/// Runs a property `cases` times, or as often as `LAW_CASES` says, from a fixed seed, or that of
+/// `TEST_SEED`, and shrinks what fails.
 pub(crate) fn property<S: Strategy>(
     cases: u32,
     inputs: S,
@@ -76,11 +121,10 @@ pub(crate) fn property<S: Strategy>(
 ) where
     S::Value: Debug,
 {
-    let from_env = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let seed = from_env("TEST_SEED").unwrap_or(0x5eed);
-    let percent = from_env("TEST_CASES_PERCENT").map_or(100, |n| n.min(100_000) as u32);
+    let asked = from_env("LAW_CASES").map(|n| u32::try_from(n).expect("LAW_CASES"));
     let config = Config {
-        cases: (cases * percent / 100).max(1),
+        cases: asked.unwrap_or(cases),
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(seed),
         ..Config::default()

@@ -70,7 +70,7 @@ pub(crate) enum What {
 }
 
 /// All events of a history, in the order in which they were made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Oracle {
     events: Vec<Event>,
 }

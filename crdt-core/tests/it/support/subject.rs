@@ -32,6 +32,9 @@ pub(crate) trait Subject: Crdt {
     /// Random operations.
     fn ops() -> BoxedStrategy<Self::Op>;
 
+    /// A few that meet, for histories that are gone through exhaustively; the first two most.
+    fn alphabet() -> Vec<Self::Op>;
+
     /// Does it.
     fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op);
 
@@ -50,11 +53,23 @@ fn names() -> BoxedStrategy<String> {
     prop::sample::select(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]).boxed()
 }
 
+fn a() -> String {
+    "a".to_owned()
+}
+
+fn b() -> String {
+    "b".to_owned()
+}
+
 impl Subject for GCounter {
     type Op = u8;
 
     fn ops() -> BoxedStrategy<u8> {
         any::<u8>().boxed()
+    }
+
+    fn alphabet() -> Vec<Self::Op> {
+        vec![1, 2]
     }
 
     fn apply(edit: &mut Self::Edit<'_>, n: &u8) {
@@ -99,6 +114,10 @@ impl Subject for PnCounter {
         .boxed()
     }
 
+    fn alphabet() -> Vec<Self::Op> {
+        vec![PnOp::Add(5), PnOp::Reset, PnOp::Add(-2)]
+    }
+
     fn apply(edit: &mut Self::Edit<'_>, op: &PnOp) {
         match op {
             PnOp::Add(n) => edit.add(i64::from(*n)),
@@ -137,6 +156,14 @@ impl Subject for GSet<String> {
             names().prop_map(GSetOp::Ensure),
         ]
         .boxed()
+    }
+
+    fn alphabet() -> Vec<Self::Op> {
+        vec![
+            GSetOp::Insert(a()),
+            GSetOp::Ensure(a()),
+            GSetOp::Insert(b()),
+        ]
     }
 
     fn apply(edit: &mut Self::Edit<'_>, op: &GSetOp) {
@@ -195,6 +222,15 @@ impl Subject for OrSet<String> {
         .boxed()
     }
 
+    fn alphabet() -> Vec<Self::Op> {
+        vec![
+            SetOp::Insert(a()),
+            SetOp::Remove(a()),
+            SetOp::Clear,
+            SetOp::Insert(b()),
+        ]
+    }
+
     fn apply(edit: &mut Self::Edit<'_>, op: &SetOp) {
         match op {
             SetOp::Insert(e) => edit.insert(e.as_str()),
@@ -229,6 +265,10 @@ impl Subject for LwwRegister<u8> {
         any::<u8>().boxed()
     }
 
+    fn alphabet() -> Vec<Self::Op> {
+        vec![1, 2]
+    }
+
     fn apply(edit: &mut Self::Edit<'_>, value: &u8) {
         edit.set(value);
     }
@@ -259,6 +299,10 @@ impl Subject for MvRegister<u8> {
 
     fn ops() -> BoxedStrategy<u8> {
         (0..5u8).boxed()
+    }
+
+    fn alphabet() -> Vec<Self::Op> {
+        vec![1, 2]
     }
 
     fn apply(edit: &mut Self::Edit<'_>, value: &u8) {
@@ -319,6 +363,15 @@ impl Subject for LwwMap<String, u8> {
         map_ops(any::<u8>().boxed())
     }
 
+    fn alphabet() -> Vec<Self::Op> {
+        vec![
+            MapOp::At(a(), 1),
+            MapOp::Remove(a()),
+            MapOp::At(a(), 2),
+            MapOp::Clear,
+        ]
+    }
+
     fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
         match op {
             MapOp::At(k, value) => edit.insert(k, value),
@@ -353,6 +406,13 @@ impl<V: Subject> Subject for OrMap<String, V> {
 
     fn ops() -> BoxedStrategy<Self::Op> {
         map_ops(V::ops())
+    }
+
+    fn alphabet() -> Vec<Self::Op> {
+        let mut inner = V::alphabet().into_iter().map(|op| MapOp::At(a(), op));
+        let (first, second) = (inner.next(), inner.next());
+        let first = first.into_iter().chain([MapOp::Remove(a())]);
+        first.chain(second).chain([MapOp::Clear]).collect()
     }
 
     fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
@@ -415,6 +475,10 @@ impl Subject for RemoveWinsSet<String> {
         either(names())
     }
 
+    fn alphabet() -> Vec<Self::Op> {
+        vec![Either::In(a()), Either::Out(a()), Either::In(b())]
+    }
+
     fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
         match op {
             Either::In(e) => edit.insert(e.as_str()),
@@ -457,6 +521,10 @@ impl Subject for EwFlag {
         either(Just(()).boxed())
     }
 
+    fn alphabet() -> Vec<Self::Op> {
+        vec![Either::In(()), Either::Out(())]
+    }
+
     fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
         match op {
             Either::In(()) => edit.enable(),
@@ -485,6 +553,10 @@ impl Subject for DwFlag {
 
     fn ops() -> BoxedStrategy<Self::Op> {
         either(Just(()).boxed())
+    }
+
+    fn alphabet() -> Vec<Self::Op> {
+        vec![Either::In(()), Either::Out(())]
     }
 
     fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
@@ -524,6 +596,10 @@ impl Subject for MaxRegister<u8> {
         (0..6u8).boxed()
     }
 
+    fn alphabet() -> Vec<Self::Op> {
+        vec![2, 1, 3]
+    }
+
     fn apply(edit: &mut Self::Edit<'_>, value: &u8) {
         edit.raise(value);
     }
@@ -546,6 +622,10 @@ impl Subject for MinRegister<u8> {
 
     fn ops() -> BoxedStrategy<u8> {
         (0..6u8).boxed()
+    }
+
+    fn alphabet() -> Vec<Self::Op> {
+        vec![2, 3, 1]
     }
 
     fn apply(edit: &mut Self::Edit<'_>, value: &u8) {
@@ -582,6 +662,10 @@ impl Subject for Joined<Bits> {
 
     fn ops() -> BoxedStrategy<u8> {
         (0..8u32).prop_map(|bit| 1 << bit).boxed()
+    }
+
+    fn alphabet() -> Vec<Self::Op> {
+        vec![1, 2]
     }
 
     fn apply(edit: &mut Self::Edit<'_>, bit: &u8) {
@@ -631,6 +715,15 @@ impl Subject for Profile {
         .boxed()
     }
 
+    fn alphabet() -> Vec<Self::Op> {
+        vec![
+            ProfileOp::Name(1),
+            ProfileOp::Tags(SetOp::Insert(a())),
+            ProfileOp::Tags(SetOp::Clear),
+            ProfileOp::Visits(PnOp::Add(1)),
+        ]
+    }
+
     fn apply(edit: &mut Self::Edit<'_>, op: &Self::Op) {
         match op {
             ProfileOp::Name(op) => LwwRegister::<u8>::apply(&mut edit.name(), op),
@@ -673,3 +766,35 @@ impl Subject for Profile {
         Reading::Map(named.collect())
     }
 }
+
+/// Calls a macro with all types under test, each with a name for a module.
+macro_rules! for_all_types {
+    ($then:ident) => {
+        $then! {
+            g_counter: GCounter;
+            pn_counter: PnCounter;
+            g_set: GSet<String>;
+            or_set: OrSet<String>;
+            lww_register: LwwRegister<u8>;
+            mv_register: MvRegister<u8>;
+            lww_map: LwwMap<String, u8>;
+            remove_wins_set: RemoveWinsSet<String>;
+            ew_flag: EwFlag;
+            dw_flag: DwFlag;
+            max_register: MaxRegister<u8>;
+            min_register: MinRegister<u8>;
+            joined: Joined<Bits>;
+            record: Profile;
+            or_map_of_pn_counter: OrMap<String, PnCounter>;
+            or_map_of_remove_wins_set: OrMap<String, RemoveWinsSet<String>>;
+            or_map_of_max_register: OrMap<String, MaxRegister<u8>>;
+            or_map_of_dw_flag: OrMap<String, DwFlag>;
+            or_map_of_record: OrMap<String, Profile>;
+            or_map_of_or_set: OrMap<String, OrSet<String>>;
+            or_map_of_mv_register: OrMap<String, MvRegister<u8>>;
+            or_map_of_or_map_of_pn_counter: OrMap<String, OrMap<String, PnCounter>>;
+        }
+    };
+}
+
+pub(crate) use for_all_types;

@@ -71,56 +71,81 @@ impl<T: Subject> World<T> {
     /// The world after a history, checked against the specification after every step.
     pub(crate) fn after(replicas: u64, history: &[Step<T::Op>]) -> Result<Self, TestCaseError> {
         let mut world = Self::new(replicas);
-        for step in history {
-            let changed = world.step(step)?;
-            world.check(&world.replicas[changed])?;
-        }
+        world.go_on(history)?;
         Ok(world)
     }
 
+    /// Does more steps, checked likewise.
+    pub(crate) fn go_on(&mut self, history: &[Step<T::Op>]) -> Result<(), TestCaseError> {
+        for step in history {
+            let changed = self.step(step)?;
+            self.check(&self.replicas[changed])?;
+        }
+        Ok(())
+    }
+
     /// Does one step; returns which replica it changed.
-    fn step(&mut self, step: &Step<T::Op>) -> Result<usize, TestCaseError> {
+    pub(crate) fn step(&mut self, step: &Step<T::Op>) -> Result<usize, TestCaseError> {
         let n = self.replicas.len();
+        let changed = match step {
+            Step::Update { at, .. } | Step::Forget { at } => at.index(n),
+            Step::Merge { into, .. } | Step::Deliver { into, .. } | Step::Since { into, .. } => {
+                into.index(n)
+            }
+        };
         match step {
-            Step::Update { at, ops, clock } => {
-                self.update(at.index(n), ops, u64::from(*clock))?;
-                Ok(at.index(n))
-            }
-            Step::Merge { from, into } => {
-                let (from, into) = (from.index(n), into.index(n));
-                let sender = copy(&self.replicas[from]);
-                self.replicas[into].merge(&sender);
-                Ok(into)
-            }
-            Step::Deliver { delta, into } => {
-                let into = into.index(n);
+            Step::Update { ops, clock, .. } => self.update(changed, ops, u64::from(*clock))?,
+            Step::Merge { from, .. } => self.merge(from.index(n), changed),
+            Step::Deliver { delta, .. } => {
                 if !self.deltas.is_empty() {
-                    let delta = delta.get(&self.deltas);
-                    // Behind: it lacks forgotten removals. It has to stay as it is then.
-                    let _ = self.replicas[into].apply(delta);
+                    self.deliver(delta.index(self.deltas.len()), changed);
                 }
-                Ok(into)
             }
-            Step::Since { from, into } => {
-                let (from, into) = (from.index(n), into.index(n));
-                let lacking = self.replicas[into].context();
-                if let Ok(delta) = self.replicas[from].delta_since(lacking) {
-                    let _ = self.replicas[into].apply(&delta);
+            Step::Since { from, .. } => {
+                let lacking = self.replicas[changed].context();
+                if let Ok(delta) = self.replicas[from.index(n)].delta_since(lacking) {
+                    let _ = self.replicas[changed].apply(&delta);
                     self.deltas.push(delta);
                 }
-                Ok(into)
             }
-            Step::Forget { at } => {
+            Step::Forget { .. } => {
                 let contexts = self.replicas.iter().map(Causal::context).cloned();
                 let contexts: Vec<Context> = contexts.collect();
-                self.replicas[at.index(n)].forget(&contexts);
-                Ok(at.index(n))
+                self.replicas[changed].forget(&contexts);
             }
+        }
+        Ok(changed)
+    }
+
+    /// Merges the whole state of one replica into another.
+    pub(crate) fn merge(&mut self, from: usize, into: usize) {
+        let sender = copy(&self.replicas[from]);
+        self.replicas[into].merge(&sender);
+    }
+
+    /// A delta arrives at a replica. It may be refused: the replica then lacks removals that were
+    /// forgotten, and has to stay as it is.
+    pub(crate) fn deliver(&mut self, delta: usize, into: usize) {
+        let _ = self.replicas[into].apply(&self.deltas[delta]);
+    }
+
+    /// The same world once more: same replicas, same ids.
+    pub(crate) fn fork(&self) -> Self {
+        let replicas = self.replicas.iter().map(|of| of.fork(of.replica()));
+        Self {
+            replicas: replicas.collect(),
+            deltas: self.deltas.clone(),
+            oracle: self.oracle.clone(),
         }
     }
 
     /// An update, which has to make just the events that the specification says.
-    fn update(&mut self, at: usize, ops: &[T::Op], clock: u64) -> Result<(), TestCaseError> {
+    pub(crate) fn update(
+        &mut self,
+        at: usize,
+        ops: &[T::Op],
+        clock: u64,
+    ) -> Result<(), TestCaseError> {
         let maker: ReplicaId = self.replicas[at].replica();
         let before = self.replicas[at].context().clone();
         let intents = ops.iter().map(T::intent);
