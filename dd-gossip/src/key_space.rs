@@ -212,9 +212,8 @@ impl KeySpace {
                     touched.extend(path.first().cloned());
                     self.place(path, entry.dot);
                 }
-                Effect::Recorded { path, dot } | Effect::Dropped { path, dot } => {
-                    self.place(path, dot);
-                }
+                Effect::Recorded { path, dot } => self.place(path, dot),
+                Effect::Dropped { path, record } => self.place(path, record.dot),
             }
         }
         self.note_changed(touched);

@@ -1,6 +1,7 @@
 //! What a change did to the tree, for whoever keeps something derived from it.
 
 use super::leaf::Entry;
+use super::record::Record;
 use crate::Dot;
 use crate::name::{Name, Path};
 
@@ -84,7 +85,7 @@ pub enum Effect {
     Dropped {
         /// Where.
         path: Path,
-        /// The event.
-        dot: Dot,
+        /// What went.
+        record: Record,
     },
 }

@@ -59,16 +59,18 @@ impl Records {
         self.by_path.insert(path.clone(), all);
     }
 
-    /// Takes the record of an event at a path away.
-    pub(super) fn remove(&mut self, path: &[Name], dot: Dot) {
+    /// Takes the record of an event at a path out.
+    pub(super) fn remove(&mut self, path: &[Name], dot: Dot) -> Option<Record> {
         let here = self.at(path);
+        let removed = here.iter().find(|r| r.dot == dot).cloned()?;
         let left: Vec<Record> = here.iter().filter(|r| r.dot != dot).cloned().collect();
-        self.len -= here.len() - left.len();
+        self.len -= 1;
         if left.is_empty() {
             self.by_path.remove(path);
         } else if let Some(all) = self.by_path.get_mut(path) {
             *all = left.into();
         }
+        Some(removed)
     }
 }
 

@@ -245,11 +245,12 @@ impl DotStore {
     }
 
     fn drop_record(&mut self, path: &Path, dot: Dot, effects: &mut Vec<Effect>) {
-        self.records.remove(path, dot);
-        effects.push(Effect::Dropped {
-            path: path.clone(),
-            dot,
-        });
+        if let Some(record) = self.records.remove(path, dot) {
+            effects.push(Effect::Dropped {
+                path: path.clone(),
+                record,
+            });
+        }
     }
 
     /// Forgets the records that `stable` says every other replica has, and that may go: all that

@@ -6,7 +6,6 @@ use super::effect::{Effect, Place};
 use super::leaf::{Entry, Run, Value};
 use super::node::NodeRef;
 use super::record::Record;
-use super::records::Records;
 use super::store::DotStore;
 use super::unit::{Unit, UnitBuilder};
 use crate::limits::Limits;
@@ -56,7 +55,6 @@ pub struct Transaction {
     clock: Timestamp,
     limits: Limits,
     base: Context,
-    base_records: Records,
     /// The first sequence number of this transaction, and the next.
     first: u64,
     next: u64,
@@ -108,11 +106,13 @@ impl Drop for Guard<'_> {
                     Effect::Died { at, entry } => {
                         root.change_leaf(&at.path(), |leaf| leaf.insert(entry));
                     }
-                    Effect::Recorded { .. } | Effect::Dropped { .. } => {}
+                    Effect::Recorded { path, dot } => {
+                        tx.store.records.remove(&path, dot);
+                    }
+                    Effect::Dropped { path, record } => tx.store.records.insert(&path, record),
                 }
             }
             tx.store.context = core::mem::take(&mut tx.base);
-            tx.store.records = core::mem::take(&mut tx.base_records);
         }
         *self.home = core::mem::take(&mut tx.store);
     }
@@ -138,7 +138,6 @@ impl DotStore {
             first: next,
             next,
             base: store.context.clone(),
-            base_records: store.records.clone(),
             store,
             replica,
             clock,
