@@ -6,10 +6,11 @@
 //! as a full comparison, without saying what changed.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::block::Block;
 use super::children::{Fate, Judge};
-use super::leaf::{Entry, EntryRef, Leaf, Value, ValueRef};
+use super::leaf::{Entry, Leaf, Value, ValueRef};
 use super::node::{Node, NodeRef};
 use super::record::Record;
 use super::store::DotStore;
@@ -166,29 +167,28 @@ fn join(a: NodeRef<'_>, b: NodeRef<'_>, mut seen: Causality<'_>) -> Node {
 }
 
 fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut Seen<'_>) -> Leaf {
-    let most = a.entries().size_hint().0 + b.entries().size_hint().0;
-    let mut out: Vec<Entry> = Vec::with_capacity(most);
-    let (mut ours, mut theirs) = (a.entries().peekable(), b.entries().peekable());
+    let (a, b) = (a.leaf(), b.leaf());
+    let (mut ours, mut theirs) = (a.entries(), b.entries());
+    let mut out: Vec<Entry> = Vec::with_capacity(ours.len().max(theirs.len()));
     loop {
         // Runs meet by replica, other dots by themselves.
-        let order = match (ours.peek(), theirs.peek()) {
+        let order = match (ours.first(), theirs.first()) {
             (None, None) => break,
-            (Some(_), None) => core::cmp::Ordering::Less,
-            (None, Some(_)) => core::cmp::Ordering::Greater,
-            (Some(x), Some(y)) if are_one_run(x, y) => core::cmp::Ordering::Equal,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(x), Some(y)) if are_one_run(x, y) => Ordering::Equal,
             (Some(x), Some(y)) => x.dot.cmp(&y.dot),
         };
-        let joined = match order {
-            core::cmp::Ordering::Less => ours.next().filter(|x| !by_b.has(x.dot)),
-            core::cmp::Ordering::Greater => theirs.next().filter(|y| !by_a.has(y.dot)),
-            core::cmp::Ordering::Equal => {
-                if let (Some(x), Some(y)) = (ours.next(), theirs.next()) {
-                    out.extend(join_entries(x, y));
-                }
-                None
+        match order {
+            Ordering::Less => out.extend(take(&mut ours).filter(|x| !by_b.has(x.dot)).cloned()),
+            Ordering::Greater => {
+                out.extend(take(&mut theirs).filter(|y| !by_a.has(y.dot)).cloned());
             }
-        };
-        out.extend(joined.map(EntryRef::to_entry));
+            Ordering::Equal => {
+                let both = take(&mut ours).zip(take(&mut theirs));
+                out.extend(both.and_then(|(x, y)| join_entries(x, y)));
+            }
+        }
     }
     if !out.is_sorted_by_key(|entry| entry.dot) {
         out.sort_unstable_by_key(|entry| entry.dot);
@@ -196,18 +196,21 @@ fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut S
     Leaf::from_sorted(out)
 }
 
-fn are_one_run(x: &EntryRef<'_>, y: &EntryRef<'_>) -> bool {
-    x.dot.replica == y.dot.replica
-        && matches!((x.value, y.value), (ValueRef::Run(_), ValueRef::Run(_)))
+fn take<'e>(entries: &mut &'e [Entry]) -> Option<&'e Entry> {
+    let (first, rest) = entries.split_first()?;
+    *entries = rest;
+    Some(first)
 }
 
-fn join_entries(x: EntryRef<'_>, y: EntryRef<'_>) -> Option<Entry> {
-    let (ValueRef::Run(a), ValueRef::Run(b)) = (x.value, y.value) else {
-        return Some(x.to_entry());
+fn are_one_run(x: &Entry, y: &Entry) -> bool {
+    x.dot.replica == y.dot.replica && matches!((&x.value, &y.value), (Value::Run(_), Value::Run(_)))
+}
+
+fn join_entries(x: &Entry, y: &Entry) -> Option<Entry> {
+    let (Value::Run(a), Value::Run(b)) = (&x.value, &y.value) else {
+        return Some(x.clone());
     };
     let (dot, run) = a.join(x.dot, b, y.dot);
-    (run.cut_seq < dot.seq).then_some(Entry {
-        dot,
-        value: Value::Run(run),
-    })
+    let value = Value::Run(run);
+    (run.cut_seq < dot.seq).then_some(Entry { dot, value })
 }

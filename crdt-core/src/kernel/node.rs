@@ -1,5 +1,6 @@
 //! A place in the tree: the dots that are live at it, and the places under it.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::children::{self, Children};
@@ -143,6 +144,14 @@ impl<'a> NodeRef<'a> {
         match self.0 {
             Ref::Entry(entry) => Some(entry),
             Ref::Node(_) | Ref::Two(..) | Ref::Dots(_) => None,
+        }
+    }
+
+    /// The dots at this place as a leaf, which is that of the node if it has one.
+    pub(super) fn leaf(self) -> Cow<'a, Leaf> {
+        match self.0 {
+            Ref::Node(node) => Cow::Borrowed(&node.leaf),
+            _ => Cow::Owned(self.into()),
         }
     }
 
