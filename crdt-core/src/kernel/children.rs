@@ -4,13 +4,13 @@
 //! share the blocks that neither has written since, and comparing or joining them passes those over.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::cmp::Ordering;
 use core::ops::Bound;
 
 use super::block::Block;
+use super::children_builder::ChildrenBuilder;
 use super::leaf::Entry;
 use super::node::{Node, NodeRef};
+use super::zip::{Differences, Pair, Zip};
 use crate::Dot;
 use crate::cow_map::{self, CowMap};
 use crate::name::{Name, SearchKey};
@@ -18,14 +18,14 @@ use crate::name::{Name, SearchKey};
 /// The places under a place, by name, in order. No empty place is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Children {
-    blocks: Blocks,
-    len: usize,
+    pub(super) blocks: Blocks,
+    pub(super) len: usize,
 }
 
 /// Each block under a name that is at most its smallest, and above all before it; the first under
 /// the empty name.
 #[derive(Clone, Debug, Default)]
-enum Blocks {
+pub(super) enum Blocks {
     #[default]
     None,
     One(Arc<Block>),
@@ -115,7 +115,7 @@ impl Children {
         Some((block.name(at), block.get(at)))
     }
 
-    fn blocks(&self) -> BlockIter<'_> {
+    pub(super) fn blocks(&self) -> BlockIter<'_> {
         match &self.blocks {
             Blocks::None => BlockIter::One(None),
             Blocks::One(block) => BlockIter::One(Some(block)),
@@ -240,16 +240,13 @@ impl Children {
     /// What is in either and not the same in both, in order: name, place here, place there. Blocks
     /// that both share are passed over, so after few changes this costs little.
     pub fn differences<'a>(&'a self, other: &'a Self) -> Differences<'a> {
-        Differences {
-            zip: Zip::new(self, other),
-            rest: None,
-        }
+        Differences::new(self, other)
     }
 
     /// Both in one, with `judge` saying what becomes of each place. Blocks that both share are taken
     /// as they are.
     pub(super) fn join(&self, other: &Self, judge: &mut impl Judge) -> Self {
-        let mut out = Builder::default();
+        let mut out = ChildrenBuilder::default();
         let mut zip = Zip::new(self, other);
         while let Some(pair) = zip.next() {
             match pair {
@@ -283,14 +280,6 @@ pub(super) trait Judge {
     fn left(&mut self, place: NodeRef<'_>) -> Fate;
     fn right(&mut self, place: NodeRef<'_>) -> Fate;
     fn both(&mut self, left: NodeRef<'_>, right: NodeRef<'_>) -> Fate;
-}
-
-/// Most names differ in the first eight bytes, which are compared as one number.
-fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
-        (Some(x), Some(y)) if x != y => u64::from_be_bytes(*x).cmp(&u64::from_be_bytes(*y)),
-        _ => a.cmp(b),
-    }
 }
 
 /// What becomes of a place in a join.
@@ -338,7 +327,7 @@ fn change_in<T>(block: &mut Block, name: &Name, change: impl FnOnce(&mut Node) -
 }
 
 /// Blocks in order.
-enum BlockIter<'a> {
+pub(super) enum BlockIter<'a> {
     One(Option<&'a Arc<Block>>),
     Many(cow_map::Iter<'a, Name, Arc<Block>>),
 }
@@ -393,253 +382,3 @@ impl PartialEq for Children {
 }
 
 impl Eq for Children {}
-
-/// Two in step, in the order of names.
-struct Zip<'a> {
-    left: Side<'a>,
-    right: Side<'a>,
-}
-
-struct Side<'a> {
-    here: Option<(&'a Arc<Block>, usize)>,
-    blocks: BlockIter<'a>,
-}
-
-enum Pair<'a> {
-    /// A block that both share.
-    Shared(&'a Arc<Block>),
-    /// A block before everything that is left on the other side.
-    Left(&'a Arc<Block>),
-    Right(&'a Arc<Block>),
-    /// A place that the other side has not.
-    LeftPlace(&'a Block, usize),
-    RightPlace(&'a Block, usize),
-    Both((&'a Block, usize), (&'a Block, usize)),
-}
-
-impl<'a> Side<'a> {
-    fn new(children: &'a Children) -> Self {
-        let mut side = Self {
-            here: None,
-            blocks: children.blocks(),
-        };
-        side.next_block();
-        side
-    }
-
-    fn next_block(&mut self) {
-        self.here = self.blocks.next().map(|block| (block, 0));
-    }
-
-    fn step(&mut self) {
-        if let Some((block, at)) = &mut self.here {
-            *at += 1;
-            if *at == block.len() {
-                self.next_block();
-            }
-        }
-    }
-}
-
-impl<'a> Zip<'a> {
-    fn new(left: &'a Children, right: &'a Children) -> Self {
-        Self {
-            left: Side::new(left),
-            right: Side::new(right),
-        }
-    }
-
-    fn next(&mut self) -> Option<Pair<'a>> {
-        let pair = match (self.left.here, self.right.here) {
-            (None, None) => return None,
-            (Some((a, 0)), None) => {
-                self.left.next_block();
-                Pair::Left(a)
-            }
-            (None, Some((b, 0))) => {
-                self.right.next_block();
-                Pair::Right(b)
-            }
-            (Some((a, at)), None) => {
-                self.left.step();
-                Pair::LeftPlace(a, at)
-            }
-            (None, Some((b, bt))) => {
-                self.right.step();
-                Pair::RightPlace(b, bt)
-            }
-            (Some((a, at)), Some((b, bt))) => self.pair((a, at), (b, bt)),
-        };
-        Some(pair)
-    }
-
-    fn pair(
-        &mut self,
-        (a, at): (&'a Arc<Block>, usize),
-        (b, bt): (&'a Arc<Block>, usize),
-    ) -> Pair<'a> {
-        if at == 0 && bt == 0 && Arc::ptr_eq(a, b) {
-            self.left.next_block();
-            self.right.next_block();
-            return Pair::Shared(a);
-        }
-        let (left, right) = (a.name(at), b.name(bt));
-        match compare(left, right) {
-            Ordering::Equal => {
-                self.left.step();
-                self.right.step();
-                Pair::Both((a, at), (b, bt))
-            }
-            Ordering::Less if at == 0 && a.name(a.len() - 1) < right => {
-                self.left.next_block();
-                Pair::Left(a)
-            }
-            Ordering::Less => {
-                self.left.step();
-                Pair::LeftPlace(a, at)
-            }
-            Ordering::Greater if bt == 0 && b.name(b.len() - 1) < left => {
-                self.right.next_block();
-                Pair::Right(b)
-            }
-            Ordering::Greater => {
-                self.right.step();
-                Pair::RightPlace(b, bt)
-            }
-        }
-    }
-}
-
-/// See [`Children::differences`].
-pub struct Differences<'a> {
-    zip: Zip<'a>,
-    /// The rest of a block that one side has alone, and whether that is the left one.
-    rest: Option<(&'a Block, usize, bool)>,
-}
-
-impl<'a> Iterator for Differences<'a> {
-    type Item = (&'a [u8], Option<NodeRef<'a>>, Option<NodeRef<'a>>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let alone = |block: &'a Block, at, left: bool| {
-            let place = Some(block.get(at));
-            let (here, there) = if left { (place, None) } else { (None, place) };
-            (block.name(at), here, there)
-        };
-        loop {
-            if let Some((block, at, left)) = self.rest.take()
-                && at < block.len()
-            {
-                self.rest = Some((block, at + 1, left));
-                return Some(alone(block, at, left));
-            }
-            match self.zip.next()? {
-                Pair::Shared(_) => {}
-                Pair::Left(block) => self.rest = Some((block, 0, true)),
-                Pair::Right(block) => self.rest = Some((block, 0, false)),
-                Pair::LeftPlace(block, at) => return Some(alone(block, at, true)),
-                Pair::RightPlace(block, at) => return Some(alone(block, at, false)),
-                Pair::Both((a, at), (b, bt)) => {
-                    let (here, there) = (a.get(at), b.get(bt));
-                    if here != there {
-                        return Some((a.name(at), Some(here), Some(there)));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Builds from places in order.
-#[derive(Default)]
-pub(super) struct Builder {
-    blocks: Vec<(Name, Arc<Block>)>,
-    current: Block,
-    len: usize,
-}
-
-/// A block that is built is closed when it has so many places: some are left free.
-const FILLED: usize = super::block::CAPACITY * 7 / 8;
-
-impl Builder {
-    fn push(&mut self, block: &Block, at: usize, fate: Fate) {
-        match fate {
-            Fate::Goes => return,
-            Fate::Stays | Fate::Yields => self.current.push_from(block, at),
-            Fate::Both(one, other) => {
-                self.current.push_pair(block.name(at), one, other);
-            }
-            Fate::Becomes(node) if node.is_empty() => return,
-            Fate::Becomes(node) => {
-                let end = self.current.len();
-                self.current.insert_node(end, block.name(at), node);
-            }
-        }
-        self.len += 1;
-        if self.current.len() >= FILLED || self.current.is_too_full() {
-            self.close();
-        }
-    }
-
-    /// Appends a place that holds one dot with nothing.
-    pub(super) fn push_unit(&mut self, name: &[u8], dot: Dot) {
-        self.current.push(name, dot);
-        self.len += 1;
-        if self.current.len() >= FILLED || self.current.is_too_full() {
-            self.close();
-        }
-    }
-
-    /// Appends a place that is not empty.
-    pub(super) fn push_node(&mut self, name: &Name, node: Node) {
-        let end = self.current.len();
-        self.current.insert_node(end, name.as_bytes(), node);
-        self.len += 1;
-        if self.current.len() >= FILLED || self.current.is_too_full() {
-            self.close();
-        }
-    }
-
-    fn push_block(&mut self, block: &Arc<Block>) {
-        if self.current.len() > 0 && self.current.has_room_for(block) {
-            (0..block.len()).for_each(|at| self.current.push_from(block, at));
-        } else {
-            self.close();
-            self.append(Arc::clone(block));
-        }
-        self.len += block.len();
-    }
-
-    fn close(&mut self) {
-        if self.current.len() > 0 {
-            let mut block = core::mem::take(&mut self.current);
-            block.shrink();
-            self.append(Arc::new(block));
-        }
-    }
-
-    fn append(&mut self, block: Arc<Block>) {
-        let first = if self.blocks.is_empty() {
-            Name::new(&[])
-        } else {
-            Name::new(block.name(0))
-        };
-        self.blocks.push((first, block));
-    }
-
-    pub(super) fn finish(mut self) -> Children {
-        self.close();
-        let blocks = match self.blocks.len() {
-            0 => Blocks::None,
-            1 => self
-                .blocks
-                .pop()
-                .map_or(Blocks::None, |(_, only)| Blocks::One(only)),
-            _ => Blocks::Many(CowMap::from_sorted(self.blocks)),
-        };
-        Children {
-            blocks,
-            len: self.len,
-        }
-    }
-}

@@ -8,6 +8,7 @@
 
 mod block;
 mod children;
+mod children_builder;
 mod comparison;
 mod effect;
 mod group_codec;
@@ -23,8 +24,9 @@ mod unit;
 mod unit_codec;
 mod unit_reader;
 mod unit_writer;
+mod zip;
 
-pub use children::{Children, Differences, Iter as ChildrenIter};
+pub use children::{Children, Iter as ChildrenIter};
 pub use comparison::{Comparison, ComparisonPart};
 pub use effect::{Effect, Place};
 pub use leaf::{Entry, EntryRef, Leaf, MAX_TOTAL, Run, Value, ValueRef};
@@ -34,3 +36,4 @@ pub use store::DotStore;
 pub use transaction::{Committed, Cursor, EditError, Transaction};
 pub use unit::{Unit, UnitBuilder};
 pub use unit_codec::MAX_ITEMS;
+pub use zip::Differences;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::children::Builder;
+use super::children_builder::ChildrenBuilder;
 use super::group_codec::Group;
 use super::leaf::{Entry, Leaf, Value};
 use super::node::Node;
@@ -22,7 +22,7 @@ pub(super) struct TreeBuilder<'c> {
 #[derive(Default)]
 struct Open {
     leaf: Leaf,
-    children: Builder,
+    children: ChildrenBuilder,
 }
 
 impl Open {

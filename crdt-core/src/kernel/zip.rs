@@ -1,0 +1,181 @@
+//! Two of the maps of children in step: what both share is met as whole blocks.
+
+use alloc::sync::Arc;
+use core::cmp::Ordering;
+
+use super::block::Block;
+use super::children::{BlockIter, Children};
+use super::node::NodeRef;
+
+/// Two in step, in the order of names.
+pub(super) struct Zip<'a> {
+    left: Side<'a>,
+    right: Side<'a>,
+}
+
+struct Side<'a> {
+    here: Option<(&'a Arc<Block>, usize)>,
+    blocks: BlockIter<'a>,
+}
+
+pub(super) enum Pair<'a> {
+    /// A block that both share.
+    Shared(&'a Arc<Block>),
+    /// A block before everything that is left on the other side.
+    Left(&'a Arc<Block>),
+    Right(&'a Arc<Block>),
+    /// A place that the other side has not.
+    LeftPlace(&'a Block, usize),
+    RightPlace(&'a Block, usize),
+    Both((&'a Block, usize), (&'a Block, usize)),
+}
+
+impl<'a> Side<'a> {
+    fn new(children: &'a Children) -> Self {
+        let mut side = Self {
+            here: None,
+            blocks: children.blocks(),
+        };
+        side.next_block();
+        side
+    }
+
+    fn next_block(&mut self) {
+        self.here = self.blocks.next().map(|block| (block, 0));
+    }
+
+    fn step(&mut self) {
+        if let Some((block, at)) = &mut self.here {
+            *at += 1;
+            if *at == block.len() {
+                self.next_block();
+            }
+        }
+    }
+}
+
+impl<'a> Zip<'a> {
+    pub(super) fn new(left: &'a Children, right: &'a Children) -> Self {
+        Self {
+            left: Side::new(left),
+            right: Side::new(right),
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Option<Pair<'a>> {
+        let pair = match (self.left.here, self.right.here) {
+            (None, None) => return None,
+            (Some((a, 0)), None) => {
+                self.left.next_block();
+                Pair::Left(a)
+            }
+            (None, Some((b, 0))) => {
+                self.right.next_block();
+                Pair::Right(b)
+            }
+            (Some((a, at)), None) => {
+                self.left.step();
+                Pair::LeftPlace(a, at)
+            }
+            (None, Some((b, bt))) => {
+                self.right.step();
+                Pair::RightPlace(b, bt)
+            }
+            (Some((a, at)), Some((b, bt))) => self.pair((a, at), (b, bt)),
+        };
+        Some(pair)
+    }
+
+    fn pair(
+        &mut self,
+        (a, at): (&'a Arc<Block>, usize),
+        (b, bt): (&'a Arc<Block>, usize),
+    ) -> Pair<'a> {
+        if at == 0 && bt == 0 && Arc::ptr_eq(a, b) {
+            self.left.next_block();
+            self.right.next_block();
+            return Pair::Shared(a);
+        }
+        let (left, right) = (a.name(at), b.name(bt));
+        match compare(left, right) {
+            Ordering::Equal => {
+                self.left.step();
+                self.right.step();
+                Pair::Both((a, at), (b, bt))
+            }
+            Ordering::Less if at == 0 && a.name(a.len() - 1) < right => {
+                self.left.next_block();
+                Pair::Left(a)
+            }
+            Ordering::Less => {
+                self.left.step();
+                Pair::LeftPlace(a, at)
+            }
+            Ordering::Greater if bt == 0 && b.name(b.len() - 1) < left => {
+                self.right.next_block();
+                Pair::Right(b)
+            }
+            Ordering::Greater => {
+                self.right.step();
+                Pair::RightPlace(b, bt)
+            }
+        }
+    }
+}
+
+/// See [`Children::differences`].
+pub struct Differences<'a> {
+    zip: Zip<'a>,
+    /// The rest of a block that one side has alone, and whether that is the left one.
+    rest: Option<(&'a Block, usize, bool)>,
+}
+
+impl<'a> Differences<'a> {
+    pub(super) fn new(left: &'a Children, right: &'a Children) -> Self {
+        Self {
+            zip: Zip::new(left, right),
+            rest: None,
+        }
+    }
+}
+
+impl<'a> Iterator for Differences<'a> {
+    type Item = (&'a [u8], Option<NodeRef<'a>>, Option<NodeRef<'a>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let alone = |block: &'a Block, at, left: bool| {
+            let place = Some(block.get(at));
+            let (here, there) = if left { (place, None) } else { (None, place) };
+            (block.name(at), here, there)
+        };
+        loop {
+            if let Some((block, at, left)) = self.rest.take()
+                && at < block.len()
+            {
+                self.rest = Some((block, at + 1, left));
+                return Some(alone(block, at, left));
+            }
+            match self.zip.next()? {
+                Pair::Shared(_) => {}
+                Pair::Left(block) => self.rest = Some((block, 0, true)),
+                Pair::Right(block) => self.rest = Some((block, 0, false)),
+                Pair::LeftPlace(block, at) => return Some(alone(block, at, true)),
+                Pair::RightPlace(block, at) => return Some(alone(block, at, false)),
+                Pair::Both((a, at), (b, bt)) => {
+                    let (here, there) = (a.get(at), b.get(bt));
+                    if here != there {
+                        return Some((a.name(at), Some(here), Some(there)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Most names differ in the first eight bytes, which are compared as one number.
+fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
+        (Some(x), Some(y)) if x != y => u64::from_be_bytes(*x).cmp(&u64::from_be_bytes(*y)),
+        _ => a.cmp(b),
+    }
+}
