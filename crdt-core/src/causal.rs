@@ -59,6 +59,9 @@ struct Parts {
     needs: Context,
     /// The events that the receiver then has, those too that others of them have made void.
     brings: Context,
+    /// What the sender had forgotten: whoever has a removal must know what its maker, or whoever
+    /// passed it on, had forgotten by then.
+    floor: VersionVector,
 }
 
 /// The outcome of an update.
@@ -198,7 +201,7 @@ impl<T: Crdt> Causal<T> {
             return Err(Behind);
         }
         self.store.apply(&parts.unit, &mut Vec::new());
-        self.store.take_over(&parts.brings, &VersionVector::new());
+        self.store.take_over(&parts.brings, &parts.floor);
         Ok(())
     }
 
@@ -230,6 +233,7 @@ impl<T: Crdt> Causal<T> {
             unit: unit.finish(),
             needs: context.clone(),
             brings: self.context().difference(context),
+            floor: self.store.floor().clone(),
         }))
     }
 
@@ -309,6 +313,7 @@ impl<T> Delta<T> {
                 unit: store.delta_of(done),
                 needs: store.below_floor(),
                 brings: store.context().difference(&done.base),
+                floor: store.floor().clone(),
             }),
         }
     }
@@ -355,6 +360,7 @@ impl<T: Crdt> Delta<T> {
             unit,
             needs,
             brings,
+            floor,
         } = self.parts().into_owned();
         let claims = |unit: &Unit| {
             let mut claims = Context::new();
@@ -367,6 +373,7 @@ impl<T: Crdt> Delta<T> {
             Self::of(Parts {
                 brings: claims(&unit),
                 needs: needs.clone(),
+                floor: floor.clone(),
                 unit,
             })
         };
@@ -381,6 +388,7 @@ impl<T: Crdt> Delta<T> {
                 unit: Unit::default(),
                 needs,
                 brings: left,
+                floor,
             }));
         }
         pieces
@@ -392,6 +400,7 @@ impl<T: Crdt> Delta<T> {
         let mut w = header::<T>();
         parts.needs.encode(&mut w);
         parts.brings.encode(&mut w);
+        parts.floor.encode(&mut w);
         parts.unit.encode(&mut w);
         w.finish()
     }
@@ -405,12 +414,14 @@ impl<T: Crdt> Delta<T> {
         let mut r = check_header::<T>(bytes)?;
         let needs = Context::decode(&mut r)?;
         let brings = Context::decode(&mut r)?;
+        let floor = VersionVector::decode(&mut r)?;
         let unit = Unit::decode(&mut r, &Limits::default())?;
         r.finish()?;
         Ok(Self::of(Parts {
             unit,
             needs,
             brings,
+            floor,
         }))
     }
 }

@@ -108,6 +108,10 @@ impl Block {
     pub(super) fn insert(&mut self, at: usize, name: &[u8], dot: Option<Dot>, cell: Cell) {
         self.make_room_for_origins();
         let packed = self.pack(dot);
+        self.insert_packed(at, name, packed, cell);
+    }
+
+    fn insert_packed(&mut self, at: usize, name: &[u8], packed: u64, cell: Cell) {
         self.names.insert(self.dots.len(), at, name);
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(STEP);
@@ -125,16 +129,15 @@ impl Block {
     pub(super) fn insert_node(&mut self, at: usize, name: &[u8], node: Node) {
         self.make_room_for_origins();
         let (dot, cell) = self.cell_of(node);
-        self.insert(at, name, dot, cell);
+        let packed = self.pack(dot);
+        self.insert_packed(at, name, packed, cell);
     }
 
     /// Appends two dots with nothing, in order.
     pub(super) fn push_pair(&mut self, name: &[u8], first: Dot, second: Dot) {
         self.make_room_for_origins();
-        let second = self.pack(Some(second));
-        self.push(name, first);
-        self.cells.resize(self.dots.len() - 1, Cell::Unit);
-        self.cells.push(Cell::Second(second));
+        let (first, second) = (self.pack(Some(first)), self.pack(Some(second)));
+        self.insert_packed(self.len(), name, first, Cell::Second(second));
     }
 
     /// Replaces what stands at a place.
@@ -257,6 +260,7 @@ impl Block {
 
     fn pack(&mut self, dot: Option<Dot>) -> u64 {
         let Some(dot) = dot else { return 0 };
+        debug_assert!(dot.seq <= crate::context::MAX_SEQ);
         let known = self.origins.iter().position(|o| *o == dot.replica);
         let origin = known.unwrap_or_else(|| self.add_origin(dot.replica));
         (origin as u64) << SEQ_BITS | dot.seq
@@ -315,6 +319,11 @@ impl From<NodeRef<'_>> for Leaf {
         }
         leaf
     }
+}
+
+/// Room for so many names of this length, as far as a block may have so many.
+fn room(name: &[u8], names: usize) -> usize {
+    name.len().max((name.len() * names).min(MAX_BYTES))
 }
 
 /// Names in order, end to end.
@@ -377,7 +386,7 @@ impl Names {
         }
         self.stride = name.len();
         if self.bytes.capacity() < self.bytes.len() + name.len() {
-            self.bytes.reserve_exact(name.len() * CAPACITY);
+            self.bytes.reserve_exact(room(name, CAPACITY));
         }
         self.bytes.extend_from_slice(name);
     }
@@ -391,7 +400,7 @@ impl Names {
         let from = if at == 0 { 0 } else { self.bounds(at - 1).1 };
         let old = self.bytes.len();
         if self.bytes.capacity() < old + name.len() {
-            self.bytes.reserve_exact(name.len() * STEP);
+            self.bytes.reserve_exact(room(name, STEP));
         }
         self.bytes.resize(old + name.len(), 0);
         self.bytes.copy_within(from..old, from + name.len());

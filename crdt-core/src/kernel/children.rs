@@ -166,6 +166,10 @@ impl Children {
         let (at, out) = change_in(block, name, change);
         let (after, too_full) = (block.len(), block.is_too_full());
         self.len = self.len + after - before;
+        if self.len == 0 {
+            self.blocks = Blocks::None;
+            return out;
+        }
         if too_full {
             self.split(name, at);
         } else if after < before {

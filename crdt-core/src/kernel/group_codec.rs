@@ -110,7 +110,7 @@ impl Group {
         mut origin: impl FnMut(u64) -> Result<crate::ReplicaId, DecodeError>,
     ) -> Result<(), DecodeError> {
         self.clear();
-        // Each member takes a bit at least; names of no bytes are not siblings.
+        // Each member but the first takes a byte of a name at least.
         let count = usize::try_from(r.varint()?).unwrap_or(usize::MAX);
         if count < MIN_GROUP {
             return Err(DecodeError::NotCanonical);
@@ -124,7 +124,11 @@ impl Group {
         let zero = Dot::new(crate::ReplicaId::from_bytes([0; 16]), 0);
         self.push(first, zero);
         self.decode_names(r, count, longest)?;
-        let used = (0..r.count()?)
+        let distinct = r.count()?;
+        if distinct > count {
+            return Err(DecodeError::NotCanonical);
+        }
+        let used = (0..distinct)
             .map(|_| r.varint())
             .collect::<Result<Vec<u64>, _>>()?;
         if used.is_empty() || !used.is_sorted_by(|a, b| a < b) {

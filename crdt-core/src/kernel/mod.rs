@@ -33,7 +33,7 @@ pub use leaf::{Entry, EntryRef, Leaf, MAX_TOTAL, Run, Value, ValueRef};
 pub use node::{Node, NodeRef};
 pub use record::{Cut, CutKey, Record};
 pub use store::DotStore;
-pub use transaction::{Committed, Cursor, EditError, Transaction};
+pub use transaction::{Committed, Cursor, EditError, MAX_CUTS, Transaction};
 pub use unit::{Unit, UnitBuilder};
 pub use unit_codec::MAX_ITEMS;
 pub use zip::Differences;

@@ -8,6 +8,7 @@ use super::node::NodeRef;
 use super::record::Record;
 use super::store::DotStore;
 use super::unit::{Unit, UnitBuilder};
+use crate::context::MAX_SEQ;
 use crate::limits::Limits;
 use crate::name::{Name, Path};
 use crate::{Context, Dot, ReplicaId, Timestamp};
@@ -34,6 +35,17 @@ pub enum EditError {
         /// The limit.
         max: usize,
     },
+    /// A removal would take away more counters' shares than one record can name.
+    #[error("a removal of {count} shares of counters; at most {max}: remove them in parts")]
+    TooManyCounters {
+        /// How many there are at and under the path: one per counter and replica that counted.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// This replica has no sequence numbers left, or was told that it has none.
+    #[error("no sequence numbers are left for this replica id: load the value under a new one")]
+    Exhausted,
     /// Maps are nested too deeply.
     #[error("nested {depth} deep; at most {max} levels are allowed")]
     TooDeep {
@@ -46,6 +58,12 @@ pub enum EditError {
     #[error("the payload can't be encoded: {0}")]
     Payload(#[from] crate::payload::PayloadError),
 }
+
+/// Sequence numbers that must be left for an update to begin: more than one can take.
+const SPARE: u64 = 1 << 32;
+
+/// Most shares of counters that one removal takes away: its record has to fit a unit.
+pub const MAX_CUTS: usize = super::unit_codec::MAX_ITEMS / 2;
 
 /// A local update under way: what its closure did so far, which is also how to undo it.
 #[derive(Debug)]
@@ -132,6 +150,9 @@ impl DotStore {
         limits: Limits,
         update: impl FnOnce(&mut Transaction) -> Result<R, E>,
     ) -> Result<Committed<R>, E> {
+        if self.context.max(replica) > MAX_SEQ - SPARE {
+            return Err(EditError::Exhausted.into());
+        }
         let store = core::mem::take(self);
         let next = store.context.max(replica) + 1;
         let tx = Transaction {
@@ -217,6 +238,11 @@ impl Transaction {
     fn supersede(&mut self, path: &Path) -> Dot {
         self.note_minted();
         let (seen, cuts) = self.store.seen_at(path);
+        if cuts.len() > MAX_CUTS {
+            let (count, max) = (cuts.len(), MAX_CUTS);
+            let error = EditError::TooManyCounters { count, max };
+            self.error.get_or_insert(error);
+        }
         let dot = self.mint();
         let record = Record { dot, seen, cuts };
         self.store.kill(path, &record, &mut self.effects);

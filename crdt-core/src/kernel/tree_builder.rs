@@ -86,14 +86,12 @@ impl<'c> TreeBuilder<'c> {
 impl Leaves for TreeBuilder<'_> {
     fn leaf(&mut self, path: Path, entries: Vec<Entry>) -> Result<(), DecodeError> {
         entries.iter().try_for_each(|entry| self.check(entry.dot))?;
-        let are_runs = |two: &[Entry]| {
-            let both = matches!(
-                (&two[0].value, &two[1].value),
-                (Value::Run(_), Value::Run(_))
-            );
-            both && two[0].dot.replica == two[1].dot.replica
-        };
-        if entries.windows(2).any(are_runs) {
+        let runs = || entries.iter().filter(|e| matches!(e.value, Value::Run(_)));
+        let owners = || runs().map(|entry| entry.dot.replica);
+        if owners()
+            .zip(owners().skip(1))
+            .any(|(one, next)| one == next)
+        {
             return Err(DecodeError::Invalid("two runs of one replica"));
         }
         self.open(&path).leaf = Leaf::from_sorted(entries);

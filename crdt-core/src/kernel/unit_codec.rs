@@ -58,7 +58,7 @@ impl Unit {
     /// [`DecodeError`] if the bytes are no canonical encoding or go beyond the limits. Memory
     /// stays proportional to the input.
     pub fn decode(r: &mut Reader<'_>, limits: &Limits) -> Result<Self, DecodeError> {
-        let mut reader = UnitReader::new(r, limits)?;
+        let mut reader = UnitReader::new(r, limits, MAX_ITEMS)?;
         let records = reader.records()?;
         let mut adds = Vec::new();
         reader.leaves(&mut adds)?;
@@ -90,7 +90,7 @@ impl DotStore {
         context: Context,
         floor: VersionVector,
     ) -> Result<Self, DecodeError> {
-        let mut reader = UnitReader::new(r, limits)?;
+        let mut reader = UnitReader::new(r, limits, usize::MAX - 1)?;
         let records = reader.records()?;
         let mut tree = TreeBuilder::under(&context);
         reader.leaves(&mut tree)?;

@@ -14,7 +14,8 @@ use crate::limits::Limits;
 use crate::name::{Name, Path};
 use crate::{Context, Dot, ReplicaId};
 
-/// Most paths in a unit, those of cuts included: bounds what decoding one can take in memory.
+/// Most paths in a unit that is decoded, those of cuts included: with each path in memory by itself, a
+/// few bytes may ask for many. A whole value, which is decoded into a tree, has no such limit.
 pub const MAX_ITEMS: usize = 1 << 20;
 
 pub(super) struct UnitReader<'r, 'a> {
@@ -25,6 +26,7 @@ pub(super) struct UnitReader<'r, 'a> {
     used: Vec<bool>,
     former: Vec<Name>,
     items: usize,
+    most: usize,
     members: Group,
 }
 
@@ -90,8 +92,12 @@ impl Leaves for Vec<(Path, Vec<Entry>)> {
 }
 
 impl<'r, 'a> UnitReader<'r, 'a> {
-    /// Reads the origins.
-    pub(super) fn new(r: &'r mut Reader<'a>, limits: &'r Limits) -> Result<Self, DecodeError> {
+    /// Reads the origins of a unit of at most so many paths.
+    pub(super) fn new(
+        r: &'r mut Reader<'a>,
+        limits: &'r Limits,
+        most: usize,
+    ) -> Result<Self, DecodeError> {
         let mut origins = Vec::new();
         for _ in 0..r.count()? {
             let origin = ReplicaId::from_bytes(r.array()?);
@@ -108,6 +114,7 @@ impl<'r, 'a> UnitReader<'r, 'a> {
             origins,
             former: Vec::new(),
             items: 0,
+            most,
             members: Group::default(),
         })
     }
@@ -196,7 +203,7 @@ impl<'r, 'a> UnitReader<'r, 'a> {
     fn group(&mut self, path: &Path, out: &mut impl Leaves) -> Result<(), DecodeError> {
         let (first, above) = path.split_last().ok_or(DecodeError::NotCanonical)?;
         let mut group = core::mem::take(&mut self.members);
-        let most = (MAX_ITEMS - self.items + 1, self.limits.element);
+        let most = (self.most - self.items + 1, self.limits.element);
         let (origins, used) = (&self.origins, &mut self.used);
         group.decode(self.r, first, most, |place| {
             let place = usize::try_from(place).unwrap_or(usize::MAX);
@@ -216,7 +223,7 @@ impl<'r, 'a> UnitReader<'r, 'a> {
     /// One more path in memory. Sharing lets a few bytes ask for a deep path, so they are counted.
     fn item(&mut self) -> Result<(), DecodeError> {
         self.items += 1;
-        if self.items <= MAX_ITEMS {
+        if self.items <= self.most {
             Ok(())
         } else {
             Err(DecodeError::Limit("paths in a unit"))

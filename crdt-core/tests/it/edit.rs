@@ -407,3 +407,30 @@ fn one_transaction_of_everything_is_one_delta() {
     assert_eq!(kernel_state(&a), kernel_state(&b));
     assert_eq!(b.view().keys().collect::<Vec<_>>(), ["l"]);
 }
+
+/// A removal names only what was there, or on record, at its maker. So a delta that passes one on must
+/// not be taken by whoever lacks what its maker had forgotten. Found by the laws in a long run.
+#[test]
+fn a_delta_says_what_its_sender_had_forgotten() {
+    type Counts = OrMap<String, PnCounter>;
+    let mut a = empty::<Counts>(1);
+    update(&mut a, |m| m.entry("c").add(1));
+    let (mut b, mut c) = (a.fork(replica(2)), a.fork(replica(3)));
+    // a and b have the removal of "c", and a forgets it as if there were no others.
+    update(&mut a, |m| m.remove("c"));
+    b.merge(&a);
+    assert_eq!(a.forget([b.context()]), 1);
+    // a removes all, which names nothing at "c" any more; b is sent that, and writes.
+    update(&mut a, |m| m.entry("a").add(1));
+    update(&mut a, |m| m.clear());
+    let delta = a
+        .delta_since(b.context())
+        .expect("b lacks nothing that was forgotten");
+    b.apply(&delta).expect("b has the rest");
+    let passed_on = update(&mut b, |m| m.entry("a").add(7)).delta;
+    // c has not seen the first removal: with the second alone, "c" would stand though it was seen.
+    assert_eq!(c.apply(&passed_on), Err(Behind));
+    c.merge(&b);
+    assert_eq!(c.view().get("c").map(|n| n.value()), None);
+    assert_eq!(c.view().get("a").map(|n| n.value()), Some(7));
+}

@@ -15,7 +15,7 @@ fn name(n: u16) -> Vec<u8> {
     match n % 7 {
         0 => text.into_bytes(),
         1 => format!("prefix--{text}").into_bytes(),
-        2 => text[..2].as_bytes().to_vec(),
+        2 => text.as_bytes()[..2].to_vec(),
         3 => vec![0; usize::from(n % 20)],
         4 if n % 50 == 4 => [text.as_bytes(), &[7; 3000]].concat(),
         _ => u64::from(n)
@@ -197,5 +197,52 @@ fn a_map_of_many_counters_takes_part_in_both_directions() {
             _ => Some(1),
         };
         assert_eq!(a.view().get(&k).map(|c| c.value()), expected, "{k}");
+    }
+}
+
+/// The places of a block that has become sparse are put into the one before it, whose list of origins
+/// may be all but full of those that are gone.
+#[test]
+fn blocks_are_merged_whatever_origins_they_have_had() {
+    for gone in 248..260u64 {
+        let mut set = empty::<OrSet<u64>>(0);
+        update(&mut set, |set| {
+            for n in 0..80u64 {
+                set.insert(&n);
+            }
+        });
+        // Two at once, both new, where the second block begins.
+        let (mut one, mut other) = (set.fork(replica(1001)), set.fork(replica(1002)));
+        for n in 60..80u64 {
+            update(&mut one, |set| set.insert(&n));
+            update(&mut other, |set| set.insert(&n));
+        }
+        set.merge(&one);
+        set.merge(&other);
+        // Each writes over the one before, in the first block.
+        for n in 1..=gone {
+            let mut next = set.fork(replica(n));
+            update(&mut next, |set| set.insert(&5));
+            set = next;
+        }
+        let mut set = set.fork(replica(1003));
+        update(&mut set, |set| {
+            for n in 0..58u64 {
+                set.remove(&n);
+            }
+        });
+        let expected: Vec<u64> = (58..80).collect();
+        assert!(
+            set.view().iter().eq(expected.iter().copied()),
+            "after {gone}"
+        );
+        let loaded = Causal::<OrSet<u64>>::load(&set.encode(), replica(9999)).expect("its bytes");
+        assert_eq!(kernel_state(&loaded), kernel_state(&set));
+        update(&mut set, |set| {
+            for n in 58..80u64 {
+                assert!(set.remove(&n));
+            }
+        });
+        assert!(set.view().is_empty());
     }
 }

@@ -252,6 +252,7 @@ fn check_is_join<T: Subject>(delta: &Delta<T>, pieces: &[Delta<T>]) -> Result<()
     let mut joined = DeltaParts {
         needs: whole.needs.clone(),
         brings: Context::new(),
+        floor: whole.floor.clone(),
         unit: Unit::default(),
     };
     for piece in pieces {

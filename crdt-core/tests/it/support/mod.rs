@@ -74,6 +74,7 @@ pub(crate) fn kernel_state<T: Crdt>(of: &Causal<T>) -> KernelState {
 pub(crate) struct DeltaParts {
     pub(crate) needs: Context,
     pub(crate) brings: Context,
+    pub(crate) floor: VersionVector,
     pub(crate) unit: Unit,
 }
 
@@ -85,11 +86,13 @@ impl DeltaParts {
         r.bytes().expect("shape");
         let needs = Context::decode(&mut r).expect("needs");
         let brings = Context::decode(&mut r).expect("brings");
+        let floor = VersionVector::decode(&mut r).expect("floor");
         let unit = Unit::decode(&mut r, &Limits::default()).expect("unit");
         r.finish().expect("nothing behind the unit");
         Self {
             needs,
             brings,
+            floor,
             unit,
         }
     }
@@ -101,6 +104,7 @@ impl DeltaParts {
         w.bytes(Shape::of::<T>().name());
         self.needs.encode(&mut w);
         self.brings.encode(&mut w);
+        self.floor.encode(&mut w);
         self.unit.encode(&mut w);
         Delta::load(&w.finish()).expect("the bytes of a delta")
     }
