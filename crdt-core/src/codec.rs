@@ -38,11 +38,6 @@ impl Writer {
         Self::default()
     }
 
-    /// A writer that appends to what `out` holds.
-    pub fn append(out: Vec<u8>) -> Self {
-        Self { out }
-    }
-
     /// Bytes written so far.
     pub fn len(&self) -> usize {
         self.out.len()

@@ -6,7 +6,8 @@
 pub struct Limits {
     /// Longest component of a path (an element, a map key), encoded, in bytes. Default 64 KiB.
     pub element: usize,
-    /// Longest payload of a register, encoded, in bytes. Default 64 MiB.
+    /// Longest payload of a register, encoded, in bytes. Default 64 MiB. Concurrent writes of one
+    /// register travel together; in a store they must fit a message of 128 MiB.
     pub payload: usize,
     /// Deepest path, in components. Default 34: the key, its shape, and 32 levels of a value.
     pub depth: usize,

@@ -368,7 +368,8 @@ impl Message {
     }
 }
 
-/// Why a frame was refused. It changed nothing; the connection that it came over has to go.
+/// Why a frame was refused. It changed nothing, and nothing of what was under way from its sender takes
+/// effect; what had come and was complete stays. The connection that it came over has to go.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
