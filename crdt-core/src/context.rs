@@ -3,9 +3,11 @@
 //! Per origin a contiguous prefix plus, briefly, a few ranges (Almeida, Shoker, Baquero, *Delta
 //! State Replicated Data Types*, 2018; Malkhi and Terry, *Concise Version Vectors in WinFS*, 2005).
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
+use core::ops::Deref;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::cow_map::CowMap;
@@ -27,7 +29,36 @@ const FEW: usize = 8;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Seqs {
     prefix: u64,
-    ranges: Vec<(u64, u64)>,
+    ranges: Ranges,
+}
+
+/// The ranges beyond a prefix. There mostly are none, which takes one word.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[allow(clippy::box_collection)]
+struct Ranges(Option<Box<Vec<(u64, u64)>>>);
+
+impl Ranges {
+    const NONE: Self = Self(None);
+
+    fn change(&mut self, change: impl FnOnce(&mut Vec<(u64, u64)>)) {
+        let mut ranges = self.0.take().unwrap_or_default();
+        change(&mut ranges);
+        *self = Self::from(*ranges);
+    }
+}
+
+impl From<Vec<(u64, u64)>> for Ranges {
+    fn from(ranges: Vec<(u64, u64)>) -> Self {
+        Self((!ranges.is_empty()).then(|| Box::new(ranges)))
+    }
+}
+
+impl Deref for Ranges {
+    type Target = [(u64, u64)];
+
+    fn deref(&self) -> &[(u64, u64)] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Seqs {
@@ -35,7 +66,7 @@ impl Seqs {
     pub fn up_to(prefix: u64) -> Self {
         Self {
             prefix,
-            ranges: Vec::new(),
+            ranges: Ranges::NONE,
         }
     }
 
@@ -99,29 +130,39 @@ impl Seqs {
         } else {
             let from = self.ranges.partition_point(|r| r.1 + 1 < first);
             let to = self.ranges.partition_point(|r| r.0 <= last + 1);
-            if from == to {
-                self.ranges.insert(from, (first, last));
-            } else {
-                let joined = (
-                    first.min(self.ranges[from].0),
-                    last.max(self.ranges[to - 1].1),
-                );
-                self.ranges[from] = joined;
-                self.ranges.drain(from + 1..to);
-            }
+            self.ranges.change(|ranges| {
+                if from == to {
+                    ranges.insert(from, (first, last));
+                } else {
+                    ranges[from] = (first.min(ranges[from].0), last.max(ranges[to - 1].1));
+                    ranges.drain(from + 1..to);
+                }
+            });
         }
         let absorbed = self.ranges.partition_point(|r| r.0 <= self.prefix + 1);
         if absorbed > 0 {
             self.prefix = self.prefix.max(self.ranges[absorbed - 1].1);
-            self.ranges.drain(..absorbed);
+            self.ranges.change(|ranges| drop(ranges.drain(..absorbed)));
         }
     }
 
-    /// Adds all of `other`.
-    pub fn union(&mut self, other: &Self) {
+    /// Adds all of `other`. Returns whether there was anything new.
+    #[inline]
+    pub fn union(&mut self, other: &Self) -> bool {
+        if self.ranges.0.is_none() && other.ranges.0.is_none() {
+            let grows = self.prefix < other.prefix;
+            self.prefix = self.prefix.max(other.prefix);
+            return grows;
+        }
+        self.union_ranges(other)
+    }
+
+    fn union_ranges(&mut self, other: &Self) -> bool {
+        let grows = !other.is_subset(self);
         for (first, last) in other.ranges() {
             self.insert_range(first, last);
         }
+        grows
     }
 
     /// Whether all of `self` is in `other`.
@@ -174,7 +215,7 @@ impl Seqs {
         w.varint(self.prefix);
         w.count(self.ranges.len());
         let mut end = self.prefix;
-        for &(first, last) in &self.ranges {
+        for &(first, last) in &*self.ranges {
             w.varint(first - end - 2);
             w.varint(last - first);
             end = last;
@@ -208,6 +249,7 @@ impl Seqs {
             ranges.push((first, last));
             end = last;
         }
+        let ranges = ranges.into();
         Ok(Self { prefix, ranges })
     }
 }
@@ -307,13 +349,20 @@ impl Context {
         if self.origins.same(&other.origins) {
             return;
         }
+        if self.origins.len() == other.origins.len()
+            && self
+                .origins
+                .join_in_step(&other.origins, |mine, theirs| mine.union(theirs))
+        {
+            return;
+        }
         if other.origins.len() > FEW && other.origins.len() * FEW > self.origins.len() {
             *self = self.merged(other);
             return;
         }
         for (origin, seqs) in other.iter() {
             match self.origins.get_mut(&origin) {
-                Some(mine) => mine.union(seqs),
+                Some(mine) => drop(mine.union(seqs)),
                 None => drop(self.origins.insert(origin, seqs.clone())),
             }
         }
@@ -361,7 +410,7 @@ impl Context {
     ) -> impl Iterator<Item = (ReplicaId, u64, u64)> + 'a {
         static NONE: Seqs = Seqs {
             prefix: 0,
-            ranges: Vec::new(),
+            ranges: Ranges::NONE,
         };
         self.iter().flat_map(move |(origin, seqs)| {
             let theirs = other.get(origin).unwrap_or(&NONE);

@@ -164,6 +164,22 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
         Self { root, len }
     }
 
+    /// Takes in the values of a map of the same keys, if the two trees have the same form, as those of
+    /// two versions of one map mostly have. `join` changes a value here and says whether it did.
+    /// Returns whether it was so; if not, nothing has changed. What neither has written since they
+    /// parted is passed over.
+    pub fn join_in_step(&mut self, other: &Self, join: impl Fn(&mut V, &V) -> bool) -> bool {
+        let (Some(ours), Some(theirs)) = (&self.root, &other.root) else {
+            return self.root.is_none() && other.root.is_none();
+        };
+        let mut joined = Arc::clone(ours);
+        let in_step = join_trees(&mut joined, theirs, &join).is_some();
+        if in_step {
+            self.root = Some(joined);
+        }
+        in_step
+    }
+
     /// The value of `key`, to be changed. Copies shared nodes on the way.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
@@ -234,6 +250,51 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
         }
         former
     }
+}
+
+/// See [`CowMap::join_in_step`]. Returns whether anything changed, `None` if the two are not of one
+/// form.
+fn join_trees<K: Eq + Clone, V: Clone>(
+    ours: &mut Arc<Tree<K, V>>,
+    theirs: &Arc<Tree<K, V>>,
+    join: &impl Fn(&mut V, &V) -> bool,
+) -> Option<bool> {
+    if Arc::ptr_eq(ours, theirs) {
+        return Some(false);
+    }
+    let joined = match (&**ours, &**theirs) {
+        (Tree::Leaf(ours), Tree::Leaf(theirs)) => {
+            join_items(ours, theirs, |a, b| Some(join(a, b)))?.map(Tree::Leaf)
+        }
+        (Tree::Inner(ours), Tree::Inner(theirs)) => {
+            join_items(ours, theirs, |a, b| join_trees(a, b, join))?.map(Tree::Inner)
+        }
+        _ => return None,
+    };
+    let changed = joined.is_some();
+    if let Some(joined) = joined {
+        *ours = Arc::new(joined);
+    }
+    Some(changed)
+}
+
+/// What becomes of the items of a node, `None` within if they stay.
+#[allow(clippy::type_complexity)]
+fn join_items<K: Eq + Clone, T: Clone>(
+    ours: &[(K, T)],
+    theirs: &[(K, T)],
+    join: impl Fn(&mut T, &T) -> Option<bool>,
+) -> Option<Option<Vec<(K, T)>>> {
+    let same = ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.0 == b.0);
+    if !same {
+        return None;
+    }
+    let mut joined = ours.to_vec();
+    let mut changed = false;
+    for ((_, mine), (_, theirs)) in joined.iter_mut().zip(theirs) {
+        changed |= join(mine, theirs)?;
+    }
+    Some(changed.then_some(joined))
 }
 
 /// Items in parts of a node's size.
