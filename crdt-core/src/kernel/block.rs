@@ -15,6 +15,8 @@ use crate::{Dot, ReplicaId};
 pub(super) const CAPACITY: usize = 64;
 /// Most bytes of names of a block that has more than one.
 const MAX_BYTES: usize = 4096;
+/// A block that is built is closed when it has so many places: some are left free.
+pub(super) const FILLED: usize = CAPACITY * 7 / 8;
 /// Columns grow by so many entries at once.
 const STEP: usize = 8;
 /// Most origins of a block: more than its dots can have, for those that are gone meanwhile.
@@ -72,7 +74,7 @@ impl Block {
         let value = match self.cells.get(at) {
             None | Some(Cell::Unit) => ValueRef::Unit,
             Some(Cell::Bytes(bytes)) => ValueRef::Bytes(bytes),
-            Some(Cell::Run(run)) => ValueRef::Run(run),
+            Some(Cell::Run(run)) => ValueRef::Run(**run),
             Some(Cell::Second(second)) => {
                 return NodeRef::of_two(self.dot(at), self.unpack(*second));
             }
@@ -137,7 +139,12 @@ impl Block {
     pub(super) fn push_pair(&mut self, name: &[u8], first: Dot, second: Dot) {
         self.make_room_for_origins();
         let (first, second) = (self.pack(Some(first)), self.pack(Some(second)));
-        self.insert_packed(self.len(), name, first, Cell::Second(second));
+        if self.cells.is_empty() {
+            self.cells.reserve_exact(FILLED);
+            self.cells.resize(self.dots.len(), Cell::Unit);
+        }
+        self.push_packed(name, first);
+        self.cells.push(Cell::Second(second));
     }
 
     /// Replaces what stands at a place.
@@ -190,22 +197,24 @@ impl Block {
     /// Appends a dot with nothing, which most places hold.
     pub(super) fn push(&mut self, name: &[u8], dot: Dot) {
         self.make_room_for_origins();
-        let origin = dot.replica;
-        let own = match self.origins.last() {
-            Some(last) if *last == origin => self.origins.len() - 1,
-            _ => {
-                let known = self.origins.iter().position(|o| *o == origin);
-                known.unwrap_or_else(|| self.add_origin(origin))
-            }
-        };
-        self.names.push(self.dots.len(), name);
-        if self.dots.len() == self.dots.capacity() {
-            self.dots.reserve_exact(CAPACITY);
-        }
-        self.dots.push((own as u64) << SEQ_BITS | dot.seq);
+        let packed = self.pack(Some(dot));
+        self.push_packed(name, packed);
         if !self.cells.is_empty() {
             self.cells.push(Cell::Unit);
         }
+    }
+
+    fn push_packed(&mut self, name: &[u8], packed: u64) {
+        self.names.push(self.dots.len(), name);
+        if self.dots.len() == self.dots.capacity() {
+            self.dots.reserve_exact(FILLED);
+        }
+        self.dots.push(packed);
+    }
+
+    /// Whether every place holds one dot with nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        self.cells.is_empty()
     }
 
     /// Gives back what the columns have too much.
@@ -241,20 +250,20 @@ impl Block {
         if !node.is_simple() {
             return (None, Cell::Node(Arc::new(node)));
         }
-        match node.leaf.entries() {
-            [first, second] => {
-                let second = self.pack(Some(second.dot));
-                return (Some(first.dot), Cell::Second(second));
+        let mut dots = node.leaf.iter().map(|entry| entry.dot);
+        match (node.leaf.len(), dots.next(), dots.next()) {
+            (2, Some(first), Some(second)) => {
+                let second = self.pack(Some(second));
+                (Some(first), Cell::Second(second))
             }
-            [_, _, ..] => {
-                let dots = node.leaf.entries().iter().map(|entry| entry.dot);
-                return (None, Cell::Dots(dots.collect()));
+            (0 | 1, ..) => match node.leaf.into_single() {
+                Some(entry) => cell_of_entry(entry),
+                None => (None, Cell::Node(Arc::default())),
+            },
+            _ => {
+                let dots = node.leaf.iter().map(|entry| entry.dot);
+                (None, Cell::Dots(dots.collect()))
             }
-            _ => {}
-        }
-        match node.leaf.into_single() {
-            Some(entry) => cell_of_entry(entry),
-            None => (None, Cell::Node(Arc::default())),
         }
     }
 
@@ -386,9 +395,12 @@ impl Names {
         }
         self.stride = name.len();
         if self.bytes.capacity() < self.bytes.len() + name.len() {
-            self.bytes.reserve_exact(room(name, CAPACITY));
+            self.bytes.reserve_exact(room(name, FILLED));
         }
-        self.bytes.extend_from_slice(name);
+        match name.first_chunk::<8>() {
+            Some(number) if name.len() == 8 => self.bytes.extend_from_slice(number),
+            _ => self.bytes.extend_from_slice(name),
+        }
     }
 
     fn insert(&mut self, len: usize, at: usize, name: &[u8]) {

@@ -4,13 +4,14 @@
 //! share the blocks that neither has written since, and comparing or joining them passes those over.
 
 use alloc::sync::Arc;
+use core::cmp::Ordering;
 use core::ops::Bound;
 
 use super::block::Block;
 use super::children_builder::ChildrenBuilder;
 use super::leaf::Entry;
 use super::node::{Node, NodeRef};
-use super::zip::{Differences, Pair, Zip};
+use super::zip::{Differences, Pair, Zip, compare};
 use crate::Dot;
 use crate::cow_map::{self, CowMap};
 use crate::name::{Name, SearchKey};
@@ -252,7 +253,13 @@ impl Children {
     pub(super) fn join(&self, other: &Self, judge: &mut impl Judge) -> Self {
         let mut out = ChildrenBuilder::default();
         let mut zip = Zip::new(self, other);
-        while let Some(pair) = zip.next() {
+        loop {
+            if let Some((a, b)) = zip.plain() {
+                let (at, bt) = join_plain(a, b, judge, &mut out);
+                zip.go_on(at, bt);
+                continue;
+            }
+            let Some(pair) = zip.next() else { break };
             match pair {
                 Pair::Shared(block) => out.push_block(block),
                 Pair::Left(block) if judge.left_block(block) => out.push_block(block),
@@ -275,8 +282,55 @@ impl Children {
     }
 }
 
+/// Joins two blocks, each from a place on, up to where one of them ends. Returns how far it came.
+/// Most sets have no others: what is general in `Judge` costs as much again.
+fn join_plain(
+    (a, mut at): (&Block, usize),
+    (b, mut bt): (&Block, usize),
+    judge: &mut impl Judge,
+    out: &mut ChildrenBuilder,
+) -> (usize, usize) {
+    while at < a.len() && bt < b.len() {
+        let (left, right) = (a.name(at), b.name(bt));
+        let order = compare(left, right);
+        match order {
+            Ordering::Less => {
+                let dot = a.dot(at);
+                if judge.keeps_left(dot) {
+                    out.push_unit(left, dot);
+                }
+            }
+            Ordering::Greater => {
+                let dot = b.dot(bt);
+                if judge.keeps_right(dot) {
+                    out.push_unit(right, dot);
+                }
+            }
+            Ordering::Equal => {
+                let (x, y) = (a.dot(at), b.dot(bt));
+                let (stays, comes) = (
+                    x == y || judge.keeps_left(x),
+                    x != y && judge.keeps_right(y),
+                );
+                match (stays, comes) {
+                    (true, true) => out.push_pair(left, x.min(y), x.max(y)),
+                    (true, false) => out.push_unit(left, x),
+                    (false, true) => out.push_unit(left, y),
+                    (false, false) => {}
+                }
+            }
+        }
+        at += usize::from(order.is_le());
+        bt += usize::from(order.is_ge());
+    }
+    (at, bt)
+}
+
 /// Says what becomes of places in a join of two sides.
 pub(super) trait Judge {
+    /// Whether a dot stays that is live on the left side and not on the right.
+    fn keeps_left(&mut self, dot: Dot) -> bool;
+    fn keeps_right(&mut self, dot: Dot) -> bool;
     /// Whether all of a block that the left side has alone stays. If not, its places are asked for.
     fn left_block(&mut self, block: &Block) -> bool;
     fn right_block(&mut self, block: &Block) -> bool;

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::block::{Block, CAPACITY};
+use super::block::{Block, FILLED};
 use super::children::{Blocks, Children, Fate};
 use super::node::Node;
 use crate::Dot;
@@ -18,42 +18,39 @@ pub(super) struct ChildrenBuilder {
     len: usize,
 }
 
-/// A block that is built is closed when it has so many places: some are left free.
-const FILLED: usize = CAPACITY * 7 / 8;
-
 impl ChildrenBuilder {
     pub(super) fn push(&mut self, block: &Block, at: usize, fate: Fate) {
         match fate {
-            Fate::Goes => return,
-            Fate::Stays | Fate::Yields => self.current.push_from(block, at),
-            Fate::Both(one, other) => {
-                self.current.push_pair(block.name(at), one, other);
+            Fate::Stays | Fate::Yields => {
+                self.current.push_from(block, at);
+                self.pushed();
             }
-            Fate::Becomes(node) if node.is_empty() => return,
-            Fate::Becomes(node) => {
-                let end = self.current.len();
-                self.current.insert_node(end, block.name(at), node);
-            }
-        }
-        self.len += 1;
-        if self.current.len() >= FILLED || self.current.is_too_full() {
-            self.close();
+            Fate::Both(one, other) => self.push_pair(block.name(at), one, other),
+            Fate::Becomes(node) if !node.is_empty() => self.push_node(block.name(at), node),
+            Fate::Goes | Fate::Becomes(_) => {}
         }
     }
 
     /// Appends a place that holds one dot with nothing.
     pub(super) fn push_unit(&mut self, name: &[u8], dot: Dot) {
         self.current.push(name, dot);
-        self.len += 1;
-        if self.current.len() >= FILLED || self.current.is_too_full() {
-            self.close();
-        }
+        self.pushed();
+    }
+
+    /// Appends a place that holds two dots with nothing, in order.
+    pub(super) fn push_pair(&mut self, name: &[u8], first: Dot, second: Dot) {
+        self.current.push_pair(name, first, second);
+        self.pushed();
     }
 
     /// Appends a place that is not empty.
-    pub(super) fn push_node(&mut self, name: &Name, node: Node) {
+    pub(super) fn push_node(&mut self, name: &[u8], node: Node) {
         let end = self.current.len();
-        self.current.insert_node(end, name.as_bytes(), node);
+        self.current.insert_node(end, name, node);
+        self.pushed();
+    }
+
+    fn pushed(&mut self) {
         self.len += 1;
         if self.current.len() >= FILLED || self.current.is_too_full() {
             self.close();

@@ -10,7 +10,7 @@ use core::cmp::Ordering;
 
 use super::block::Block;
 use super::children::{Fate, Judge};
-use super::leaf::{Entry, Leaf, Value, ValueRef};
+use super::leaf::{Entry, EntryRef, Leaf, Value, ValueRef};
 use super::node::{Node, NodeRef};
 use super::record::Record;
 use super::store::DotStore;
@@ -110,18 +110,26 @@ impl Judge for Causality<'_> {
         all_unknown(block, &mut self.by_a)
     }
 
+    fn keeps_left(&mut self, dot: Dot) -> bool {
+        !self.by_b.has(dot)
+    }
+
+    fn keeps_right(&mut self, dot: Dot) -> bool {
+        !self.by_a.has(dot)
+    }
+
     fn left(&mut self, place: NodeRef<'_>) -> Fate {
         match place.single() {
-            Some(entry) if self.by_b.has(entry.dot) => Fate::Goes,
-            Some(_) => Fate::Stays,
+            Some(entry) if self.keeps_left(entry.dot) => Fate::Stays,
+            Some(_) => Fate::Goes,
             None => becomes(place, join(place, NodeRef::nothing(), self.below())),
         }
     }
 
     fn right(&mut self, place: NodeRef<'_>) -> Fate {
         match place.single() {
-            Some(entry) if self.by_a.has(entry.dot) => Fate::Goes,
-            Some(_) => Fate::Stays,
+            Some(entry) if self.keeps_right(entry.dot) => Fate::Stays,
+            Some(_) => Fate::Goes,
             None => becomes(place, join(NodeRef::nothing(), place, self.below())),
         }
     }
@@ -136,11 +144,11 @@ impl Judge for Causality<'_> {
         if x.dot == y.dot || x.value != ValueRef::Unit || y.value != ValueRef::Unit {
             return becomes(a, join(a, b, self.below()));
         }
-        match (self.by_b.has(x.dot), self.by_a.has(y.dot)) {
-            (false, false) => Fate::Both(x.dot.min(y.dot), x.dot.max(y.dot)),
-            (false, true) => Fate::Stays,
-            (true, false) => Fate::Yields,
-            (true, true) => Fate::Goes,
+        match (self.keeps_left(x.dot), self.keeps_right(y.dot)) {
+            (true, true) => Fate::Both(x.dot.min(y.dot), x.dot.max(y.dot)),
+            (true, false) => Fate::Stays,
+            (false, true) => Fate::Yields,
+            (false, false) => Fate::Goes,
         }
     }
 }
@@ -168,27 +176,36 @@ fn join(a: NodeRef<'_>, b: NodeRef<'_>, mut seen: Causality<'_>) -> Node {
 
 fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut Seen<'_>) -> Leaf {
     let (a, b) = (a.leaf(), b.leaf());
-    let (mut ours, mut theirs) = (a.entries(), b.entries());
-    let mut out: Vec<Entry> = Vec::with_capacity(ours.len().max(theirs.len()));
+    if let (Some(ours), Some(theirs)) = (a.runs(), b.runs()) {
+        let joined = ours.join(theirs, |dot| !by_b.has(dot), |dot| !by_a.has(dot));
+        return Leaf::from_runs(joined);
+    }
+    let (mut ours, mut theirs) = (a.iter().peekable(), b.iter().peekable());
+    let mut out: Vec<Entry> = Vec::with_capacity(a.len().max(b.len()));
     loop {
         // Runs meet by replica, other dots by themselves.
-        let order = match (ours.first(), theirs.first()) {
+        let order = match (ours.peek(), theirs.peek()) {
             (None, None) => break,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(x), Some(y)) if are_one_run(x, y) => Ordering::Equal,
+            (Some(x), Some(y)) if are_one_run(*x, *y) => Ordering::Equal,
             (Some(x), Some(y)) => x.dot.cmp(&y.dot),
         };
-        match order {
-            Ordering::Less => out.extend(take(&mut ours).filter(|x| !by_b.has(x.dot)).cloned()),
-            Ordering::Greater => {
-                out.extend(take(&mut theirs).filter(|y| !by_a.has(y.dot)).cloned());
-            }
+        let joined = match order {
+            Ordering::Less => ours
+                .next()
+                .filter(|x| !by_b.has(x.dot))
+                .map(EntryRef::to_entry),
+            Ordering::Greater => theirs
+                .next()
+                .filter(|y| !by_a.has(y.dot))
+                .map(EntryRef::to_entry),
             Ordering::Equal => {
-                let both = take(&mut ours).zip(take(&mut theirs));
-                out.extend(both.and_then(|(x, y)| join_entries(x, y)));
+                let both = ours.next().zip(theirs.next());
+                both.and_then(|(x, y)| join_entries(x, y))
             }
-        }
+        };
+        out.extend(joined);
     }
     if !out.is_sorted_by_key(|entry| entry.dot) {
         out.sort_unstable_by_key(|entry| entry.dot);
@@ -196,21 +213,16 @@ fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut S
     Leaf::from_sorted(out)
 }
 
-fn take<'e>(entries: &mut &'e [Entry]) -> Option<&'e Entry> {
-    let (first, rest) = entries.split_first()?;
-    *entries = rest;
-    Some(first)
+fn are_one_run(x: EntryRef<'_>, y: EntryRef<'_>) -> bool {
+    x.dot.replica == y.dot.replica
+        && matches!((x.value, y.value), (ValueRef::Run(_), ValueRef::Run(_)))
 }
 
-fn are_one_run(x: &Entry, y: &Entry) -> bool {
-    x.dot.replica == y.dot.replica && matches!((&x.value, &y.value), (Value::Run(_), Value::Run(_)))
-}
-
-fn join_entries(x: &Entry, y: &Entry) -> Option<Entry> {
-    let (Value::Run(a), Value::Run(b)) = (&x.value, &y.value) else {
-        return Some(x.clone());
+fn join_entries(x: EntryRef<'_>, y: EntryRef<'_>) -> Option<Entry> {
+    let (ValueRef::Run(a), ValueRef::Run(b)) = (x.value, y.value) else {
+        return Some(x.to_entry());
     };
-    let (dot, run) = a.join(x.dot, b, y.dot);
+    let (dot, run) = a.join(x.dot, &b, y.dot);
     let value = Value::Run(run);
     (run.cut_seq < dot.seq).then_some(Entry { dot, value })
 }

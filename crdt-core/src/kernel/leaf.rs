@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::runs::Runs;
 use crate::{Dot, ReplicaId};
 
 /// Totals of counters stay within plus and minus this, so that no sum of them can overflow.
@@ -90,7 +91,7 @@ pub enum ValueRef<'a> {
     /// Opaque bytes.
     Bytes(&'a Arc<[u8]>),
     /// The share of one replica in a counter.
-    Run(&'a Run),
+    Run(Run),
 }
 
 impl<'a> From<&'a Entry> for EntryRef<'a> {
@@ -98,7 +99,7 @@ impl<'a> From<&'a Entry> for EntryRef<'a> {
         let value = match &entry.value {
             Value::Unit => ValueRef::Unit,
             Value::Bytes(bytes) => ValueRef::Bytes(bytes),
-            Value::Run(run) => ValueRef::Run(run),
+            Value::Run(run) => ValueRef::Run(*run),
         };
         Self {
             dot: entry.dot,
@@ -121,7 +122,7 @@ impl EntryRef<'_> {
         let value = match self.value {
             ValueRef::Unit => Value::Unit,
             ValueRef::Bytes(bytes) => Value::Bytes(Arc::clone(bytes)),
-            ValueRef::Run(run) => Value::Run(*run),
+            ValueRef::Run(run) => Value::Run(run),
         };
         Entry {
             dot: self.dot,
@@ -132,7 +133,7 @@ impl EntryRef<'_> {
     /// Its run, if it is one of this replica.
     pub fn run_of(self, replica: ReplicaId) -> Option<(Dot, Run)> {
         match self.value {
-            ValueRef::Run(run) if self.dot.replica == replica => Some((self.dot, *run)),
+            ValueRef::Run(run) if self.dot.replica == replica => Some((self.dot, run)),
             _ => None,
         }
     }
@@ -147,6 +148,9 @@ enum Repr {
     #[default]
     Empty,
     One(Entry),
+    /// Two or more, and nothing but runs.
+    Runs(Arc<Runs>),
+    /// Two or more, and not only runs.
     Many(Arc<Vec<Entry>>),
 }
 
@@ -154,11 +158,22 @@ impl Leaf {
     pub(super) const EMPTY: Self = Self(Repr::Empty);
 
     /// The entries.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn iter(&self) -> LeafIter<'_> {
+        LeafIter(match &self.0 {
+            Repr::Empty => Rest::Entries([].iter()),
+            Repr::One(entry) => Rest::Entries(core::slice::from_ref(entry).iter()),
+            Repr::Many(entries) => Rest::Entries(entries.iter()),
+            Repr::Runs(runs) => Rest::Runs(runs, 0),
+        })
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
         match &self.0 {
-            Repr::Empty => &[],
-            Repr::One(entry) => core::slice::from_ref(entry),
-            Repr::Many(entries) => entries,
+            Repr::Empty => 0,
+            Repr::One(_) => 1,
+            Repr::Many(entries) => entries.len(),
+            Repr::Runs(runs) => runs.len(),
         }
     }
 
@@ -168,21 +183,40 @@ impl Leaf {
     }
 
     /// The entry of a dot.
-    pub fn get(&self, dot: Dot) -> Option<&Entry> {
-        let entries = self.entries();
-        entries
-            .binary_search_by_key(&dot, |e| e.dot)
-            .ok()
-            .map(|at| &entries[at])
+    pub fn get(&self, dot: Dot) -> Option<EntryRef<'_>> {
+        let entry = match &self.0 {
+            Repr::Empty => return None,
+            Repr::One(entry) => entry.into(),
+            Repr::Runs(runs) => runs.get(runs.find(dot.replica).ok()?),
+            Repr::Many(entries) => {
+                let at = entries.binary_search_by_key(&dot, |e| e.dot).ok()?;
+                (&entries[at]).into()
+            }
+        };
+        (entry.dot == dot).then_some(entry)
     }
 
     /// The run of a replica.
     pub fn run(&self, replica: ReplicaId) -> Option<(Dot, Run)> {
-        let entries = self.entries();
-        let first = entries.partition_point(|entry| entry.dot.replica < replica);
-        let own = entries[first..].iter().map(EntryRef::from);
-        own.take_while(|entry| entry.dot.replica == replica)
-            .find_map(|entry| entry.run_of(replica))
+        match &self.0 {
+            Repr::Empty => None,
+            Repr::One(entry) => EntryRef::from(entry).run_of(replica),
+            Repr::Runs(runs) => runs.get(runs.find(replica).ok()?).run_of(replica),
+            Repr::Many(entries) => {
+                let first = entries.partition_point(|entry| entry.dot.replica < replica);
+                let own = entries[first..].iter().map(EntryRef::from);
+                own.take_while(|entry| entry.dot.replica == replica)
+                    .find_map(|entry| entry.run_of(replica))
+            }
+        }
+    }
+
+    /// Its runs, if it has two or more and nothing else.
+    pub(super) fn runs(&self) -> Option<&Runs> {
+        match &self.0 {
+            Repr::Runs(runs) => Some(runs),
+            _ => None,
+        }
     }
 
     /// A leaf of entries in the order of their dots.
@@ -190,8 +224,19 @@ impl Leaf {
         Self(match entries.len() {
             0 => Repr::Empty,
             1 => entries.pop().map_or(Repr::Empty, Repr::One),
-            _ => Repr::Many(Arc::new(entries)),
+            _ => match Runs::of(&entries) {
+                Some(runs) => Repr::Runs(Arc::new(runs)),
+                None => Repr::Many(Arc::new(entries)),
+            },
         })
+    }
+
+    pub(super) fn from_runs(runs: Runs) -> Self {
+        match runs.len() {
+            0 => Self::EMPTY,
+            1 => Self(Repr::One(runs.get(0).to_entry())),
+            _ => Self(Repr::Runs(Arc::new(runs))),
+        }
     }
 
     /// The only entry. `None` if there are none, or more than one.
@@ -206,50 +251,94 @@ impl Leaf {
         match &mut self.0 {
             Repr::Empty => self.0 = Repr::One(entry),
             Repr::One(one) if one.dot == entry.dot => *one = entry,
-            Repr::One(one) => {
-                let mut both = alloc::vec![one.clone(), entry];
-                both.sort_unstable_by_key(|e| e.dot);
-                self.0 = Repr::Many(Arc::new(both));
-            }
-            Repr::Many(entries) => {
-                let entries = Arc::make_mut(entries);
-                match entries.binary_search_by_key(&entry.dot, |e| e.dot) {
-                    Ok(at) => entries[at] = entry,
-                    Err(at) => entries.insert(at, entry),
+            Repr::Runs(runs) if let Value::Run(run) = entry.value => {
+                let runs = Arc::make_mut(runs);
+                match runs.find(entry.dot.replica) {
+                    Ok(at) => runs.set(at, entry.dot.seq, run),
+                    Err(at) => runs.insert(at, entry.dot, run),
                 }
             }
+            _ => self.change(
+                |entries| match entries.binary_search_by_key(&entry.dot, |e| e.dot) {
+                    Ok(at) => entries[at] = entry,
+                    Err(at) => entries.insert(at, entry),
+                },
+            ),
         }
     }
 
     /// Moves a run on to a newer dot of the same replica.
     pub(super) fn advance(&mut self, former: Dot, newest: Dot, run: Run) {
-        let entry = match &mut self.0 {
-            Repr::One(one) => Some(one),
-            Repr::Many(entries) => Arc::make_mut(entries).iter_mut().find(|e| e.dot == former),
-            Repr::Empty => None,
-        };
-        if let Some(entry) = entry.filter(|entry| entry.dot == former) {
-            entry.dot = newest;
-            entry.value = Value::Run(run);
+        let value = Value::Run(run);
+        match &mut self.0 {
+            Repr::Runs(runs) => {
+                if let Ok(at) = runs.find(newest.replica) {
+                    Arc::make_mut(runs).set(at, newest.seq, run);
+                }
+            }
+            Repr::One(one) if one.dot == former => *one = Entry { dot: newest, value },
+            _ => self.change(|entries| {
+                if let Some(entry) = entries.iter_mut().find(|e| e.dot == former) {
+                    *entry = Entry { dot: newest, value };
+                }
+            }),
         }
     }
 
     pub(super) fn remove(&mut self, dot: Dot) -> Option<Entry> {
+        let removed = self.get(dot)?.to_entry();
         match &mut self.0 {
-            Repr::One(one) if one.dot == dot => match core::mem::take(&mut self.0) {
-                Repr::One(entry) => Some(entry),
-                _ => None,
-            },
-            Repr::Many(entries) => {
-                let at = entries.binary_search_by_key(&dot, |e| e.dot).ok()?;
-                let entries = Arc::make_mut(entries);
-                let removed = entries.remove(at);
-                if entries.len() == 1 {
-                    self.0 = entries.pop().map_or(Repr::Empty, Repr::One);
+            Repr::One(_) => self.0 = Repr::Empty,
+            Repr::Runs(runs) if runs.len() > 2 => {
+                if let Ok(at) = runs.find(dot.replica) {
+                    Arc::make_mut(runs).remove(at);
                 }
-                Some(removed)
             }
-            _ => None,
+            _ => self.change(|entries| entries.retain(|entry| entry.dot != dot)),
         }
+        Some(removed)
+    }
+
+    /// Changes the entries as a list in the order of the dots. O(n).
+    fn change(&mut self, change: impl FnOnce(&mut Vec<Entry>)) {
+        let mut entries = match core::mem::take(&mut self.0) {
+            Repr::Many(entries) => Arc::unwrap_or_clone(entries),
+            other => Self(other).iter().map(EntryRef::to_entry).collect(),
+        };
+        change(&mut entries);
+        *self = Self::from_sorted(entries);
+    }
+}
+
+/// The entries of a [`Leaf`], in the order of their dots.
+#[derive(Clone, Debug)]
+pub struct LeafIter<'a>(Rest<'a>);
+
+#[derive(Clone, Debug)]
+enum Rest<'a> {
+    Entries(core::slice::Iter<'a, Entry>),
+    Runs(&'a Runs, usize),
+}
+
+impl<'a> Iterator for LeafIter<'a> {
+    type Item = EntryRef<'a>;
+
+    fn next(&mut self) -> Option<EntryRef<'a>> {
+        match &mut self.0 {
+            Rest::Entries(entries) => entries.next().map(EntryRef::from),
+            Rest::Runs(runs, at) => {
+                *at += 1;
+                (*at <= runs.len()).then(|| runs.get(*at - 1))
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Leaf {
+    type Item = EntryRef<'a>;
+    type IntoIter = LeafIter<'a>;
+
+    fn into_iter(self) -> LeafIter<'a> {
+        self.iter()
     }
 }

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::children::{self, Children};
-use super::leaf::{Entry, EntryRef, Leaf, Run, Value};
+use super::leaf::{Entry, EntryRef, Leaf, LeafIter, Run, ValueRef};
 use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
@@ -60,9 +60,8 @@ impl Node {
     /// Whether it holds at most one dot, or dots that carry nothing, and nothing below: a block has
     /// no need of a node for it.
     pub(super) fn is_simple(&self) -> bool {
-        let entries = self.leaf.entries();
-        let plain = || entries.iter().all(|entry| entry.value == Value::Unit);
-        self.children.is_empty() && (entries.len() <= 1 || plain())
+        let plain = || self.leaf.iter().all(|entry| entry.value == ValueRef::Unit);
+        self.children.is_empty() && (self.leaf.len() <= 1 || plain())
     }
 
     /// The place at a path below this one.
@@ -124,19 +123,15 @@ impl<'a> NodeRef<'a> {
     }
 
     /// The dots at this place with what they carry, in order.
-    pub fn entries(self) -> impl Iterator<Item = EntryRef<'a>> + use<'a> {
-        let (many, dots, first, second): (&[Entry], &[Dot], _, _) = match self.0 {
-            Ref::Node(node) => (node.leaf.entries(), &[], None, None),
-            Ref::Dots(dots) => (&[], dots, None, None),
-            Ref::Entry(entry) => (&[], &[], Some(entry), None),
+    pub fn entries(self) -> EntryIter<'a> {
+        EntryIter(match self.0 {
+            Ref::Node(node) => Rest::Leaf(node.leaf.iter()),
+            Ref::Entry(entry) => Rest::Few([Some(entry), None]),
             Ref::Two(first, second) => {
-                let (first, second) = (EntryRef::unit(first), EntryRef::unit(second));
-                (&[], &[], Some(first), Some(second))
+                Rest::Few([Some(EntryRef::unit(first)), Some(EntryRef::unit(second))])
             }
-        };
-        let dots = dots.iter().map(|dot| EntryRef::unit(*dot));
-        let few = first.into_iter().chain(second);
-        many.iter().map(EntryRef::from).chain(dots).chain(few)
+            Ref::Dots(dots) => Rest::Dots(dots.iter()),
+        })
     }
 
     /// The entry of a place that holds one dot and nothing below, and has no node of its own.
@@ -166,7 +161,7 @@ impl<'a> NodeRef<'a> {
     /// The entry of a dot at this place.
     pub fn entry(self, dot: Dot) -> Option<EntryRef<'a>> {
         match self.0 {
-            Ref::Node(node) => node.leaf.get(dot).map(EntryRef::from),
+            Ref::Node(node) => node.leaf.get(dot),
             Ref::Entry(entry) => (entry.dot == dot).then_some(entry),
             Ref::Dots(dots) => dots.contains(&dot).then(|| EntryRef::unit(dot)),
             Ref::Two(first, second) => [first, second].contains(&dot).then(|| EntryRef::unit(dot)),
@@ -253,6 +248,29 @@ impl PartialEq for NodeRef<'_> {
 
 impl Eq for NodeRef<'_> {}
 
+/// The dots at a place with what they carry, in order; see [`NodeRef::entries`].
+#[derive(Clone, Debug)]
+pub struct EntryIter<'a>(Rest<'a>);
+
+#[derive(Clone, Debug)]
+enum Rest<'a> {
+    Leaf(LeafIter<'a>),
+    Dots(core::slice::Iter<'a, Dot>),
+    Few([Option<EntryRef<'a>>; 2]),
+}
+
+impl<'a> Iterator for EntryIter<'a> {
+    type Item = EntryRef<'a>;
+
+    fn next(&mut self) -> Option<EntryRef<'a>> {
+        match &mut self.0 {
+            Rest::Leaf(entries) => entries.next(),
+            Rest::Dots(dots) => dots.next().map(|dot| EntryRef::unit(*dot)),
+            Rest::Few([first, second]) => first.take().or_else(|| second.take()),
+        }
+    }
+}
+
 /// See [`NodeRef::walk`].
 pub(super) struct Entries<'a> {
     path: Vec<Name>,
@@ -261,7 +279,7 @@ pub(super) struct Entries<'a> {
 }
 
 enum Step<'a> {
-    Entries(usize),
+    Entries(EntryIter<'a>),
     Children(children::Iter<'a>),
 }
 
@@ -272,10 +290,9 @@ impl<'a> Iterator for Entries<'a> {
         loop {
             let (node, step) = self.stack.last_mut()?;
             match step {
-                None => *step = Some(Step::Entries(0)),
-                Some(Step::Entries(at)) => {
-                    if let Some(entry) = node.entries().nth(*at) {
-                        *at += 1;
+                None => *step = Some(Step::Entries(node.entries())),
+                Some(Step::Entries(entries)) => {
+                    if let Some(entry) = entries.next() {
                         return Some((self.path.as_slice().into(), entry));
                     }
                     *step = Some(Step::Children(node.children().iter()));

@@ -52,7 +52,9 @@ impl<'c> TreeBuilder<'c> {
     fn close_to(&mut self, depth: usize) {
         while self.below.len() > depth {
             if let Some((name, open)) = self.below.pop() {
-                self.last().children.push_node(&name, open.close());
+                self.last()
+                    .children
+                    .push_node(name.as_bytes(), open.close());
             }
         }
     }

@@ -45,8 +45,14 @@ impl<'a> Side<'a> {
     }
 
     fn step(&mut self) {
+        if let Some((_, at)) = self.here {
+            self.go_on(at + 1);
+        }
+    }
+
+    fn go_on(&mut self, to: usize) {
         if let Some((block, at)) = &mut self.here {
-            *at += 1;
+            *at = to;
             if *at == block.len() {
                 self.next_block();
             }
@@ -84,6 +90,24 @@ impl<'a> Zip<'a> {
             (Some((a, at)), Some((b, bt))) => self.pair((a, at), (b, bt)),
         };
         Some(pair)
+    }
+
+    /// Where both sides stand, if it is in two blocks that overlap and are plain.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn plain(&self) -> Option<((&'a Block, usize), (&'a Block, usize))> {
+        let ((a, at), (b, bt)) = (self.left.here?, self.right.here?);
+        let apart = |one: &Block, at, other: &Block, bt| {
+            at == 0 && one.name(one.len() - 1) < other.name(bt)
+        };
+        let plain = a.is_plain() && b.is_plain() && !Arc::ptr_eq(a, b);
+        let overlap = plain && !apart(a, at, b, bt) && !apart(b, bt, a, at);
+        overlap.then_some(((a, at), (b, bt)))
+    }
+
+    /// Goes on to places in the two blocks where it stands, or to what comes after their ends.
+    pub(super) fn go_on(&mut self, at: usize, bt: usize) {
+        self.left.go_on(at);
+        self.right.go_on(bt);
     }
 
     fn pair(
@@ -173,7 +197,7 @@ impl<'a> Iterator for Differences<'a> {
 }
 
 /// Most names differ in the first eight bytes, which are compared as one number.
-fn compare(a: &[u8], b: &[u8]) -> Ordering {
+pub(super) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
         (Some(x), Some(y)) if x != y => u64::from_be_bytes(*x).cmp(&u64::from_be_bytes(*y)),
         _ => a.cmp(b),
