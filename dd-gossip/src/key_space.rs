@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crdt_core::kernel::{
-    Comparison, ComparisonPart, DotStore, EditError, Effect, NodeRef, Record, Transaction, Unit,
-    UnitBuilder, ValueRef,
+    Comparison, ComparisonPart, DotStore, EditError, Effect, Entry, NodeRef, Record, Transaction,
+    Unit, UnitBuilder, ValueRef,
 };
 use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
@@ -198,25 +198,30 @@ impl KeySpace {
         let mut touched = BTreeSet::new();
         for effect in effects {
             match effect {
-                Effect::Born { at, entry } => {
-                    let path = at.path();
-                    let hash = self.hashes.entry(&path, (&entry).into());
-                    self.fingerprint = self.fingerprint.wrapping_add(hash);
-                    touched.extend(path.first().cloned());
-                    self.place(path, entry.dot);
+                Effect::Born { at, entry } => self.born(at, &entry, &mut touched),
+                Effect::Filled(filling) => {
+                    for (at, entry) in filling.births() {
+                        self.born(at, &entry, &mut touched);
+                    }
                 }
                 Effect::Died { at, entry } => {
-                    let path = at.path();
-                    let hash = self.hashes.entry(&path, (&entry).into());
+                    let hash = self.hashes.entry(&at, (&entry).into());
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
-                    touched.extend(path.first().cloned());
-                    self.place(path, entry.dot);
+                    touched.extend(at.first().cloned());
+                    self.place(at, entry.dot);
                 }
                 Effect::Recorded { path, dot } => self.place(path, dot),
                 Effect::Dropped { path, record } => self.place(path, record.dot),
             }
         }
         self.note_changed(touched);
+    }
+
+    fn born(&mut self, at: Path, entry: &Entry, touched: &mut BTreeSet<Name>) {
+        let hash = self.hashes.entry(&at, entry.into());
+        self.fingerprint = self.fingerprint.wrapping_add(hash);
+        touched.extend(at.first().cloned());
+        self.place(at, entry.dot);
     }
 
     /// Counts one change for each key.

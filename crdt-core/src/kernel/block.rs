@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 4096;
 /// A block that is built is closed when it has so many places: some are left free.
 pub(super) const FILLED: usize = CAPACITY * 7 / 8;
 /// Columns grow by so many entries at once.
-const STEP: usize = 8;
+const STEP: usize = 16;
 /// Most origins of a block: more than its dots can have, for those that are gone meanwhile.
 const MAX_ORIGINS: usize = 256;
 /// A packed dot is the place of its origin in the block's list, and a sequence number below it.
@@ -234,14 +234,19 @@ impl Block {
         } else {
             self.len() / 2
         };
-        let (mut left, mut right) = (Self::default(), Self::default());
-        for from in 0..self.len() {
-            let into = if from < at { &mut left } else { &mut right };
-            into.push_from(self, from);
+        let mut right = Self {
+            names: self.names.split_off(at),
+            origins: self.origins.clone(),
+            dots: self.dots.split_off(at),
+            cells: self.cells.split_off(at.min(self.cells.len())),
+        };
+        for part in [self, &mut right] {
+            if part.cells.iter().all(|cell| matches!(cell, Cell::Unit)) {
+                part.cells = Vec::new();
+            }
+            part.drop_unused_origins();
+            part.shrink();
         }
-        left.shrink();
-        right.shrink();
-        *self = left;
         right
     }
 
@@ -284,7 +289,13 @@ impl Block {
     /// Origins that nobody has any more go before there are too many for a packed dot. To be called
     /// before dots are packed, which does not know of those that are not in their columns yet.
     fn make_room_for_origins(&mut self) {
-        if self.origins.len() + 2 <= MAX_ORIGINS {
+        if self.origins.len() + 2 > MAX_ORIGINS {
+            self.drop_unused_origins();
+        }
+    }
+
+    fn drop_unused_origins(&mut self) {
+        if self.origins.len() <= 1 {
             return;
         }
         let former = core::mem::take(&mut self.origins);
@@ -311,7 +322,7 @@ impl Block {
     }
 }
 
-pub(super) fn cell_of_entry(Entry { dot, value }: Entry) -> (Option<Dot>, Cell) {
+fn cell_of_entry(Entry { dot, value }: Entry) -> (Option<Dot>, Cell) {
     let cell = match value {
         Value::Unit => Cell::Unit,
         Value::Bytes(bytes) => Cell::Bytes(bytes),
@@ -423,6 +434,20 @@ impl Names {
                 *end += name.len() as u32;
             }
         }
+    }
+
+    /// Takes the names from `at` on out.
+    fn split_off(&mut self, at: usize) -> Self {
+        let from = if at == 0 { 0 } else { self.bounds(at - 1).1 };
+        let mut right = Self {
+            bytes: self.bytes.split_off(from),
+            ends: self.ends.split_off(at.min(self.ends.len())),
+            stride: self.stride,
+        };
+        for end in &mut right.ends {
+            *end -= from as u32;
+        }
+        right
     }
 
     fn remove(&mut self, len: usize, at: usize) {

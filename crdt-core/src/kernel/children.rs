@@ -7,9 +7,8 @@ use alloc::sync::Arc;
 use core::cmp::Ordering;
 use core::ops::Bound;
 
-use super::block::Block;
+use super::block::{Block, Cell};
 use super::children_builder::ChildrenBuilder;
-use super::leaf::Entry;
 use super::node::{Node, NodeRef};
 use super::zip::{Differences, Pair, Zip, compare};
 use crate::Dot;
@@ -143,14 +142,13 @@ impl Children {
         }
     }
 
-    /// Puts an entry at a name where nothing is. Returns whether it did.
-    pub(super) fn fill(&mut self, name: &Name, entry: &Entry) -> bool {
+    /// Puts a dot with nothing at a name where nothing is. Returns whether it did.
+    pub(super) fn fill(&mut self, name: &Name, dot: Dot) -> bool {
         let block = self.block_mut(name);
         let Err(at) = block.search(name.as_bytes()) else {
             return false;
         };
-        let (dot, cell) = super::block::cell_of_entry(entry.clone());
-        block.insert(at, name.as_bytes(), dot, cell);
+        block.insert(at, name.as_bytes(), Some(dot), Cell::Unit);
         let too_full = block.is_too_full();
         self.len += 1;
         if too_full {

@@ -1,57 +1,63 @@
 //! What a change did to the tree, for whoever keeps something derived from it.
 
-use super::leaf::Entry;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::leaf::{Entry, Value};
 use super::record::Record;
 use crate::Dot;
 use crate::name::{Name, Path};
 
-/// Where a dot lives: a path, or a name under one. Many elements of one set share the path above
-/// them.
+/// Dots with nothing that became live at names under one path, where nothing was, with one sequence
+/// number after the other: many elements that one update inserts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Filling {
     above: Path,
-    name: Option<Name>,
+    first: Dot,
+    names: Vec<Name>,
 }
 
-impl Place {
-    /// The place of a name under a path.
-    pub fn under(above: &Path, name: Name) -> Self {
-        Self {
-            above: above.clone(),
-            name: Some(name),
-        }
+impl Filling {
+    fn is_followed_by(&self, above: &Path, dot: Dot) -> bool {
+        let next = self.first.seq + self.names.len() as u64;
+        Arc::ptr_eq(&self.above, above) && dot == Dot::new(self.first.replica, next)
     }
 
-    /// The whole path.
-    pub fn path(&self) -> Path {
-        match &self.name {
-            None => self.above.clone(),
-            Some(name) => self.above.iter().chain([name]).cloned().collect(),
-        }
-    }
-
-    /// Whether it is this very path, and not only one of the same names.
-    pub(super) fn is(&self, path: &Path) -> bool {
-        self.name.is_none() && alloc::sync::Arc::ptr_eq(&self.above, path)
+    /// The paths of the dots, in the order of their numbers.
+    pub fn births(&self) -> impl DoubleEndedIterator<Item = (Path, Entry)> {
+        let Dot { replica, seq } = self.first;
+        self.names.iter().enumerate().map(move |(n, name)| {
+            let path = self.above.iter().chain([name]).cloned().collect();
+            let dot = Dot::new(replica, seq + n as u64);
+            let value = Value::Unit;
+            (path, Entry { dot, value })
+        })
     }
 }
 
 impl Effect {
-    /// Where there is something new, be it a dot or a removal.
-    pub(super) fn news_at(&self) -> Option<Path> {
-        match self {
-            Self::Born { at, .. } => Some(at.path()),
-            Self::Recorded { path, .. } => Some(path.clone()),
-            Self::Died { .. } | Self::Dropped { .. } => None,
+    /// The effect of a dot with nothing that became live at a name where nothing was. Goes into the last
+    /// of `effects` if it follows that one.
+    pub(super) fn push_filled(effects: &mut Vec<Self>, above: &Path, name: Name, dot: Dot) {
+        match effects.last_mut() {
+            Some(Self::Filled(filling)) if filling.is_followed_by(above, dot) => {
+                filling.names.push(name);
+            }
+            _ => effects.push(Self::Filled(Filling {
+                above: above.clone(),
+                first: dot,
+                names: alloc::vec![name],
+            })),
         }
     }
-}
 
-impl From<&Path> for Place {
-    fn from(path: &Path) -> Self {
-        Self {
-            above: path.clone(),
-            name: None,
+    /// Where there is something new, be it a dot or a removal.
+    pub(super) fn news_at(&self, paths: &mut Vec<Path>) {
+        match self {
+            Self::Born { at, .. } => paths.push(at.clone()),
+            Self::Filled(filling) => paths.extend(filling.births().map(|(path, _)| path)),
+            Self::Recorded { path, .. } => paths.push(path.clone()),
+            Self::Died { .. } | Self::Dropped { .. } => {}
         }
     }
 }
@@ -63,14 +69,16 @@ pub enum Effect {
     /// A dot became live.
     Born {
         /// Where.
-        at: Place,
+        at: Path,
         /// The dot and what it carries.
         entry: Entry,
     },
+    /// Dots with nothing became live, one after the other.
+    Filled(Filling),
     /// A dot died, or the run that it stands for changed.
     Died {
         /// Where.
-        at: Place,
+        at: Path,
         /// The dot and what it carried.
         entry: Entry,
     },

@@ -29,7 +29,7 @@ mod zip;
 
 pub use children::{Children, Iter as ChildrenIter};
 pub use comparison::{Comparison, ComparisonPart};
-pub use effect::{Effect, Place};
+pub use effect::{Effect, Filling};
 pub use leaf::{Entry, EntryRef, Leaf, LeafIter, MAX_TOTAL, Run, Value, ValueRef};
 pub use node::{EntryIter, Node, NodeRef};
 pub use record::{Cut, CutKey, Record};

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use super::children::{self, Children};
-use super::leaf::{Entry, EntryRef, Leaf, LeafIter, Run, ValueRef};
+use super::leaf::{EntryRef, Leaf, LeafIter, Run, ValueRef};
 use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
@@ -74,14 +74,14 @@ impl Node {
         self.as_ref().visit(path, visit);
     }
 
-    /// Puts an entry at a name under a path below this place where nothing is. Returns whether it
-    /// did.
-    pub(super) fn fill(&mut self, path: &[Name], name: &Name, entry: &Entry) -> bool {
+    /// Puts a dot with nothing at a name under a path below this place where nothing is. Returns
+    /// whether it did.
+    pub(super) fn fill(&mut self, path: &[Name], name: &Name, dot: Dot) -> bool {
         match path {
-            [] => self.children.fill(name, entry),
+            [] => self.children.fill(name, dot),
             [first, rest @ ..] => self
                 .children
-                .change(first, |node| node.fill(rest, name, entry)),
+                .change(first, |node| node.fill(rest, name, dot)),
         }
     }
 

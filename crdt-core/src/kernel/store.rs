@@ -156,7 +156,7 @@ impl DotStore {
     pub(super) fn die(&mut self, path: &Path, dot: Dot, effects: &mut Vec<Effect>) {
         if let Some(entry) = self.root.change_leaf(path, |leaf| leaf.remove(dot)) {
             effects.push(Effect::Died {
-                at: path.into(),
+                at: path.clone(),
                 entry,
             });
         }
@@ -167,7 +167,7 @@ impl DotStore {
         self.root
             .change_leaf(path, |leaf| leaf.insert(entry.clone()));
         effects.push(Effect::Born {
-            at: path.into(),
+            at: path.clone(),
             entry,
         });
     }

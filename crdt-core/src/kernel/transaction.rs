@@ -1,8 +1,9 @@
 //! Local updates: a transaction is applied whole or not at all.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::effect::{Effect, Place};
+use super::effect::Effect;
 use super::leaf::{Entry, Run, Value};
 use super::node::NodeRef;
 use super::record::Record;
@@ -119,10 +120,15 @@ impl Drop for Guard<'_> {
             for effect in tx.effects.drain(..).rev() {
                 match effect {
                     Effect::Born { at, entry } => {
-                        root.change_leaf(&at.path(), |leaf| leaf.remove(entry.dot));
+                        root.change_leaf(&at, |leaf| leaf.remove(entry.dot));
+                    }
+                    Effect::Filled(filling) => {
+                        for (path, entry) in filling.births().rev() {
+                            root.change_leaf(&path, |leaf| leaf.remove(entry.dot));
+                        }
                     }
                     Effect::Died { at, entry } => {
-                        root.change_leaf(&at.path(), |leaf| leaf.insert(entry));
+                        root.change_leaf(&at, |leaf| leaf.insert(entry));
                     }
                     Effect::Recorded { path, dot } => {
                         tx.store.records.remove(&path, dot);
@@ -189,7 +195,10 @@ impl DotStore {
     /// The delta of a transaction: what it wrote, with the records at and above its paths.
     pub fn delta_of<R>(&self, done: &Committed<R>) -> Unit {
         let mut unit = UnitBuilder::new(self, &done.base).with_known_records();
-        let mut paths: Vec<Path> = done.effects.iter().filter_map(Effect::news_at).collect();
+        let mut paths: Vec<Path> = Vec::new();
+        for effect in &done.effects {
+            effect.news_at(&mut paths);
+        }
         paths.sort_unstable();
         paths.dedup();
         for path in &paths {
@@ -341,21 +350,15 @@ impl Cursor<'_> {
         }
     }
 
-    /// An event that adds a dot at a name below, where nothing is. Returns whether it did; no event
-    /// if something is there.
-    pub fn fill(&mut self, name: Name, value: Value) -> bool {
-        if !self.tx.check(&self.path, Some(&name), payload_len(&value)) {
-            return false;
-        }
-        let entry = Entry {
-            dot: self.tx.peek(),
-            value,
-        };
-        let filled = self.tx.store.root.fill(&self.path, &name, &entry);
+    /// An event that adds a dot with nothing at a name below, where nothing is. Returns whether it
+    /// did; no event if something is there.
+    pub fn fill(&mut self, name: &Name) -> bool {
+        let dot = self.tx.peek();
+        let filled = self.tx.check(&self.path, Some(name), 0)
+            && self.tx.store.root.fill(&self.path, name, dot);
         if filled {
             self.tx.mint();
-            let at = Place::under(&self.path, name);
-            self.tx.effects.push(Effect::Born { at, entry });
+            Effect::push_filled(&mut self.tx.effects, &self.path, name.clone(), dot);
         }
         filled
     }
@@ -403,7 +406,10 @@ impl Cursor<'_> {
             return false;
         };
         let former = entry.dot;
-        if !at.is(&self.path) || former.replica != next.replica || former.seq + 1 != next.seq {
+        if !Arc::ptr_eq(at, &self.path)
+            || former.replica != next.replica
+            || former.seq + 1 != next.seq
+        {
             return false;
         }
         let run = run.plus(n);

@@ -253,7 +253,7 @@ impl<E: Element> Iterator for SetIter<'_, E> {
 /// Inserts, as an event also if the element is there: a concurrent removal did not see this one.
 fn insert<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element: &Q) -> bool {
     let name = name_of::<E, Q>(element);
-    let fresh = cursor.fill(name.clone(), Value::Unit);
+    let fresh = cursor.fill(&name);
     if !fresh {
         cursor.child(name).write(Value::Unit);
     }
@@ -261,7 +261,7 @@ fn insert<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element
 }
 
 fn ensure<E: Element, Q: EncodesAs<E> + ?Sized>(cursor: &mut Cursor<'_>, element: &Q) -> bool {
-    cursor.fill(name_of::<E, Q>(element), Value::Unit)
+    cursor.fill(&name_of::<E, Q>(element))
 }
 
 impl<E: Element> GSetEdit<'_, E> {

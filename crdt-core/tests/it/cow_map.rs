@@ -73,6 +73,47 @@ fn does_what_the_standard_map_does_and_clones_stay() {
 }
 
 #[test]
+fn two_versions_of_one_map_are_joined_in_step() {
+    let changes = || prop::collection::vec((0..400u16, any::<u32>()), 0..40);
+    let maps = (0..400u16, changes(), changes());
+    property(128, maps, |(len, ours, theirs)| {
+        let common: Map = (0..len).map(|key| (key, 7)).collect();
+        let version = |changes: &[(u16, u32)]| {
+            let mut map = common.clone();
+            for (key, value) in changes.iter().filter(|(key, _)| *key < len) {
+                map.insert(*key, *value);
+            }
+            map
+        };
+        let (ours, theirs) = (version(&ours), version(&theirs));
+        let greater = |a: &mut u32, b: &u32| {
+            let grows = *a < *b;
+            *a = (*a).max(*b);
+            grows
+        };
+        let mut joined = ours.clone();
+        prop_assert!(joined.join_in_step(&theirs, greater));
+        let both = ours.iter().zip(&theirs);
+        prop_assert!(
+            joined
+                .iter()
+                .map(|(k, v)| (*k, *v))
+                .eq(both.map(|((k, a), (_, b))| (*k, *a.max(b))))
+        );
+        prop_assert_eq!(joined.len(), ours.len());
+        let mut again = joined.clone();
+        prop_assert!(again.join_in_step(&theirs, greater) && again.same(&joined));
+
+        // Another key somewhere, or another form: nothing is changed.
+        let mut longer = theirs.clone();
+        longer.insert(len, 1);
+        let mut kept = joined.clone();
+        prop_assert!(!kept.join_in_step(&longer, greater) && kept.same(&joined));
+        Ok(())
+    });
+}
+
+#[test]
 fn looks_up_and_iterates_from_every_bound() {
     let keys = prop::collection::btree_map(0..400u16, any::<u32>(), 0..300);
     property(32, keys, |model| {

@@ -53,6 +53,8 @@ fn refused(change: impl FnOnce(&mut Transaction)) -> EditError {
     let before = store.clone();
     let error = transact(&mut store, |tx| {
         tx.at(&path(&["new"])).add(Value::Unit);
+        let mut set = tx.at(&path(&["new"]));
+        assert!(set.fill(&"a".into()) && set.fill(&"b".into()) && !set.fill(&"a".into()));
         tx.at(&path(&["kept"])).write(Value::Unit);
         tx.at(&path(&["n"])).count(5);
         change(tx);
