@@ -10,7 +10,7 @@ fn sets(c: &mut Criterion) {
     let mut group = c.benchmark_group("or_set_10k");
     let full = set(1, 0, SIZE).expect("numbers are short");
     let half = set(2, SIZE / 2, SIZE / 2 * 3).expect("numbers are short");
-    let fork = || full.fork(ReplicaId::new(9, 1));
+    let fork = || full.fork(ReplicaId::new(9, 1)).expect("an id of its own");
     group.bench_function("contains", |b| {
         let mut at = 0;
         b.iter(|| {
@@ -29,11 +29,19 @@ fn sets(c: &mut Criterion) {
     });
     group.throughput(Throughput::Elements(2 * SIZE));
     group.bench_function("merge_half_overlap", |b| {
-        b.iter_batched(fork, |mut set| set.merge(&half), BatchSize::LargeInput);
+        b.iter_batched(
+            fork,
+            |mut set| set.merge(&half).expect("an id of its own"),
+            BatchSize::LargeInput,
+        );
     });
     group.bench_function("merge_identical", |b| {
         let twin = fork();
-        b.iter_batched_ref(fork, |set| set.merge(&twin), BatchSize::LargeInput);
+        b.iter_batched_ref(
+            fork,
+            |set| set.merge(&twin).expect("an id of its own"),
+            BatchSize::LargeInput,
+        );
     });
     group.bench_function("encode", |b| b.iter(|| full.encode()));
     group.finish();

@@ -62,10 +62,10 @@ fn a_conflict_and_its_outcome() -> Result<(), Box<dyn Error>> {
     // A set: an insertion survives a removal that did not see it.
     let mut ann = Causal::<OrSet<String>>::new(ReplicaId::new(1, 1));
     ann.update(|cart| cart.insert("apple"))?;
-    let mut bob = ann.fork(ReplicaId::new(2, 1));
+    let mut bob = ann.fork(ReplicaId::new(2, 1))?;
     ann.update(|cart| cart.remove("apple"))?;
     bob.update(|cart| cart.insert("apple"))?;
-    ann.merge(&bob);
+    ann.merge(&bob)?;
     println!("removed here, inserted there: {:?}", ann.view());
     assert!(ann.view().contains("apple"));
 
@@ -75,7 +75,7 @@ fn a_conflict_and_its_outcome() -> Result<(), Box<dyn Error>> {
     let mut bob = Causal::<LwwRegister<String>>::new(ReplicaId::new(2, 1));
     ann.update_at(Timestamp::from_millis(1_000), |r| r.set(&"red".to_owned()))?;
     bob.update_at(Timestamp::from_millis(2_000), |r| r.set(&"blue".to_owned()))?;
-    ann.merge(&bob);
+    ann.merge(&bob)?;
     println!(
         "the newest wins: {:?}, {} lost",
         ann.view(),
@@ -88,7 +88,7 @@ fn a_conflict_and_its_outcome() -> Result<(), Box<dyn Error>> {
     let mut bob = Causal::<MvRegister<String>>::new(ReplicaId::new(2, 1));
     ann.update(|r| r.set(&"red".to_owned()))?;
     bob.update(|r| r.set(&"blue".to_owned()))?;
-    ann.merge(&bob);
+    ann.merge(&bob)?;
     println!("both are kept: {:?}", ann.view().values()?);
     assert_eq!(ann.view().values()?.len(), 2);
     ann.update(|r| r.set(&"purple".to_owned()))?;
@@ -100,13 +100,13 @@ fn a_conflict_and_its_outcome() -> Result<(), Box<dyn Error>> {
 fn maps_in_maps() -> Result<(), Box<dyn Error>> {
     let mut shop = Causal::<Baskets>::new(ReplicaId::new(1, 1));
     shop.update(|baskets| baskets.entry("ann").entry("apple").add(3))?;
-    let mut kiosk = shop.fork(ReplicaId::new(2, 1));
+    let mut kiosk = shop.fork(ReplicaId::new(2, 1))?;
 
     // The shop empties Ann's basket while the kiosk adds two apples to it.
     shop.update(|baskets| baskets.remove("ann"))?;
     kiosk.update(|baskets| baskets.entry("ann").entry("apple").add(2))?;
-    shop.merge(&kiosk);
-    kiosk.merge(&shop);
+    shop.merge(&kiosk)?;
+    kiosk.merge(&shop)?;
 
     // The removal took away the three that it saw; the two that it did not see stay.
     let apples = |at: &Causal<Baskets>| Some(at.view().get("ann")?.get("apple")?.value());
@@ -129,7 +129,7 @@ fn a_replica_is_never_copied() -> Result<(), Box<dyn Error>> {
     // After a restart: the same node, its next number.
     let mut restarted = Causal::<PnCounter>::load(&bytes, ReplicaId::new(1, 2))?;
     restarted.update(|c| c.add(1))?;
-    counter.merge(&restarted);
+    counter.merge(&restarted)?;
     println!(
         "loaded under a new one, counted on, merged: {:?}",
         counter.view()

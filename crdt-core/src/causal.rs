@@ -81,6 +81,25 @@ pub struct Updated<R, T> {
 )]
 pub struct Behind;
 
+/// A replica id that two use, or that wrote to a value before. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "replica id {0} wrote to this value elsewhere: each takes the other's events for its own, so take a new id"
+)]
+pub struct UsedId(pub ReplicaId);
+
+/// Why a delta was refused. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// It is not enough.
+    #[error(transparent)]
+    Behind(#[from] Behind),
+    /// It has events of this replica's id that this replica did not make.
+    #[error(transparent)]
+    UsedId(#[from] UsedId),
+}
+
 /// Bytes that can't be loaded as the value or delta that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -95,8 +114,8 @@ pub enum LoadError {
     #[error("it holds another type of value than the one asked for")]
     Shape,
     /// The id was used before by somebody who wrote to this value.
-    #[error("replica id {0} wrote to this value before: load it under a new one")]
-    UsedId(ReplicaId),
+    #[error(transparent)]
+    UsedId(#[from] UsedId),
 }
 
 impl<T: Crdt> Causal<T> {
@@ -178,15 +197,39 @@ impl<T: Crdt> Causal<T> {
     /// Takes in everything that another replica of the value has seen.
     ///
     /// Values whose histories have nothing in common are united like any others, as if both had begun
-    /// as one empty value. What goes wrong unnoticed is one replica id in both: events are known by
-    /// replica and number alone, so each side takes the other's events for its own, and what they did
-    /// is lost. [How to choose ids](crate#replica-ids).
-    pub fn merge(&mut self, other: &Self) {
-        if other.context().is_subset(self.context()) {
-            return;
+    /// as one empty value.
+    ///
+    /// # Errors
+    ///
+    /// [`UsedId`] if somebody else wrote under this replica's id, as far as that can be seen from here:
+    /// `other` does, or has events of it that this one did not make. What goes wrong unnoticed is
+    /// one id at two others: events are known by replica and number alone, so each of those takes
+    /// the other's events for its own, and what they did is lost. [How to choose
+    /// ids](crate#replica-ids).
+    pub fn merge(&mut self, other: &Self) -> Result<(), UsedId> {
+        let one_id = self.replica == other.replica;
+        if one_id && [self, other].iter().any(|of| of.has_written(self.replica)) {
+            return Err(UsedId(self.replica));
         }
-        self.store.join(&other.store);
-        self.clock = self.clock.max(other.clock);
+        self.check_own(other.context())?;
+        if !other.context().is_subset(self.context()) {
+            self.store.join(&other.store);
+            self.clock = self.clock.max(other.clock);
+        }
+        Ok(())
+    }
+
+    fn has_written(&self, replica: ReplicaId) -> bool {
+        self.context().get(replica).is_some()
+    }
+
+    /// Whoever has more events of this replica's id than this replica has them from another.
+    fn check_own(&self, seen: &Context) -> Result<(), UsedId> {
+        let theirs = seen.max(self.replica);
+        if theirs > self.context().max(self.replica) {
+            return Err(UsedId(self.replica));
+        }
+        Ok(())
     }
 
     /// Takes in a delta.
@@ -195,10 +238,12 @@ impl<T: Crdt> Causal<T> {
     ///
     /// [`Behind`] if the sender has forgotten removals that this replica lacks, or if the delta was
     /// made by [`delta_since`](Self::delta_since) for a replica that has events which this one lacks.
-    pub fn apply(&mut self, delta: &Delta<T>) -> Result<(), Behind> {
+    /// [`UsedId`] if it brings events of this replica's id that this one did not make.
+    pub fn apply(&mut self, delta: &Delta<T>) -> Result<(), ApplyError> {
         let parts = delta.parts();
+        self.check_own(&parts.brings)?;
         if !parts.needs.is_subset(self.context()) {
-            return Err(Behind);
+            return Err(Behind.into());
         }
         self.store.apply(&parts.unit, &mut Vec::new());
         self.store.take_over(&parts.brings, &parts.floor);
@@ -259,10 +304,16 @@ impl<T: Crdt> Causal<T> {
             .forget(|mine, _, record| stable(mine, record), &mut Vec::new())
     }
 
-    /// A second replica of the value, under an id of its own.
-    #[must_use]
-    pub fn fork(&self, replica: ReplicaId) -> Self {
-        Self::with(self.store.clone(), replica, self.clock)
+    /// A second replica of the value, under an id of its own. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`UsedId`] if it is this replica's, or wrote to the value before.
+    pub fn fork(&self, replica: ReplicaId) -> Result<Self, UsedId> {
+        if replica == self.replica || self.has_written(replica) {
+            return Err(UsedId(replica));
+        }
+        Ok(Self::with(self.store.clone(), replica, self.clock))
     }
 
     /// The value with its context as bytes: the same for equal values, on every machine.
@@ -284,7 +335,7 @@ impl<T: Crdt> Causal<T> {
         let context = Context::decode(&mut r)?;
         let floor = VersionVector::decode(&mut r)?;
         if context.get(replica).is_some() {
-            return Err(LoadError::UsedId(replica));
+            return Err(UsedId(replica).into());
         }
         if !floor
             .iter()

@@ -17,8 +17,8 @@
 //! ann.update(|cart| cart.remove("apple"))?;
 //! bob.update(|cart| cart.insert("apple"))?;
 //!
-//! ann.merge(&bob);
-//! bob.merge(&ann);
+//! ann.merge(&bob)?;
+//! bob.merge(&ann)?;
 //! assert!(ann.view().contains("apple")); // additions win
 //! assert_eq!(ann.context(), bob.context());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -122,9 +122,10 @@
 //! # Replica ids
 //!
 //! A replica's events are numbered, and an event is known by replica and number alone. **Two who write
-//! under one id lose data, silently**: each takes the other's events for its own. Therefore a [`Causal`]
-//! can be neither cloned nor deserialised; [`Causal::fork`] and [`Causal::load`] ask for an id that nobody
-//! else uses or used. An id is a node and an incarnation of it ([`ReplicaId`]): give each node a number,
+//! under one id lose data**: each takes the other's events for its own. Therefore a [`Causal`] can be
+//! neither cloned nor deserialised; [`Causal::fork`] and [`Causal::load`] ask for an id that nobody else
+//! uses or used, and refuse one that wrote to the value before. [`Causal::merge`] and [`Causal::apply`]
+//! refuse what shows that somebody else writes under the own id; a third replica can't see that. An id is a node and an incarnation of it ([`ReplicaId`]): give each node a number,
 //! and count the incarnation up, durably, or take the time of the start, each time that a process starts
 //! or a value is loaded. What a restored backup goes on under must be a new id as well.
 //!
@@ -188,7 +189,7 @@ mod refused;
 mod shape;
 mod types;
 
-pub use causal::{Behind, Causal, Delta, LoadError, MAX_RECORDS, Updated};
+pub use causal::{ApplyError, Behind, Causal, Delta, LoadError, MAX_RECORDS, Updated, UsedId};
 pub use clock::{Ahead, HybridClock, TimeSource, Timestamp};
 pub use context::{Context, MAX_RANGES, MAX_SEQ, Seqs, VersionVector};
 pub use cow_map::{CowMap, Iter as CowMapIter};

@@ -94,7 +94,7 @@ struct Widths;
 /// can_be_cloned::<Delta<OrSet<u64>>>();
 /// can_be_cloned::<SetView<'_, u64>>();
 /// let a = Causal::<OrSet<u64>>::new(ReplicaId::new(1, 1));
-/// let b = a.fork(ReplicaId::new(2, 1));
+/// let b = a.fork(ReplicaId::new(2, 1)).unwrap();
 /// ```
 ///
 /// ```compile_fail,E0277
@@ -120,7 +120,7 @@ struct Copies;
 /// let mut b = Causal::<OrSet<u64>>::new(ReplicaId::new(2, 1));
 /// let done = a.update(|s| s.insert(&1)).unwrap();
 /// b.apply(&done.delta).unwrap();
-/// b.merge(&a);
+/// b.merge(&a).unwrap();
 /// ```
 ///
 /// ```compile_fail,E0308
@@ -135,7 +135,7 @@ struct Copies;
 /// use crdt_core::{Causal, OrSet, ReplicaId};
 /// let a = Causal::<OrSet<u64>>::new(ReplicaId::new(1, 1));
 /// let mut b = Causal::<OrSet<u32>>::new(ReplicaId::new(2, 1));
-/// b.merge(&a);
+/// b.merge(&a).unwrap();
 /// ```
 struct OtherTypes;
 

@@ -39,9 +39,9 @@ use crate::kernel::{Cursor, NodeRef, ValueRef};
 /// let mut b = Causal::<GCounter>::new(ReplicaId::new(2, 1));
 /// a.update(|c| c.add(3))?;
 /// b.update(|c| c.add(4))?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert_eq!(a.view().value(), 7);
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "grow-only counter")]
 #[doc(alias = "G-Counter")]
@@ -77,12 +77,12 @@ pub struct GCounter(());
 ///
 /// let mut a = Causal::<PnCounter>::new(ReplicaId::new(1, 1));
 /// a.update(|c| c.add(5))?;
-/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// let mut b = a.fork(ReplicaId::new(2, 1))?;
 /// a.update(|c| c.reset())?;
 /// b.update(|c| c.add(3))?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert_eq!(a.view().value(), 3); // not 8, not 0
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "positive-negative counter")]
 #[doc(alias = "PN-Counter")]

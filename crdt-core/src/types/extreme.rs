@@ -46,10 +46,10 @@ use crate::name::Name;
 /// let mut b = Causal::<MaxRegister<u64>>::new(ReplicaId::new(2, 1));
 /// a.update(|r| r.raise(&5))?;
 /// b.update(|r| r.raise(&7))?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// a.update(|r| r.raise(&6))?;
 /// assert_eq!(a.view().get(), Some(7));
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "maximum")]
 #[derive(Debug)]
@@ -63,12 +63,12 @@ pub struct MaxRegister<V>(PhantomData<V>);
 /// use crdt_core::{Causal, MinRegister, ReplicaId};
 ///
 /// let mut first_seen = Causal::<MinRegister<u64>>::new(ReplicaId::new(1, 1));
-/// let mut other = first_seen.fork(ReplicaId::new(2, 1));
+/// let mut other = first_seen.fork(ReplicaId::new(2, 1))?;
 /// first_seen.update(|r| { r.lower(&1_700); r.lower(&1_800) })?;
 /// other.update(|r| r.lower(&1_600))?; // concurrently
-/// first_seen.merge(&other);
+/// first_seen.merge(&other)?;
 /// assert_eq!(first_seen.view().get(), Some(1_600));
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "minimum")]
 #[derive(Debug)]

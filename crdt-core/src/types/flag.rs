@@ -34,12 +34,12 @@ use crate::kernel::{Cursor, NodeRef, Value};
 ///
 /// let mut a = Causal::<EwFlag>::new(ReplicaId::new(1, 1));
 /// a.update(|flag| flag.enable())?;
-/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// let mut b = a.fork(ReplicaId::new(2, 1))?;
 /// a.update(|flag| flag.disable())?;
 /// b.update(|flag| flag.enable())?; // concurrently, once more
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert!(a.view().is_on());
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "enable-wins flag")]
 #[doc(alias = "EWFlag")]
@@ -71,14 +71,14 @@ pub struct EwFlag(());
 ///
 /// let mut a = Causal::<DwFlag>::new(ReplicaId::new(1, 1));
 /// a.update(|flag| flag.enable())?;
-/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// let mut b = a.fork(ReplicaId::new(2, 1))?;
 /// a.update(|flag| flag.disable())?;
 /// b.update(|flag| flag.enable())?; // concurrently
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert!(!a.view().is_on());
 /// a.update(|flag| flag.enable())?; // has seen the disable
 /// assert!(a.view().is_on());
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "disable-wins flag")]
 #[doc(alias = "DWFlag")]

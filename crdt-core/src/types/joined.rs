@@ -71,7 +71,7 @@ pub trait Lattice: Payload + Default {
 /// let mut b = Causal::<Joined<Longest>>::new(ReplicaId::new(2, 1));
 /// a.update(|name| name.update(|l| l.0 = "Ann".to_owned()))?;
 /// b.update(|name| name.update(|l| l.0 = "Barbara".to_owned()))?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert_eq!(a.view().get()?.0, "Barbara");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

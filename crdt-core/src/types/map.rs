@@ -51,12 +51,12 @@ use crate::payload::{Payload, PayloadError};
 ///
 /// let mut a = Causal::<OrMap<String, PnCounter>>::new(ReplicaId::new(1, 1));
 /// a.update(|m| m.entry("k").add(3))?;
-/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// let mut b = a.fork(ReplicaId::new(2, 1))?;
 /// a.update(|m| m.remove("k"))?;
 /// b.update(|m| m.entry("k").add(10))?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert_eq!(a.view().get("k").map(|c| c.value()), Some(10)); // not 13
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "observed-remove map")]
 #[doc(alias = "OR-Map")]
@@ -83,12 +83,12 @@ pub type PnCounterMap<K> = OrMap<K, PnCounter>;
 ///
 /// let mut a = Causal::<OrMultiMap<String, u64>>::new(ReplicaId::new(1, 1));
 /// a.update(|m| m.entry("ann").insert(&1))?;
-/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// let mut b = a.fork(ReplicaId::new(2, 1))?;
 /// a.update(|m| m.remove("ann"))?;
 /// b.update(|m| m.entry("ann").insert(&2))?; // concurrently
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert!(a.view().get("ann").is_some_and(|phones| phones.iter().eq([2])));
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "ORMultiMap")]
 pub type OrMultiMap<K, E> = OrMap<K, OrSet<E>>;
@@ -119,10 +119,10 @@ pub type OrMultiMap<K, E> = OrMap<K, OrSet<E>>;
 ///
 /// let mut a = Causal::<LwwMap<String, bool>>::new(ReplicaId::new(1, 1));
 /// a.update_at(Timestamp::from_millis(10), |m| m.insert("dark-mode", &true))?;
-/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// let mut b = a.fork(ReplicaId::new(2, 1))?;
 /// a.update_at(Timestamp::from_millis(30), |m| m.remove("dark-mode"))?;
 /// b.update_at(Timestamp::from_millis(20), |m| m.insert("dark-mode", &false))?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert_eq!(a.view().get("dark-mode")?, Some(false)); // was not seen by the removal
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -48,7 +48,7 @@ use crate::name::Name;
 /// let mut b = Causal::<Profile>::new(ReplicaId::new(2, 1));
 /// a.update(|p| { p.name().set(&"Ann".to_owned()); p.visits().add(1) })?;
 /// b.update(|p| { p.tags().insert("new"); p.visits().add(1) })?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert_eq!(a.view().name().get()?.as_deref(), Some("Ann"));
 /// assert!(a.view().tags().contains("new"));
 /// assert_eq!(a.view().visits().value(), 2);

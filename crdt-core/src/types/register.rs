@@ -53,7 +53,7 @@ const STAMP: usize = size_of::<u64>();
 /// let mut b = Causal::<LwwRegister<String>>::new(ReplicaId::new(2, 1));
 /// a.update_at(Timestamp::from_millis(10), |r| r.set(&"a".to_owned()))?;
 /// b.update_at(Timestamp::from_millis(11), |r| r.set(&"b".to_owned()))?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert_eq!(a.view().get()?.as_deref(), Some("b"));
 /// assert_eq!(a.view().losers()?, ["a"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -93,7 +93,7 @@ pub struct LwwRegister<V>(PhantomData<V>);
 /// let mut b = Causal::<MvRegister<u8>>::new(ReplicaId::new(2, 1));
 /// a.update(|r| r.set(&1))?;
 /// b.update(|r| r.set(&2))?;
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert_eq!(a.view().values()?, [1, 2]);
 /// a.update(|r| r.set(&3))?;
 /// assert_eq!(a.view().values()?, [3]);

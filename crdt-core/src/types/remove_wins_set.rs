@@ -47,12 +47,12 @@ use crate::kernel::{Cursor, NodeRef};
 ///
 /// let mut a = Causal::<RemoveWinsSet<String>>::new(ReplicaId::new(1, 1));
 /// a.update(|s| s.insert("x"))?;
-/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// let mut b = a.fork(ReplicaId::new(2, 1))?;
 /// a.update(|s| s.remove("x"))?;
 /// b.update(|s| s.insert("x"))?; // concurrently, once more
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert!(!a.view().contains("x"));
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "remove-wins set")]
 #[doc(alias = "RWSet")]

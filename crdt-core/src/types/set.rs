@@ -40,9 +40,9 @@ use crate::kernel::{Cursor, NodeRef, Value};
 /// assert!(!seen.update(|s| s.insert(&7))?.value);
 /// let mut other = Causal::<GSet<u64>>::new(ReplicaId::new(2, 1));
 /// other.update(|s| s.insert(&3))?; // concurrently
-/// seen.merge(&other);
+/// seen.merge(&other)?;
 /// assert!(seen.view().iter().eq([3, 7]));
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "grow-only set")]
 #[doc(alias = "G-Set")]
@@ -79,12 +79,12 @@ pub struct GSet<E>(PhantomData<E>);
 ///
 /// let mut a = Causal::<OrSet<String>>::new(ReplicaId::new(1, 1));
 /// a.update(|s| s.insert("x"))?;
-/// let mut b = a.fork(ReplicaId::new(2, 1));
+/// let mut b = a.fork(ReplicaId::new(2, 1))?;
 /// a.update(|s| s.remove("x"))?;
 /// b.update(|s| s.insert("x"))?; // again: an event of its own
-/// a.merge(&b);
+/// a.merge(&b)?;
 /// assert!(a.view().contains("x"));
-/// # Ok::<(), crdt_core::EditError>(())
+/// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[doc(alias = "observed-remove set")]
 #[doc(alias = "add-wins set")]

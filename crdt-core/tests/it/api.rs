@@ -167,7 +167,12 @@ fn views_are_copied_iterated_compared_and_shown() {
         }
     }
     assert_eq!(all, [(1, 10), (2, 20)]);
-    assert_eq!(copied, map.fork(crate::support::replica(2)).view());
+    assert_eq!(
+        copied,
+        map.fork(crate::support::replica(2))
+            .expect("an id of its own")
+            .view()
+    );
     assert_eq!(format!("{copied:?}"), "{1: {10}, 2: {20}}");
 }
 
@@ -262,7 +267,7 @@ fn a_key_of_a_map_is_a_register() {
     let at = Timestamp::from_millis;
     a.update_at(at(10), |m| m.insert(&1, &1)).expect("written");
     b.update_at(at(11), |m| m.insert(&1, &2)).expect("written");
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     let register = a.view().register(&1);
     assert_eq!(register.get(), Ok(Some(2)));
     assert_eq!(register.timestamp(), Some(at(11)));

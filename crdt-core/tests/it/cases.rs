@@ -26,12 +26,12 @@ where
 {
     let mut at_a = empty::<T>(1);
     at_a.update_at(at(50), begin).expect("within the limits");
-    let mut at_b = at_a.fork(replica(2));
+    let mut at_b = at_a.fork(replica(2)).expect("an id of its own");
     at_a.update_at(at(minute_a), a).expect("within the limits");
     at_b.update_at(at(minute_b), b).expect("within the limits");
-    let before = at_a.fork(replica(3));
-    at_a.merge(&at_b);
-    at_b.merge(&before);
+    let before = at_a.fork(replica(3)).expect("an id of its own");
+    at_a.merge(&at_b).expect("an id of its own");
+    at_b.merge(&before).expect("an id of its own");
     assert_eq!(format!("{:?}", at_a.view()), format!("{:?}", at_b.view()));
     at_a
 }

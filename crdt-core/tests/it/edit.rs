@@ -211,7 +211,7 @@ fn a_panic_in_the_closure_changes_nothing_and_work_goes_on() {
     assert_eq!(format!("{:?}", map.view()), r#"{"a": 1, "c": 3}"#);
     let mut other = empty(2);
     for _ in 0..2 {
-        other.merge(&map);
+        other.merge(&map).expect("an id of its own");
         assert_eq!(other.apply(&done.delta), Ok(()));
         assert_eq!(kernel_state(&other), kernel_state(&map));
     }
@@ -280,14 +280,14 @@ fn a_delta_for_one_replica_is_refused_by_another_that_lacks_more() {
     let first = update(&mut a, |n| n.add(-1)).delta;
     assert_eq!(c.apply(&first), Ok(()));
     update(&mut a, |n| n.reset());
-    b.merge(&a);
+    b.merge(&a).expect("an id of its own");
     update(&mut a, |n| n.add(5));
     let for_b = a.delta_since(b.context()).expect("nothing was forgotten");
-    assert_eq!(c.apply(&for_b), Err(Behind));
+    assert_eq!(c.apply(&for_b), Err(Behind.into()));
     assert_eq!(c.view().value(), -1);
     assert_eq!(b.apply(&for_b), Ok(()));
     assert_eq!(b.view().value(), 5);
-    c.merge(&b);
+    c.merge(&b).expect("an id of its own");
     assert_eq!(c.view().value(), 5);
 }
 
@@ -305,17 +305,17 @@ fn records_beyond_the_most_are_forgotten_and_deltas_then_refused() {
     let mut a: Causal<Set> = empty(1);
     update(&mut a, |s| s.insert("kept"));
     update(&mut a, |s| s.insert("removed"));
-    let stale = a.fork(replica(2));
-    let mut current = a.fork(replica(3));
+    let stale = a.fork(replica(2)).expect("an id of its own");
+    let mut current = a.fork(replica(3)).expect("an id of its own");
     update(&mut a, |s| s.remove("removed"));
-    current.merge(&a);
+    current.merge(&a).expect("an id of its own");
     churn(&mut a, 1..MAX_RECORDS);
     assert!(a.delta_since(stale.context()).is_ok(), "at the bound");
     churn(&mut a, 0..1);
     assert_eq!(a.delta_since(stale.context()).err(), Some(Behind));
     let done = update(&mut a, |s| s.insert("new"));
     let mut behind = copy(&stale);
-    assert_eq!(behind.apply(&done.delta), Err(Behind));
+    assert_eq!(behind.apply(&done.delta), Err(Behind.into()));
     assert_eq!(kernel_state(&behind), kernel_state(&stale));
     for old in [&stale, &current] {
         let caught_up = merged(old, &a);
@@ -334,7 +334,7 @@ fn a_replica_with_a_hole_above_the_floor_still_takes_deltas() {
     let mut a: Causal<Set> = empty(1);
     update(&mut a, |s| s.insert("x"));
     update(&mut a, |s| s.remove("x"));
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     assert_eq!(a.forget([b.context()]), 1);
     let lost = update(&mut a, |s| s.insert("y")).delta;
     let next = update(&mut a, |s| s.insert("z")).delta;
@@ -349,7 +349,7 @@ fn forgetting_never_brings_the_total_of_a_removed_counter_back() {
     let mut a: Causal<OrMap<u64, PnCounter>> = empty(1);
     let mut b: Causal<OrMap<u64, PnCounter>> = empty(2);
     update(&mut b, |m| m.entry(&0).add(5));
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     update(&mut a, |m| m.remove(&0));
     for key in 1..=MAX_RECORDS as u64 + 10 {
         update(&mut a, |m| m.entry(&key).add(1));
@@ -370,17 +370,17 @@ fn a_removal_is_forgotten_once_all_have_it_and_its_counters_owners_were_heard() 
     let mut a: Causal<PnCounter> = empty(1);
     let mut b: Causal<PnCounter> = empty(2);
     update(&mut b, |n| n.add(5));
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     update(&mut a, |n| n.reset());
     let on_the_way = update(&mut b, |n| n.add(1)).delta;
     assert_eq!(a.forget([b.context()]), 0, "it lacks the removal");
-    b.merge(&a);
+    b.merge(&a).expect("an id of its own");
     assert_eq!(a.forget([b.context()]), 0, "it counted before it had it");
     assert_eq!(a.apply(&on_the_way), Ok(()));
     assert_eq!(a.view().value(), 1);
     assert_eq!(a.forget([b.context()]), 1);
     update(&mut b, |n| n.add(2));
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     assert_eq!((a.view().value(), b.view().value()), (3, 3));
     assert_eq!(kernel_state(&a), kernel_state(&b));
 }
@@ -417,10 +417,13 @@ fn a_delta_says_what_its_sender_had_forgotten() {
     type Counts = OrMap<String, PnCounter>;
     let mut a = empty::<Counts>(1);
     update(&mut a, |m| m.entry("c").add(1));
-    let (mut b, mut c) = (a.fork(replica(2)), a.fork(replica(3)));
+    let (mut b, mut c) = (
+        a.fork(replica(2)).expect("an id of its own"),
+        a.fork(replica(3)).expect("an id of its own"),
+    );
     // a and b have the removal of "c", and a forgets it as if there were no others.
     update(&mut a, |m| m.remove("c"));
-    b.merge(&a);
+    b.merge(&a).expect("an id of its own");
     assert_eq!(a.forget([b.context()]), 1);
     // a removes all, which names nothing at "c" any more; b is sent that, and writes.
     update(&mut a, |m| m.entry("a").add(1));
@@ -431,8 +434,8 @@ fn a_delta_says_what_its_sender_had_forgotten() {
     b.apply(&delta).expect("b has the rest");
     let passed_on = update(&mut b, |m| m.entry("a").add(7)).delta;
     // c has not seen the first removal: with the second alone, "c" would stand though it was seen.
-    assert_eq!(c.apply(&passed_on), Err(Behind));
-    c.merge(&b);
+    assert_eq!(c.apply(&passed_on), Err(Behind.into()));
+    c.merge(&b).expect("an id of its own");
     assert_eq!(c.view().get("c").map(|n| n.value()), None);
     assert_eq!(c.view().get("a").map(|n| n.value()), Some(7));
 }

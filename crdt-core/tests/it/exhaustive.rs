@@ -66,7 +66,7 @@ impl<T: Subject> Search<T> {
             return;
         }
         for step in self.moves(world) {
-            let mut next = world.fork();
+            let mut next = self.again();
             self.history.push(step.clone());
             self.histories += 1;
             let changed = take(&mut next, &step)
@@ -81,6 +81,15 @@ impl<T: Subject> Search<T> {
             }
             self.history.pop();
         }
+    }
+
+    /// The world where the search stands, once more: replicas can't be copied with their ids.
+    fn again(&self) -> World<T> {
+        let mut world = World::new(REPLICAS as u64);
+        for step in &self.history {
+            take(&mut world, step).expect("a step that was checked");
+        }
+        world
     }
 
     fn moves(&self, world: &World<T>) -> Vec<Move<T::Op>> {
@@ -145,6 +154,6 @@ fn everything<'a, T: Subject>(
     others: impl Iterator<Item = &'a Causal<T>>,
 ) -> Causal<T> {
     let mut all = copy(of);
-    others.for_each(|other| all.merge(other));
+    others.for_each(|other| all.merge(other).expect("an id that never writes"));
     all
 }

@@ -26,7 +26,7 @@ fn golden<T: Crdt>(
     let (mut a, mut b): (Causal<T>, Causal<T>) = (empty(1), empty(2));
     a.update_at(at(1), first).expect("within the limits");
     b.update_at(at(2), second).expect("within the limits");
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     let last = a.update_at(at(3), third).expect("within the limits").delta;
     assert_eq!(
         (hex(&a.encode()), hex(&last.encode())),
@@ -311,7 +311,7 @@ fn equal_values_have_equal_bytes_by_whatever_route() {
     deltas.push(update(&mut a, |s| s.remove("y")).delta);
     deltas.push(update(&mut a, |s| s.insert("x")).delta);
     let mut by_merge: Causal<OrSet<String>> = empty(2);
-    by_merge.merge(&a);
+    by_merge.merge(&a).expect("an id of its own");
     let mut by_deltas: Causal<OrSet<String>> = empty(3);
     for delta in deltas.iter().rev() {
         by_deltas.apply(delta).expect("nothing was forgotten");
@@ -320,7 +320,7 @@ fn equal_values_have_equal_bytes_by_whatever_route() {
     assert_eq!(hex(&by_deltas.encode()), hex(&a.encode()));
     assert_eq!(a.forget([by_merge.context(), by_deltas.context()]), 2);
     let mut after: Causal<OrSet<String>> = empty(4);
-    after.merge(&a);
+    after.merge(&a).expect("an id of its own");
     assert_eq!(hex(&after.encode()), hex(&a.encode()));
     assert_ne!(hex(&after.encode()), hex(&by_deltas.encode()));
     assert_eq!(kernel_state(&after), kernel_state(&by_deltas));

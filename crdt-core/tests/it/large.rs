@@ -110,13 +110,13 @@ fn forks_merge_to_the_same_as_their_deltas() {
     property(60, (ops(), ops(), ops()), |(common, ours, theirs)| {
         let (mut a, mut model) = (empty::<Set>(1), BTreeSet::new());
         common.iter().for_each(|op| run(&mut a, &mut model, op));
-        let mut b = a.fork(replica(2));
+        let mut b = a.fork(replica(2)).expect("an id of its own");
         let (mut model_b, base) = (model.clone(), a.context().clone());
         ours.iter().for_each(|op| run(&mut a, &mut model, op));
         theirs.iter().for_each(|op| run(&mut b, &mut model_b, op));
         let (mut ab, mut ba) = (copy(&a), copy(&b));
-        ab.merge(&b);
-        ba.merge(&a);
+        ab.merge(&b).expect("an id of its own");
+        ba.merge(&a).expect("an id of its own");
         prop_assert_eq!(kernel_state(&ab), kernel_state(&ba));
         if let Ok(delta) = b.delta_since(&base) {
             let mut by_delta = copy(&a);
@@ -139,10 +139,10 @@ fn forks_merge_to_the_same_as_their_deltas() {
 fn more_replicas_than_a_block_has_room_for() {
     let mut all = empty::<OrSet<u64>>(0);
     for n in 1..=700u64 {
-        let mut one = all.fork(replica(n));
+        let mut one = all.fork(replica(n)).expect("an id of its own");
         // Always the same few elements: origins come and go in one block.
         update(&mut one, |set| set.insert(&(n % 5)));
-        all.merge(&one);
+        all.merge(&one).expect("an id of its own");
         assert_eq!(all.view().len(), n.min(5) as usize);
     }
     let mut concurrent = empty::<OrSet<u64>>(0);
@@ -152,7 +152,7 @@ fn more_replicas_than_a_block_has_room_for() {
             set.insert(&1);
             set.insert(&n);
         });
-        concurrent.merge(&one);
+        concurrent.merge(&one).expect("an id of its own");
     }
     assert_eq!(concurrent.view().len(), 700);
     let loaded = Causal::<OrSet<u64>>::load(&concurrent.encode(), replica(9999)).expect("bytes");
@@ -172,7 +172,7 @@ fn a_map_of_many_counters_takes_part_in_both_directions() {
     update(&mut a, |map| {
         (0..1000u64).for_each(|k| map.entry(&k).add(1))
     });
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     update(&mut a, |map| {
         (0..1000u64).step_by(3).for_each(|k| map.entry(&k).add(10))
     });
@@ -185,8 +185,8 @@ fn a_map_of_many_counters_takes_part_in_both_directions() {
         (1000..1500u64).for_each(|k| map.entry(&k).add(5))
     });
     let mut ba = copy(&b);
-    ba.merge(&a);
-    a.merge(&b);
+    ba.merge(&a).expect("an id of its own");
+    a.merge(&b).expect("an id of its own");
     assert_eq!(kernel_state(&a), kernel_state(&ba));
     for k in 0..1500 {
         let expected = match k {
@@ -212,20 +212,23 @@ fn blocks_are_merged_whatever_origins_they_have_had() {
             }
         });
         // Two at once, both new, where the second block begins.
-        let (mut one, mut other) = (set.fork(replica(1001)), set.fork(replica(1002)));
+        let (mut one, mut other) = (
+            set.fork(replica(1001)).expect("an id of its own"),
+            set.fork(replica(1002)).expect("an id of its own"),
+        );
         for n in 60..80u64 {
             update(&mut one, |set| set.insert(&n));
             update(&mut other, |set| set.insert(&n));
         }
-        set.merge(&one);
-        set.merge(&other);
+        set.merge(&one).expect("an id of its own");
+        set.merge(&other).expect("an id of its own");
         // Each writes over the one before, in the first block.
         for n in 1..=gone {
-            let mut next = set.fork(replica(n));
+            let mut next = set.fork(replica(n)).expect("an id of its own");
             update(&mut next, |set| set.insert(&5));
             set = next;
         }
-        let mut set = set.fork(replica(1003));
+        let mut set = set.fork(replica(1003)).expect("an id of its own");
         update(&mut set, |set| {
             for n in 0..58u64 {
                 set.remove(&n);

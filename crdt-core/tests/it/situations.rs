@@ -40,7 +40,7 @@ fn gossip<T: Crdt, const N: usize>(replicas: [&mut Causal<T>; N]) {
         for into in 0..N {
             for from in 0..N {
                 let sender = copy(replicas[from]);
-                replicas[into].merge(&sender);
+                replicas[into].merge(&sender).expect("an id of its own");
             }
         }
     }
@@ -59,7 +59,7 @@ fn apply<T: Crdt>(into: &mut Causal<T>, delta: &Delta<T>) {
 #[test]
 fn situation_01_removals_merged_with_a_copy_taken_before() {
     let mut a = set_of(&["u1", "u2"]);
-    let before = a.fork(replica(2));
+    let before = a.fork(replica(2)).expect("an id of its own");
     remove(&mut a, "u1");
     remove(&mut a, "u2");
     either_way(&a, &before, |set| assert!(set.view().is_empty()));
@@ -68,7 +68,10 @@ fn situation_01_removals_merged_with_a_copy_taken_before() {
 #[test]
 fn situation_02_insertions_and_removals_from_one_start() {
     let a = set_of(&["u1", "u2", "u3"]);
-    let (mut b, mut c) = (a.fork(replica(2)), a.fork(replica(3)));
+    let (mut b, mut c) = (
+        a.fork(replica(2)).expect("an id of its own"),
+        a.fork(replica(3)).expect("an id of its own"),
+    );
     insert(&mut b, "u1");
     remove(&mut b, "u2");
     remove(&mut b, "u3");
@@ -81,11 +84,11 @@ fn situation_02_insertions_and_removals_from_one_start() {
 #[test]
 fn situation_03_six_orders_of_merging_are_all_empty() {
     let mut a = set_of(&["z"]);
-    let c = a.fork(replica(3));
+    let c = a.fork(replica(3)).expect("an id of its own");
     remove(&mut a, "z");
     let mut b: Set = empty(2);
     insert(&mut b, "z");
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     remove(&mut b, "z");
     for [x, y, z] in [
         [&a, &b, &c],
@@ -103,8 +106,8 @@ fn situation_03_six_orders_of_merging_are_all_empty() {
 #[test]
 fn situation_04_a_delayed_removal_arrives_again() {
     let mut a = set_of(&["a", "b"]);
-    let mut b = a.fork(replica(2));
-    let mut c = a.fork(replica(3));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
+    let mut c = a.fork(replica(3)).expect("an id of its own");
     let removal = remove(&mut a, "b");
     insert(&mut b, "c");
     apply(&mut c, &removal);
@@ -119,14 +122,14 @@ fn situation_04_a_delayed_removal_arrives_again() {
 #[test]
 fn situation_05_clear_concurrent_with_an_insertion_and_replayed() {
     let mut a = set_of(&["a", "b", "c"]);
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     let clear = update(&mut a, |s| s.clear()).delta;
     insert(&mut b, "d");
     gossip([&mut a, &mut b]);
     assert_eq!(elements(&a), ["d"]);
     insert(&mut b, "b");
     apply(&mut b, &clear);
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     for set in [&a, &b] {
         assert_eq!(elements(set), ["b", "d"]);
     }
@@ -135,7 +138,10 @@ fn situation_05_clear_concurrent_with_an_insertion_and_replayed() {
 #[test]
 fn situation_06_a_gap_between_deltas() {
     let mut a = set_of(&["a"]);
-    let (mut b, mut c) = (a.fork(replica(2)), a.fork(replica(3)));
+    let (mut b, mut c) = (
+        a.fork(replica(2)).expect("an id of its own"),
+        a.fork(replica(3)).expect("an id of its own"),
+    );
     let lost = insert(&mut a, "b");
     let later = insert(&mut a, "c");
     let theirs = insert(&mut b, "d");
@@ -194,9 +200,9 @@ fn situation_08_counts_from_both_sides_and_replays() {
 fn situation_09_counter_removed_under_concurrent_add() {
     let mut a: Map<PnCounter> = empty(1);
     update(&mut a, |m| m.entry("k").add(3));
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     update(&mut b, |m| m.entry("k").add(0));
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     update(&mut a, |m| m.remove("k"));
     update(&mut b, |m| m.entry("k").add(10));
     either_way(&a, &b, |map| {
@@ -217,7 +223,7 @@ fn situation_10_clocks_an_hour_apart_in_turn() {
         writer
             .update_at(Timestamp::from_millis(clock), |r| r.set(&turn))
             .expect("within the limits");
-        reader.merge(writer);
+        reader.merge(writer).expect("an id of its own");
         for register in [&*reader, &*writer] {
             assert_eq!(register.view().get(), Ok(Some(turn)));
             assert_eq!(register.view().conflicts(), 0);
@@ -235,7 +241,7 @@ fn situation_11_a_clock_jumps_a_year_ahead_and_is_repaired() {
             .expect("within the limits");
     };
     write(&mut a, now + year, "from the future");
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     write(&mut b, now + 1, "b");
     write(&mut a, now + 2, "a");
     write(&mut a, now + 3, "a again");
@@ -284,7 +290,7 @@ fn situation_12_two_hundred_concurrent_first_writes() {
 fn situation_13_a_key_removed_while_an_element_is_inserted_under_it() {
     let mut a: Map<OrSet<String>> = empty(1);
     update(&mut a, |m| m.entry("b").insert("old"));
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     let removal = update(&mut a, |m| m.remove("b")).delta;
     let insertion = update(&mut b, |m| m.entry("b").insert("new")).delta;
     let only_new = |map: &Map<OrSet<String>>| {
@@ -293,7 +299,7 @@ fn situation_13_a_key_removed_while_an_element_is_inserted_under_it() {
     };
     either_way(&a, &b, only_new);
     for deltas in [[&removal, &insertion], [&insertion, &removal]] {
-        let mut third = b.fork(replica(3));
+        let mut third = b.fork(replica(3)).expect("an id of its own");
         deltas.iter().for_each(|delta| apply(&mut third, delta));
         only_new(&third);
     }
@@ -303,7 +309,7 @@ fn situation_13_a_key_removed_while_an_element_is_inserted_under_it() {
 fn situation_14_an_element_removed_and_another_inserted_under_one_key() {
     let mut a: Map<OrSet<String>> = empty(1);
     update(&mut a, |m| m.entry("k").insert("x"));
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     update(&mut a, |m| m.entry("k").remove("x"));
     assert!(!a.view().contains_key("k"));
     update(&mut b, |m| m.entry("k").insert("y"));
@@ -317,10 +323,10 @@ fn situation_14_an_element_removed_and_another_inserted_under_one_key() {
 fn situation_15_removed_and_put_again_twice_with_an_old_copy_merged() {
     let mut a: Map<OrSet<String>> = empty(1);
     update(&mut a, |m| m.entry("k").insert("1"));
-    let first = a.fork(replica(2));
+    let first = a.fork(replica(2)).expect("an id of its own");
     update(&mut a, |m| m.remove("k"));
     update(&mut a, |m| m.entry("k").insert("2"));
-    let second = a.fork(replica(3));
+    let second = a.fork(replica(3)).expect("an id of its own");
     update(&mut a, |m| m.remove("k"));
     update(&mut a, |m| m.entry("k").insert("3"));
     for old in [&first, &second, &merged(&first, &second)] {
@@ -339,7 +345,7 @@ fn situation_16_three_levels_the_top_removed_while_the_bottom_is_updated() {
         m.entry("top").entry("middle").entry("other").add(6);
         m.entry("top").entry("else").entry("bottom").add(7);
     });
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     update(&mut a, |m| m.remove("top"));
     update(&mut b, |m| {
         m.entry("top").entry("middle").entry("bottom").add(1)

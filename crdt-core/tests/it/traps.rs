@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crdt_core::{
     Causal, Crdt, Delta, EditError, GCounterMap, GSet, Joined, Lattice, LoadError, LwwMap,
-    LwwRegister, MvRegister, OrMap, OrSet, Payload, PayloadError, PnCounter, Shape, check_payload,
-    record,
+    LwwRegister, MvRegister, OrMap, OrSet, Payload, PayloadError, PnCounter, Shape, UsedId,
+    check_payload, record,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -345,17 +345,58 @@ fn a_field_that_was_widened_stands_beside_what_it_was() {
 fn a_value_is_not_loaded_under_an_id_that_wrote_to_it() {
     let mut a = empty::<OrSet<u8>>(1);
     update(&mut a, |s| s.insert(&1));
-    let mut b = a.fork(replica(2));
+    let mut b = a.fork(replica(2)).expect("an id of its own");
     update(&mut b, |s| s.insert(&2));
     for used in [1, 2] {
         let loaded = Causal::<OrSet<u8>>::load(&b.encode(), replica(used));
-        assert_eq!(loaded.err(), Some(LoadError::UsedId(replica(used))));
+        assert_eq!(loaded.err(), Some(UsedId(replica(used)).into()));
     }
     // Also where nothing of what it wrote is left.
     update(&mut b, |s| s.remove(&1));
     let loaded = Causal::<OrSet<u8>>::load(&b.encode(), replica(1));
-    assert_eq!(loaded.err(), Some(LoadError::UsedId(replica(1))));
+    assert_eq!(loaded.err(), Some(UsedId(replica(1)).into()));
     assert!(Causal::<OrSet<u8>>::load(&b.encode(), replica(3)).is_ok());
+}
+
+/// Nor does it come together unnoticed with what somebody else wrote under the own id, as far as one
+/// replica can see that.
+#[test]
+fn what_somebody_else_wrote_under_the_own_id_is_refused() {
+    let taken = UsedId(replica(1));
+    let mut a = empty::<OrSet<u8>>(1);
+    let mut unheard = empty::<OrSet<u8>>(2);
+    assert_eq!(a.fork(replica(1)).err(), Some(taken));
+    update(&mut a, |s| s.insert(&1));
+    unheard.merge(&a).expect("an id of its own");
+    assert_eq!(unheard.fork(replica(1)).err(), Some(taken));
+
+    // A value that began under the same id, with as many events, more, or none yet.
+    for events in 0..4 {
+        let mut twin = empty::<OrSet<u8>>(1);
+        (0..events).for_each(|n| drop(update(&mut twin, |s| s.insert(&(10 + n)))));
+        let before = a.encode();
+        assert_eq!(a.merge(&twin), Err(taken));
+        assert_eq!(a.encode(), before);
+        assert_eq!(twin.merge(&a), Err(taken));
+    }
+
+    // By way of a third replica it shows by the events that this one did not make.
+    let mut twin = empty::<OrSet<u8>>(1);
+    let deltas = [10, 11].map(|n| update(&mut twin, |s| s.insert(&n)).delta);
+    let mut third = empty::<OrSet<u8>>(3);
+    third.merge(&twin).expect("an id of its own");
+    let before = a.encode();
+    assert_eq!(a.merge(&third), Err(taken));
+    assert_eq!(a.apply(&deltas[1]), Err(taken.into()));
+    assert_eq!(a.encode(), before);
+
+    // Two that only read may have one id.
+    let (mut one, other) = (unheard.fork(replica(7)), a.fork(replica(7)));
+    let (one, other) = (
+        one.as_mut().expect("a fresh id"),
+        other.expect("a fresh id"),
+    );
+    assert_eq!(one.merge(&other), Ok(()));
 }
 
 /// Values of which nobody took part in the other's history are united like any others.
@@ -365,8 +406,8 @@ fn values_with_unrelated_histories_are_united() {
     update(&mut a, |s| (s.insert(&1), s.insert(&2), s.remove(&1)));
     let mut b = empty::<OrSet<u8>>(2);
     update(&mut b, |s| (s.insert(&1), s.insert(&3)));
-    a.merge(&b);
-    b.merge(&a);
+    a.merge(&b).expect("an id of its own");
+    b.merge(&a).expect("an id of its own");
     assert!(a.view().iter().eq([1, 2, 3]));
     assert_eq!(a.view(), b.view());
 }

@@ -1,6 +1,6 @@
 //! One case, as it stands in a file.
 
-use crdt_core::{Behind, EditError, LoadError, PayloadError, Timestamp};
+use crdt_core::{ApplyError, EditError, LoadError, PayloadError, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -124,7 +124,7 @@ pub enum CaseError {
     Edit(#[from] EditError),
     /// A delta was refused.
     #[error("a delta was refused: {0}")]
-    Behind(#[from] Behind),
+    Apply(#[from] ApplyError),
     /// Bytes were refused.
     #[error("what was sent was refused: {0}")]
     Load(#[from] LoadError),

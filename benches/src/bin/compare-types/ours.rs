@@ -15,7 +15,11 @@ impl<E: Element> Subject<E> for Ours<E> {
     }
 
     fn fork(&self, replica: u64) -> Self {
-        Self(self.0.fork(ReplicaId::new(replica, 1)))
+        Self(
+            self.0
+                .fork(ReplicaId::new(replica, 1))
+                .expect("an id of its own"),
+        )
     }
 
     fn insert_all(&mut self, elements: impl Iterator<Item = E>) {
@@ -41,7 +45,7 @@ impl<E: Element> Subject<E> for Ours<E> {
     }
 
     fn merge(&mut self, other: Self) {
-        self.0.merge(&other.0);
+        self.0.merge(&other.0).expect("an id of its own");
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -94,15 +98,15 @@ pub(crate) fn counter_merge(replicas: u64) -> f64 {
     for replica in 1..=replicas {
         let mut one = Causal::<PnCounter>::new(ReplicaId::new(benches::spread(replica), 1));
         one.update(|c| c.add(1)).expect("a counter has no limits");
-        full.merge(&one);
+        full.merge(&one).expect("an id of its own");
         one.update(|c| c.add(1)).expect("a counter has no limits");
-        more.merge(&one);
+        more.merge(&one).expect("an id of its own");
     }
     let mut times: Vec<f64> = (0..101)
         .map(|_| {
-            let mut into = full.fork(ReplicaId::new(0, 3));
+            let mut into = full.fork(ReplicaId::new(0, 3)).expect("an id of its own");
             let began = Instant::now();
-            into.merge(&more);
+            into.merge(&more).expect("an id of its own");
             let time = began.elapsed().as_secs_f64() * 1e9;
             assert_eq!(into.view().value(), 2 * i128::from(replicas));
             time / replicas as f64

@@ -33,15 +33,21 @@ pub(crate) fn update<T: Crdt, R: Debug>(
     at.update(change).expect("within the limits")
 }
 
-/// A second copy of a value, under an id that never writes.
+/// A second copy of a value, under one of two ids that never write.
 pub(crate) fn copy<T: Crdt>(of: &Causal<T>) -> Causal<T> {
-    of.fork(replica(u64::MAX))
+    let ids = [u64::MAX, u64::MAX - 1].map(replica);
+    let other = if of.replica() == ids[0] {
+        ids[1]
+    } else {
+        ids[0]
+    };
+    of.fork(other).expect("an id that never writes")
 }
 
 /// `into` with everything that `from` has, both left alone.
 pub(crate) fn merged<T: Crdt>(into: &Causal<T>, from: &Causal<T>) -> Causal<T> {
     let mut out = copy(into);
-    out.merge(from);
+    out.merge(from).expect("an id of its own");
     out
 }
 

@@ -120,23 +120,15 @@ impl<T: Subject> World<T> {
     /// Merges the whole state of one replica into another.
     pub(crate) fn merge(&mut self, from: usize, into: usize) {
         let sender = copy(&self.replicas[from]);
-        self.replicas[into].merge(&sender);
+        self.replicas[into]
+            .merge(&sender)
+            .expect("an id of its own");
     }
 
     /// A delta arrives at a replica. It may be refused: the replica then lacks removals that were
     /// forgotten, and has to stay as it is.
     pub(crate) fn deliver(&mut self, delta: usize, into: usize) {
         let _ = self.replicas[into].apply(&self.deltas[delta]);
-    }
-
-    /// The same world once more: same replicas, same ids.
-    pub(crate) fn fork(&self) -> Self {
-        let replicas = self.replicas.iter().map(|of| of.fork(of.replica()));
-        Self {
-            replicas: replicas.collect(),
-            deltas: self.deltas.clone(),
-            oracle: self.oracle.clone(),
-        }
     }
 
     /// An update, which has to make just the events that the specification says.
