@@ -3,6 +3,7 @@
 mod api;
 mod cases;
 mod clock;
+mod comparison;
 mod context;
 mod cow_map;
 mod edit;
