@@ -5,6 +5,7 @@
 //! and Baquero, *Delta State Replicated Data Types*, 2018). Runs join by replica. It comes to the same
 //! as a full comparison, without saying what changed.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
@@ -168,16 +169,15 @@ fn join(a: NodeRef<'_>, b: NodeRef<'_>, mut seen: Causality<'_>) -> Node {
 
 fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut Seen<'_>) -> Leaf {
     let (a, b) = (a.leaf(), b.leaf());
-    let (mut ours, mut theirs) = (a.entries(), b.entries());
+    let (a, b) = (as_they_meet(a.entries()), as_they_meet(b.entries()));
+    let (mut ours, mut theirs): (&[Entry], &[Entry]) = (&a, &b);
     let mut out: Vec<Entry> = Vec::with_capacity(ours.len().max(theirs.len()));
     loop {
-        // Runs meet by replica, other dots by themselves.
         let order = match (ours.first(), theirs.first()) {
             (None, None) => break,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(x), Some(y)) if are_one_run(x, y) => Ordering::Equal,
-            (Some(x), Some(y)) => x.dot.cmp(&y.dot),
+            (Some(x), Some(y)) => meets_by(x).cmp(&meets_by(y)),
         };
         match order {
             Ordering::Less => out.extend(take(&mut ours).filter(|x| !by_b.has(x.dot)).cloned()),
@@ -186,14 +186,29 @@ fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut S
             }
             Ordering::Equal => {
                 let both = take(&mut ours).zip(take(&mut theirs));
-                out.extend(both.and_then(|(x, y)| join_entries(x, y)));
+                out.extend(both.map(|(x, y)| join_entries(x, y)));
             }
         }
     }
-    if !out.is_sorted_by_key(|entry| entry.dot) {
-        out.sort_unstable_by_key(|entry| entry.dot);
-    }
+    out.sort_unstable_by_key(|entry| entry.dot);
     Leaf::from_sorted(out)
+}
+
+/// What an entry meets its counterpart by: a run by its replica, another dot by itself.
+fn meets_by(entry: &Entry) -> (ReplicaId, Option<u64>) {
+    let is_run = matches!(entry.value, Value::Run(_));
+    (entry.dot.replica, (!is_run).then_some(entry.dot.seq))
+}
+
+/// Entries in the order of what they meet by. That is the order of the dots, unless a replica has a run
+/// and other dots beside it.
+fn as_they_meet(entries: &[Entry]) -> Cow<'_, [Entry]> {
+    if entries.is_sorted_by_key(meets_by) {
+        return Cow::Borrowed(entries);
+    }
+    let mut sorted = entries.to_vec();
+    sorted.sort_unstable_by_key(meets_by);
+    Cow::Owned(sorted)
 }
 
 fn take<'e>(entries: &mut &'e [Entry]) -> Option<&'e Entry> {
@@ -202,15 +217,11 @@ fn take<'e>(entries: &mut &'e [Entry]) -> Option<&'e Entry> {
     Some(first)
 }
 
-fn are_one_run(x: &Entry, y: &Entry) -> bool {
-    x.dot.replica == y.dot.replica && matches!((&x.value, &y.value), (Value::Run(_), Value::Run(_)))
-}
-
-fn join_entries(x: &Entry, y: &Entry) -> Option<Entry> {
+fn join_entries(x: &Entry, y: &Entry) -> Entry {
     let (Value::Run(a), Value::Run(b)) = (&x.value, &y.value) else {
-        return Some(x.clone());
+        return x.clone();
     };
     let (dot, run) = a.join(x.dot, b, y.dot);
     let value = Value::Run(run);
-    (run.cut_seq < dot.seq).then_some(Entry { dot, value })
+    Entry { dot, value }
 }

@@ -13,6 +13,7 @@ mod golden;
 mod hostile;
 mod large;
 mod laws;
+mod leaf;
 mod situations;
 mod support;
 mod traps;
