@@ -26,7 +26,7 @@ impl DotStore {
         self.root = join(self.root.as_ref(), other.root.as_ref(), seen);
         let news = |holder: &Self, by: &Context| -> Vec<(Path, Record)> {
             let all = holder.records();
-            let new = all.filter(|(_, r)| !by.contains(r.dot) || !r.cuts.is_empty());
+            let new = all.filter(|(_, r)| !by.contains(r.dot));
             new.map(|(path, r)| (path.clone(), r.clone())).collect()
         };
         let (mine, theirs) = (news(self, &other.context), news(other, &self.context));
@@ -134,7 +134,7 @@ impl Judge for Causality<'_> {
         if x == y {
             return Fate::Stays;
         }
-        if x.dot == y.dot || x.value != ValueRef::Unit || y.value != ValueRef::Unit {
+        if x.value != ValueRef::Unit || y.value != ValueRef::Unit {
             return becomes(a, join(a, b, self.below()));
         }
         match (self.by_b.has(x.dot), self.by_a.has(y.dot)) {
