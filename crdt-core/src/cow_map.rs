@@ -541,3 +541,30 @@ impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for CowMap<K, V> {
         map
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Number of nodes, each of which has to be within its size.
+    fn nodes(tree: &Tree<u32, ()>) -> usize {
+        assert!(size(tree) <= CAPACITY, "{} in a node", size(tree));
+        match tree {
+            Tree::Leaf(_) => 1,
+            Tree::Inner(children) => 1 + children.iter().map(|(_, c)| nodes(c)).sum::<usize>(),
+        }
+    }
+
+    #[test]
+    fn nodes_stay_within_their_size_and_a_map_that_shrinks_gives_them_back() {
+        const N: u32 = 5_000;
+        let scattered = |k: u32| k.wrapping_mul(2_654_435_761);
+        let mut map: CowMap<u32, ()> = (0..N).map(|k| (scattered(k), ())).collect();
+        for k in 0..N {
+            let nodes = map.root.as_deref().map_or(0, nodes);
+            assert!(nodes <= 3 + map.len() / 4, "{nodes} for {}", map.len());
+            map.remove(&scattered(k));
+        }
+        assert!(map.is_empty());
+    }
+}

@@ -25,7 +25,7 @@ impl DotStore {
         self.root = join(self.root.as_ref(), other.root.as_ref(), seen);
         let news = |holder: &Self, by: &Context| -> Vec<(Path, Record)> {
             let all = holder.records();
-            let new = all.filter(|(_, r)| !by.contains(r.dot) || !r.cuts.is_empty());
+            let new = all.filter(|(_, r)| !by.contains(r.dot));
             new.map(|(path, r)| (path.clone(), r.clone())).collect()
         };
         let (mine, theirs) = (news(self, &other.context), news(other, &self.context));
@@ -141,7 +141,7 @@ impl Judge for Causality<'_> {
         if x == y {
             return Fate::Stays;
         }
-        if x.dot == y.dot || x.value != ValueRef::Unit || y.value != ValueRef::Unit {
+        if x.value != ValueRef::Unit || y.value != ValueRef::Unit {
             return becomes(a, join(a, b, self.below()));
         }
         match (self.keeps_left(x.dot), self.keeps_right(y.dot)) {
@@ -180,49 +180,49 @@ fn join_leaves(a: NodeRef<'_>, b: NodeRef<'_>, by_a: &mut Seen<'_>, by_b: &mut S
         let joined = ours.join(theirs, |dot| !by_b.has(dot), |dot| !by_a.has(dot));
         return Leaf::from_runs(joined);
     }
+    let (a, b) = (as_they_meet(&a), as_they_meet(&b));
     let (mut ours, mut theirs) = (a.iter().peekable(), b.iter().peekable());
     let mut out: Vec<Entry> = Vec::with_capacity(a.len().max(b.len()));
     loop {
-        // Runs meet by replica, other dots by themselves.
         let order = match (ours.peek(), theirs.peek()) {
             (None, None) => break,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(x), Some(y)) if are_one_run(*x, *y) => Ordering::Equal,
-            (Some(x), Some(y)) => x.dot.cmp(&y.dot),
+            (Some(x), Some(y)) => meets_by(x).cmp(&meets_by(y)),
         };
         let joined = match order {
-            Ordering::Less => ours
-                .next()
-                .filter(|x| !by_b.has(x.dot))
-                .map(EntryRef::to_entry),
-            Ordering::Greater => theirs
-                .next()
-                .filter(|y| !by_a.has(y.dot))
-                .map(EntryRef::to_entry),
+            Ordering::Less => ours.next().filter(|x| !by_b.has(x.dot)).cloned(),
+            Ordering::Greater => theirs.next().filter(|y| !by_a.has(y.dot)).cloned(),
             Ordering::Equal => {
                 let both = ours.next().zip(theirs.next());
-                both.and_then(|(x, y)| join_entries(x, y))
+                both.map(|(x, y)| join_entries(x, y))
             }
         };
         out.extend(joined);
     }
-    if !out.is_sorted_by_key(|entry| entry.dot) {
-        out.sort_unstable_by_key(|entry| entry.dot);
-    }
+    out.sort_unstable_by_key(|entry| entry.dot);
     Leaf::from_sorted(out)
 }
 
-fn are_one_run(x: EntryRef<'_>, y: EntryRef<'_>) -> bool {
-    x.dot.replica == y.dot.replica
-        && matches!((x.value, y.value), (ValueRef::Run(_), ValueRef::Run(_)))
+/// What an entry meets its counterpart by: a run by its replica, another dot by itself.
+fn meets_by(entry: &Entry) -> (ReplicaId, Option<u64>) {
+    let is_run = matches!(entry.value, Value::Run(_));
+    (entry.dot.replica, (!is_run).then_some(entry.dot.seq))
 }
 
-fn join_entries(x: EntryRef<'_>, y: EntryRef<'_>) -> Option<Entry> {
-    let (ValueRef::Run(a), ValueRef::Run(b)) = (x.value, y.value) else {
-        return Some(x.to_entry());
+/// Entries in the order of what they meet by. That is the order of the dots, unless a replica has a run
+/// and other dots beside it.
+fn as_they_meet(leaf: &Leaf) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = leaf.iter().map(EntryRef::to_entry).collect();
+    entries.sort_unstable_by_key(meets_by);
+    entries
+}
+
+fn join_entries(x: &Entry, y: &Entry) -> Entry {
+    let (Value::Run(a), Value::Run(b)) = (&x.value, &y.value) else {
+        return x.clone();
     };
-    let (dot, run) = a.join(x.dot, &b, y.dot);
+    let (dot, run) = a.join(x.dot, b, y.dot);
     let value = Value::Run(run);
-    (run.cut_seq < dot.seq).then_some(Entry { dot, value })
+    Entry { dot, value }
 }

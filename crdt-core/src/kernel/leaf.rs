@@ -342,3 +342,75 @@ impl<'a> IntoIterator for &'a Leaf {
         self.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLICA: ReplicaId = ReplicaId::new(1, 1);
+
+    fn dot(seq: u64) -> Dot {
+        Dot::new(REPLICA, seq)
+    }
+
+    fn bytes(seq: u64, byte: u8) -> Entry {
+        let value = Value::Bytes([byte].as_slice().into());
+        Entry {
+            dot: dot(seq),
+            value,
+        }
+    }
+
+    #[test]
+    fn the_greatest_cut_of_a_run_counts_whichever_side_is_newer() {
+        let run = |total, cut_seq, cut_total| Run {
+            start: 2,
+            total,
+            cut_seq,
+            cut_total,
+        };
+        for (older, newer, joined) in [
+            (run(3, 0, 0), run(9, 0, 0), run(9, 0, 0)),
+            (run(3, 2, 1), run(9, 0, 0), run(9, 2, 1)),
+            (run(3, 0, 0), run(9, 4, 2), run(9, 4, 2)),
+            (run(3, 2, 1), run(9, 4, 2), run(9, 4, 2)),
+            (run(3, 4, 2), run(9, 2, 1), run(9, 4, 2)),
+        ] {
+            assert_eq!(older.join(dot(5), &newer, dot(6)), (dot(6), joined));
+            assert_eq!(newer.join(dot(6), &older, dot(5)), (dot(6), joined));
+        }
+    }
+
+    #[test]
+    fn a_run_that_began_later_replaces_one_before_with_its_cut() {
+        let run = |start, cut_seq| Run {
+            start,
+            total: 1,
+            cut_seq,
+            cut_total: 1,
+        };
+        let (former, later) = (run(2, 4), run(7, 0));
+        assert_eq!(former.join(dot(5), &later, dot(8)), (dot(8), later));
+        assert_eq!(later.join(dot(8), &former, dot(5)), (dot(8), later));
+    }
+
+    #[test]
+    fn a_dot_stands_in_a_leaf_once_and_only_it_is_removed() {
+        let mut leaf = Leaf::default();
+        let mut expected = Vec::new();
+        for seq in [4, 2, 6] {
+            leaf.insert(bytes(seq, 0));
+            leaf.insert(bytes(seq, 1));
+            expected.push(bytes(seq, 1));
+            expected.sort_by_key(|entry| entry.dot);
+            assert!(leaf.iter().eq(expected.iter().map(EntryRef::from)));
+            assert_eq!(leaf.remove(dot(3)), None);
+            assert!(leaf.iter().eq(expected.iter().map(EntryRef::from)));
+        }
+        for seq in [2, 6, 4] {
+            assert_eq!(leaf.remove(dot(seq)), Some(bytes(seq, 1)));
+            assert_eq!(leaf.get(dot(seq)), None);
+        }
+        assert!(leaf.is_empty());
+    }
+}

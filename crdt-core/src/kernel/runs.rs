@@ -140,7 +140,7 @@ impl Runs {
             let stays = match order {
                 Ordering::Less => ours(dot),
                 Ordering::Greater => theirs(dot),
-                Ordering::Equal => run.cut_seq < dot.seq,
+                Ordering::Equal => true,
             };
             at += usize::from(order.is_le());
             bt += usize::from(order.is_ge());

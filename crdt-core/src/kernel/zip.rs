@@ -115,7 +115,9 @@ impl<'a> Zip<'a> {
         (a, at): (&'a Arc<Block>, usize),
         (b, bt): (&'a Arc<Block>, usize),
     ) -> Pair<'a> {
-        if at == 0 && bt == 0 && Arc::ptr_eq(a, b) {
+        // Names ascend on both sides, so both are at the beginning of a block that they share.
+        if Arc::ptr_eq(a, b) {
+            debug_assert_eq!((at, bt), (0, 0));
             self.left.next_block();
             self.right.next_block();
             return Pair::Shared(a);

@@ -67,3 +67,9 @@ fn what_is_ahead_is_told_in_words() {
         .unwrap_err();
     assert!(error.to_string().contains("90s ahead"), "{error}");
 }
+
+#[test]
+fn timestamps_show_their_milliseconds_and_counter() {
+    let stamp = Timestamp::from_millis(5).next().next();
+    assert_eq!(format!("{stamp:?}"), "5ms+2");
+}

@@ -3,6 +3,7 @@
 mod api;
 mod cases;
 mod clock;
+mod comparison;
 mod context;
 mod cow_map;
 mod edit;
@@ -12,6 +13,7 @@ mod golden;
 mod hostile;
 mod large;
 mod laws;
+mod leaf;
 mod situations;
 mod support;
 mod traps;

@@ -1,6 +1,7 @@
 //! What several test modules need: seeded property runs, replicas by number, and the state that
 //! the kernel holds under a value.
 
+pub(crate) mod catching_up;
 pub(crate) mod oracle;
 pub(crate) mod subject;
 pub(crate) mod world;
@@ -8,7 +9,7 @@ pub(crate) mod world;
 use std::fmt::Debug;
 
 use crdt_core::codec::{Reader, Writer};
-use crdt_core::kernel::{Entry, Unit};
+use crdt_core::kernel::{DotStore, Entry, Unit};
 use crdt_core::{
     Causal, Context, Crdt, Delta, Limits, Path, ReplicaId, Shape, Updated, VersionVector,
 };
@@ -73,6 +74,17 @@ pub(crate) fn kernel_state<T: Crdt>(of: &Causal<T>) -> KernelState {
         context,
         live: unit.adds,
     }
+}
+
+/// The store under a value, read from its bytes.
+pub(crate) fn store_of<T: Crdt>(of: &Causal<T>) -> DotStore {
+    let bytes = of.encode();
+    let mut r = Reader::new(&bytes);
+    r.byte().expect("format");
+    r.bytes().expect("shape");
+    let context = Context::decode(&mut r).expect("context");
+    let floor = VersionVector::decode(&mut r).expect("floor");
+    DotStore::decode_whole(&mut r, &Limits::default(), context, floor).expect("store")
 }
 
 /// What a delta says, read from its bytes.
