@@ -26,7 +26,7 @@ use crate::kernel::{Cursor, NodeRef, ValueRef};
 /// # Costs
 ///
 /// [`add`](GCounterEdit::add) and [`value`](GCounterView::value) are O(r) in the number r of replicas
-/// that ever counted. A run of some 64 bytes in memory, and 40 in the whole value, for each of them,
+/// that ever counted. A run of 48 bytes in memory, and some 40 in the whole value, for each of them,
 /// which stays. On the wire an event is that replica's run, some 20 bytes beside siblings; one that
 /// follows another in the same update takes its place.
 ///
