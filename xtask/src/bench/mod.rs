@@ -12,6 +12,8 @@ use clap::Subcommand;
 pub(crate) enum Bench {
     /// The data types beside those of `crdts` and `lattices`: times, heap and encoded bytes
     Types,
+    /// Maps and counters beside the documents of `automerge`, `dson` and `loro`
+    Documents,
     Instructions(instructions::Instructions),
 }
 
@@ -19,6 +21,7 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         match self {
             Bench::Types => run(&["--bin", "compare-types"]),
+            Bench::Documents => run(&["--features", "documents", "--bin", "compare-documents"]),
             Bench::Instructions(instructions) => instructions.run(),
         }
     }
