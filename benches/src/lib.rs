@@ -1,4 +1,10 @@
-//! What the benches share: data that is the same in every run.
+//! What the benches and the comparisons share: data that is the same in every run, how things are
+//! measured, and the types of each library behind one trait for each kind.
+
+pub mod measure;
+pub mod others;
+pub mod ours;
+pub mod subject;
 
 use crdt_core::{Causal, EditError, OrSet, ReplicaId};
 

@@ -1,0 +1,3 @@
+//! The types of other libraries.
+
+pub mod crdts;
