@@ -88,10 +88,12 @@ pub(crate) fn merge_forks<E: Element, S: Set<E>>(size: usize) -> f64 {
 
 pub(crate) fn merge_delta<E: Element, S: Set<E>>(size: usize) -> f64 {
     let mut other: S = set(1, 0..size);
+    // Another replica, that shares nothing with it.
+    let bytes = other.encode();
     let news = other.insert_with_news((size..size + size / 100).map(E::nth));
     time(
         repeats(size),
-        || (set::<E, S>(1, 0..size), news.clone()),
+        || (S::decode(&bytes), news.clone()),
         |(mut set, news)| {
             set.merge_news(news);
             set
