@@ -202,31 +202,44 @@ impl<T: Crdt> Causal<T> {
     /// # Errors
     ///
     /// [`UsedId`] if somebody else wrote under this replica's id, as far as that can be seen from here:
-    /// `other` does, or has events of it that this one did not make. What goes wrong unnoticed is
+    /// `other` has the same id and either of the two has written, or it knows events of it that this one
+    /// did not make. (A value that is loaded only to be merged gets an id of its own, too.) What goes
+    /// wrong unnoticed is
     /// one id at two others: events are known by replica and number alone, so each of those takes
     /// the other's events for its own, and what they did is lost. [How to choose
     /// ids](crate#replica-ids).
     pub fn merge(&mut self, other: &Self) -> Result<(), UsedId> {
         let one_id = self.replica == other.replica;
-        if one_id && [self, other].iter().any(|of| of.has_written(self.replica)) {
+        if one_id && [self, other].iter().any(|of| of.knows(self.replica)) {
             return Err(UsedId(self.replica));
         }
-        self.check_own(other.context())?;
-        if !other.context().is_subset(self.context()) {
-            self.store.join(&other.store);
-            self.clock = self.clock.max(other.clock);
+        if other.context().is_subset(self.context()) {
+            return Ok(());
         }
+        let records = other.store.records().map(|(_, record)| record);
+        self.check_own(other.context().max(self.replica), records)?;
+        self.store.join(&other.store);
+        self.clock = self.clock.max(other.clock);
         Ok(())
     }
 
-    fn has_written(&self, replica: ReplicaId) -> bool {
+    /// Whether there is an event of this id, or a removal that saw one.
+    fn knows(&self, replica: ReplicaId) -> bool {
+        let mut records = self.store.records();
         self.context().get(replica).is_some()
+            || records.any(|(_, record)| newest_seen(record, replica) > 0)
     }
 
-    /// Whoever has more events of this replica's id than this replica has them from another.
-    fn check_own(&self, seen: &Context) -> Result<(), UsedId> {
-        let theirs = seen.max(self.replica);
-        if theirs > self.context().max(self.replica) {
+    /// Whoever knows more events of this replica's id than this replica does has them from another.
+    fn check_own<'r>(
+        &self,
+        newest: u64,
+        records: impl Iterator<Item = &'r Record>,
+    ) -> Result<(), UsedId> {
+        let newest = records.fold(newest, |newest, record| {
+            newest.max(newest_seen(record, self.replica))
+        });
+        if newest > self.context().max(self.replica) {
             return Err(UsedId(self.replica));
         }
         Ok(())
@@ -241,7 +254,12 @@ impl<T: Crdt> Causal<T> {
     /// [`UsedId`] if it brings events of this replica's id that this one did not make.
     pub fn apply(&mut self, delta: &Delta<T>) -> Result<(), ApplyError> {
         let parts = delta.parts();
-        self.check_own(&parts.brings)?;
+        let own = self.replica;
+        let dots = parts.unit.dots().filter(|dot| dot.replica == own);
+        let newest = [&parts.brings, &parts.needs].map(|events| events.max(own));
+        let newest = dots.map(|dot| dot.seq).chain(newest).max();
+        let records = parts.unit.records.iter().map(|(_, record)| record);
+        self.check_own(newest.unwrap_or(0), records)?;
         if !parts.needs.is_subset(self.context()) {
             return Err(Behind.into());
         }
@@ -304,19 +322,22 @@ impl<T: Crdt> Causal<T> {
             .forget(|mine, _, record| stable(mine, record), &mut Vec::new())
     }
 
-    /// A second replica of the value, under an id of its own. O(1).
+    /// A second replica of the value, under an id of its own. O(removal records), and nothing of the value
+    /// is copied.
     ///
     /// # Errors
     ///
     /// [`UsedId`] if it is this replica's, or wrote to the value before.
     pub fn fork(&self, replica: ReplicaId) -> Result<Self, UsedId> {
-        if replica == self.replica || self.has_written(replica) {
+        if replica == self.replica || self.knows(replica) {
             return Err(UsedId(replica));
         }
         Ok(Self::with(self.store.clone(), replica, self.clock))
     }
 
-    /// The value with its context as bytes: the same for equal values, on every machine.
+    /// The value with its context and the removal records that are kept as bytes: the same for the same
+    /// of these, on every machine. Two replicas with equal contexts, which have equal values, may
+    /// differ in the records that each still keeps.
     pub fn encode(&self) -> Vec<u8> {
         let mut w = header::<T>();
         self.store.context().encode(&mut w);
@@ -334,9 +355,6 @@ impl<T: Crdt> Causal<T> {
         let mut r = check_header::<T>(bytes)?;
         let context = Context::decode(&mut r)?;
         let floor = VersionVector::decode(&mut r)?;
-        if context.get(replica).is_some() {
-            return Err(UsedId(replica).into());
-        }
         if !floor
             .iter()
             .all(|(o, seq)| context.contains(Dot::new(o, seq)))
@@ -345,7 +363,11 @@ impl<T: Crdt> Causal<T> {
         }
         let store = DotStore::decode_whole(&mut r, &Limits::default(), context, floor)?;
         r.finish()?;
-        Ok(Self::with(store, replica, Timestamp::ZERO))
+        let loaded = Self::with(store, replica, Timestamp::ZERO);
+        if loaded.knows(replica) {
+            return Err(UsedId(replica).into());
+        }
+        Ok(loaded)
     }
 }
 
@@ -530,6 +552,15 @@ fn adds_at<'u>(unit: &'u Unit, path: &[Name]) -> &'u [Entry] {
 
 fn has_record(unit: &Unit, path: &[Name], dot: Dot) -> bool {
     records_at(unit, path).iter().any(|(_, r)| r.dot == dot)
+}
+
+/// The newest event of a replica that a removal is, saw or cut.
+fn newest_seen(record: &Record, replica: ReplicaId) -> u64 {
+    let is = (record.dot.replica == replica).then_some(record.dot.seq);
+    let cuts = record.cuts.iter();
+    let cut = cuts.filter(|(key, _)| key.replica == replica);
+    let all = is.into_iter().chain(cut.map(|(_, cut)| cut.newest));
+    all.fold(record.seen.max(replica), u64::max)
 }
 
 fn header<T: Crdt>() -> Writer {

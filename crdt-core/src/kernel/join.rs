@@ -25,7 +25,9 @@ impl DotStore {
         self.root = join(self.root.as_ref(), other.root.as_ref(), seen);
         let news = |holder: &Self, by: &Context| -> Vec<(Path, Record)> {
             let all = holder.records();
-            let new = all.filter(|(_, r)| !by.contains(r.dot));
+            // One that cut counters is asked again also where its event was seen: there its record may
+            // have been forgotten before the counts came that it cuts.
+            let new = all.filter(|(_, r)| !by.contains(r.dot) || !r.cuts.is_empty());
             new.map(|(path, r)| (path.clone(), r.clone())).collect()
         };
         let (mine, theirs) = (news(self, &other.context), news(other, &self.context));

@@ -107,7 +107,17 @@ impl Leaves for TreeBuilder<'_> {
             if at == 0 {
                 self.open(above);
             }
-            self.last().children.push_unit(name, dot);
+            if at + 1 < group.len() {
+                self.last().children.push_unit(name, dot);
+                continue;
+            }
+            // Places under the last one may follow.
+            let value = Value::Unit;
+            let open = Open {
+                leaf: Leaf::from_sorted(alloc::vec![Entry { dot, value }]),
+                ..Open::default()
+            };
+            self.below.push((Name::new(name), open));
         }
         Ok(())
     }

@@ -439,3 +439,25 @@ fn a_delta_says_what_its_sender_had_forgotten() {
     assert_eq!(c.view().get("c").map(|n| n.value()), None);
     assert_eq!(c.view().get("a").map(|n| n.value()), Some(7));
 }
+
+/// A replica that forgot a reset too early counts the old total again when the counter goes on elsewhere;
+/// it does not make those do so that still know of the reset.
+#[test]
+fn a_reset_that_one_replica_forgot_too_early_is_not_undone_elsewhere() {
+    let mut counting = empty::<PnCounter>(1);
+    update(&mut counting, |c| c.add(5));
+    let mut resetting = counting.fork(replica(2)).expect("an id of its own");
+    update(&mut resetting, |c| c.reset());
+    let mut forgetful = resetting.fork(replica(3)).expect("an id of its own");
+    assert_eq!(
+        forgetful.forget([resetting.context()]),
+        1,
+        "without asking who counts"
+    );
+    update(&mut counting, |c| c.add(2));
+    forgetful.merge(&counting).expect("an id of its own");
+    for source in [&counting, &forgetful] {
+        let both = merged(&resetting, source);
+        assert_eq!(both.view().value(), 2);
+    }
+}

@@ -5,7 +5,7 @@ use crdt_core::{Causal, Crdt, Delta};
 use proptest::prelude::*;
 
 use crate::support::catching_up::caught_up;
-use crate::support::{copy, empty, kernel_state, merged, property, store_of, update};
+use crate::support::{copy, empty, kernel_state, merged, property, replica, store_of, update};
 
 /// Anything at one place.
 struct Anything;
@@ -111,4 +111,22 @@ fn a_run_meets_its_own_past_between_other_dots() {
     for both in [merged(&early, &late), merged(&late, &early)] {
         assert_eq!(kernel_state(&both), kernel_state(&maker));
     }
+}
+
+/// The last of several siblings that are written together may have places under it.
+#[test]
+fn an_element_with_places_under_it_is_read_as_it_was_written() {
+    let mut whole = empty::<Anything>(1);
+    update(&mut whole, |place| {
+        for n in 0..4u8 {
+            place.child([n][..].into()).add(Value::Unit);
+        }
+        let mut last = place.child([3u8][..].into());
+        last.child("below".into()).add(Value::Unit);
+    });
+    let loaded = Causal::<Anything>::load(&whole.encode(), replica(2)).expect("just written");
+    assert_eq!(loaded.view(), whole.view());
+    let children = loaded.view().map(|place| place.children().len());
+    assert_eq!(children, Some(4));
+    assert_eq!(loaded.encode(), whole.encode());
 }

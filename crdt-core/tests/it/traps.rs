@@ -390,6 +390,27 @@ fn what_somebody_else_wrote_under_the_own_id_is_refused() {
     assert_eq!(a.apply(&deltas[1]), Err(taken.into()));
     assert_eq!(a.encode(), before);
 
+    // Nor may a delta bring them beside what it is about: records that its maker had already.
+    let mut old = empty::<OrSet<u8>>(1);
+    update(&mut old, |s| s.insert(&7));
+    update(&mut old, |s| s.remove(&7));
+    let mut fourth = old.fork(replica(4)).expect("an id of its own");
+    let done = update(&mut fourth, |s| s.insert(&7));
+    let before = a.encode();
+    assert_eq!(a.apply(&done.delta), Err(taken.into()));
+    assert_eq!(a.encode(), before);
+
+    // A removal may have seen what has not come here.
+    let mut fifth = empty::<OrSet<u8>>(5);
+    update(&mut fifth, |s| s.insert(&7));
+    let mut remover = fifth.fork(replica(6)).expect("an id of its own");
+    let done = update(&mut remover, |s| s.remove(&7));
+    let mut without = empty::<OrSet<u8>>(8);
+    without.apply(&done.delta).expect("it builds on nothing");
+    assert_eq!(without.fork(replica(5)).err(), Some(UsedId(replica(5))));
+    let loaded = Causal::<OrSet<u8>>::load(&without.encode(), replica(5));
+    assert_eq!(loaded.err(), Some(UsedId(replica(5)).into()));
+
     // Two that only read may have one id.
     let (mut one, other) = (unheard.fork(replica(7)), a.fork(replica(7)));
     let (one, other) = (
