@@ -15,6 +15,7 @@ fn replica(name: &str) -> Replica {
         nonce: 1,
         seed: 1,
         peers: Vec::new(),
+        bootstrap: false,
         timing: Timing::default(),
         limits: Limits::default(),
         chunk: MAX_CHUNK,

@@ -168,13 +168,18 @@ impl Running {
                 nonce,
                 seed: nonce,
                 peers: cluster.peers().cloned().collect(),
+                bootstrap: config.bootstrap,
                 timing: config.timing,
                 limits: config.limits,
                 chunk: MAX_CHUNK,
             },
             Time::ZERO,
         );
-        let store = Store(Arc::new(Inner::new(replica, Instant::now())));
+        let store = Store(Arc::new(Inner::new(
+            replica,
+            config.deadline,
+            Instant::now(),
+        )));
         let (stop, stopped) = watch::channel(false);
         let driver = Driver {
             store: store.0.clone(),

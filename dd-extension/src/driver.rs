@@ -65,6 +65,7 @@ impl Driver {
         drop(replica);
         self.transmit(now);
         self.tell();
+        self.store.progress.notify_waiters();
         *self.store.transport_stats.lock() = self.transport.stats();
     }
 
@@ -265,5 +266,6 @@ impl Drop for Driver {
         self.store.stopped.store(true, Ordering::Release);
         self.store.subscribers.close();
         self.store.ready.send_modify(|_| {});
+        self.store.progress.notify_waiters();
     }
 }

@@ -39,6 +39,7 @@
 //! No locks, no compare-and-set, no uniqueness, no leader election, no partial replication, no
 //! eviction. Replicas are in memory: what is on no other node is lost with the process.
 
+mod barrier;
 mod closure;
 mod cluster;
 mod config;
@@ -51,6 +52,7 @@ mod status;
 mod store;
 mod subscription;
 
+pub use barrier::{BarrierError, MAX_DEADLINE, Token};
 pub use cluster::{Cluster, ClusterConfig};
 pub use config::StoreConfig;
 pub use distributed_data::DistributedData;
@@ -63,8 +65,8 @@ pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
 
 pub use crdt_core as types;
 pub use dd_gossip::{
-    AddressError, ClusterId, Counts, NameError, NodeId, PeerStatus, SendError, Status, Timing,
-    Transport, TransportEvent, TransportStats, UpdateError,
+    AddressError, ClusterId, Consistency, Counts, NameError, NodeId, PeerStatus, SendError, Status,
+    Timing, TooManyRefreshes, Transport, TransportEvent, TransportStats, UpdateError,
 };
 pub use dd_transport_quic::{
     Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,

@@ -43,6 +43,9 @@ pub(crate) struct Inner {
     pub(crate) stopped: AtomicBool,
     /// Wakes the driver.
     pub(crate) work: Notify,
+    /// Wakes those who wait for other nodes.
+    pub(crate) progress: Notify,
+    pub(crate) deadline: Duration,
     pub(crate) ready: watch::Sender<bool>,
     pub(crate) transport_stats: Mutex<TransportStats>,
     pub(crate) refusals: Mutex<VecDeque<(String, String)>>,
@@ -51,7 +54,7 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    pub(crate) fn new(replica: Replica, started: Instant) -> Self {
+    pub(crate) fn new(replica: Replica, deadline: Duration, started: Instant) -> Self {
         let ready = replica.is_caught_up();
         Self {
             node: replica.node().clone(),
@@ -60,6 +63,8 @@ impl Inner {
             subscribers: Registry::default(),
             stopped: AtomicBool::new(false),
             work: Notify::new(),
+            progress: Notify::new(),
+            deadline,
             ready: watch::Sender::new(ready),
             transport_stats: Mutex::default(),
             refusals: Mutex::default(),
@@ -101,7 +106,7 @@ pub(crate) fn wall() -> u64 {
 }
 
 impl Store {
-    fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         closure::check_outside()?;
         if self.0.is_stopped() {
             Err(StoreError::Stopped)

@@ -28,6 +28,11 @@ pub struct Config {
     pub seed: u64,
     /// The other nodes of the cluster. A removal is remembered until all of them have it.
     pub peers: Vec<NodeId>,
+    /// Whether this process begins a new cluster: it has a vote in reads from the start, because
+    /// there is nothing yet that its node could have acknowledged. Otherwise it gets one when it has what the
+    /// other nodes have. At any later start this must be `false`, or a read can miss what a
+    /// majority had confirmed.
+    pub bootstrap: bool,
     /// When things are done.
     pub timing: Timing,
     /// How large values may be.

@@ -8,6 +8,10 @@
 //! want      = bind send context                      "this is my context; send what I lack"
 //! data      = bind session number flags chunk        a part of a message of a session
 //! ack       = bind session                           "all up to this session is here"
+//! query     = bind number hash                       "this is the hash of my context; what is yours?"
+//! answer    = bind number votes 0                    "equal to that"
+//! answer    = bind number votes 1 context            "this one"
+//! answer    = bind number votes 2                    "too long for a frame"
 //! ```
 //!
 //! `bind` is a hash of the nonces of the two processes: a frame from or for another incarnation of
@@ -52,6 +56,8 @@ const SAME: u8 = 3;
 const WANT: u8 = 4;
 const DATA: u8 = 5;
 const ACK: u8 = 6;
+const QUERY: u8 = 7;
+const ANSWER: u8 = 8;
 
 const UNIT: u8 = 0;
 const PART: u8 = 1;
@@ -107,8 +113,28 @@ pub(crate) enum Frame {
         bind: u64,
         session: u64,
     },
+    Query {
+        bind: u64,
+        number: u64,
+        hash: u128,
+    },
+    /// `votes`: what its node acknowledged before this process is here, as far as anybody has it.
+    Answer {
+        bind: u64,
+        number: u64,
+        votes: bool,
+        answer: Answer,
+    },
     /// Of a kind that this version does not know: passed over.
     Unknown(u8),
+}
+
+/// The context of whoever was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Equal,
+    Context(Context),
+    TooLong,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +196,31 @@ impl Frame {
                 w.varint(*session);
                 ACK
             }
+            Frame::Query { bind, number, hash } => {
+                w.raw(&bind.to_be_bytes());
+                w.varint(*number);
+                w.raw(&hash.to_be_bytes());
+                QUERY
+            }
+            Frame::Answer {
+                bind,
+                number,
+                votes,
+                answer,
+            } => {
+                w.raw(&bind.to_be_bytes());
+                w.varint(*number);
+                w.byte(u8::from(*votes));
+                match answer {
+                    Answer::Equal => w.byte(0),
+                    Answer::Context(context) => {
+                        w.byte(1);
+                        context.encode(&mut w);
+                    }
+                    Answer::TooLong => w.byte(2),
+                }
+                ANSWER
+            }
             Frame::Unknown(kind) => *kind,
         };
         let body = w.finish();
@@ -217,6 +268,22 @@ impl Frame {
             ACK => Frame::Ack {
                 bind: u64::from_be_bytes(r.array()?),
                 session: r.varint()?,
+            },
+            QUERY => Frame::Query {
+                bind: u64::from_be_bytes(r.array()?),
+                number: r.varint()?,
+                hash: u128::from_be_bytes(r.array()?),
+            },
+            ANSWER => Frame::Answer {
+                bind: u64::from_be_bytes(r.array()?),
+                number: r.varint()?,
+                votes: flag(&mut r)?,
+                answer: match r.byte()? {
+                    0 => Answer::Equal,
+                    1 => Answer::Context(Context::decode(&mut r)?),
+                    2 => Answer::TooLong,
+                    _ => return Err(DecodeError::Invalid("kind of an answer").into()),
+                },
             },
             other => return Ok(Frame::Unknown(other)),
         };

@@ -4,6 +4,7 @@
 //! [`Transport`] is the boundary to whatever carries its frames.
 
 mod config;
+mod consistency;
 mod fingerprint;
 mod frame;
 mod incoming;
@@ -18,14 +19,15 @@ mod time;
 mod transport;
 
 pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
+pub use consistency::Consistency;
 pub use frame::{FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, carries_data};
 pub use incoming::{MAX_HELD, MAX_HELD_BYTES};
 pub use key_space::Changed;
 pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
-    Counts, Event, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_RECORDS, PeerStatus, Replica, Status,
-    UpdateError,
+    Counts, Event, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_RECORDS, MAX_REFRESHES, PeerStatus, Refresh,
+    Replica, Status, TooManyRefreshes, UpdateError,
 };
 pub use time::Time;
 pub use transport::{

@@ -37,6 +37,9 @@ pub(crate) struct Process {
     /// to it and acknowledged is none: it may have made events before that are still on their way.
     pub(crate) stated: Context,
     pub(crate) due: Due,
+    /// What it was asked last about its context, and how often it was asked.
+    pub(crate) question: Option<Question>,
+    pub(crate) questions: u64,
     /// The context whose hash was sent last.
     pub(crate) digest: Option<(u128, Context)>,
     /// When it was asked for what is lacking here, until that has come.
@@ -56,6 +59,21 @@ pub(crate) struct Process {
     pub(crate) relay_at: Option<Time>,
 }
 
+/// A question for a peer's context. Until it is answered it is repeated as it was, and no other is
+/// asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) number: u64,
+    /// The newest refresh when it was asked.
+    pub(crate) covers: u64,
+    /// The own context by then, and its hash.
+    pub(crate) context: Context,
+    pub(crate) hash: u128,
+    /// When it was sent last.
+    pub(crate) at: Time,
+    pub(crate) answered: bool,
+}
+
 /// What is due; of small frames at most one of each kind.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
@@ -63,6 +81,10 @@ pub(crate) struct Due {
     pub(crate) same: Option<u64>,
     pub(crate) want: Option<bool>,
     pub(crate) ack: Option<u64>,
+    /// It is to be asked for its context.
+    pub(crate) query: bool,
+    /// It asked for this replica's: the number and the hash of its question.
+    pub(crate) answer: Option<(u64, u128)>,
     /// Own events are to be pushed.
     pub(crate) flush: bool,
 }
@@ -100,6 +122,8 @@ impl Process {
             known: Context::new(),
             stated: Context::new(),
             due: Due::default(),
+            question: None,
+            questions: 0,
             digest: None,
             asked: None,
             deferred: false,

@@ -68,6 +68,7 @@ impl Peer {
             nonce: incarnation,
             seed: incarnation,
             peers: vec![id("a")],
+            bootstrap: false,
             timing: Timing::default(),
             limits: Limits::default(),
             chunk: MAX_CHUNK,

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail the test that called them"
 )]
 
+mod barriers;
 mod closures;
 mod cluster;
 mod hostile;

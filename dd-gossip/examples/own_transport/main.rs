@@ -56,6 +56,7 @@ impl Node {
             nonce,
             seed: random(),
             peers: vec![peer.parse()?],
+            bootstrap: false,
             timing: Timing::default(),
             limits: Limits::default(),
             chunk: dd_gossip::MAX_CHUNK,

@@ -5,6 +5,7 @@
 
 mod local;
 mod protocol;
+mod quorum;
 mod status;
 mod transmit;
 mod upkeep;
@@ -23,6 +24,7 @@ use crate::time::Time;
 use crate::{FrameError, NodeId};
 
 pub use local::UpdateError;
+pub use quorum::{MAX_REFRESHES, Refresh, TooManyRefreshes};
 pub use status::{PeerStatus, Status};
 pub use transmit::MAX_FLUSH_EVENTS;
 pub use upkeep::MAX_RECORDS;
@@ -56,6 +58,7 @@ pub struct Replica {
     exchange_wait: std::time::Duration,
     forget_at: Option<Time>,
     caught_up: bool,
+    quorum: quorum::Quorum,
     events: std::collections::VecDeque<Event>,
     counts: Counts,
 }
@@ -137,7 +140,7 @@ impl Replica {
             .map(peer)
             .collect();
         let exchange_wait = config.timing.exchange;
-        Self {
+        let mut replica = Self {
             keys: KeySpace::restore(state, hashes),
             hashes,
             clock: HybridClock::default(),
@@ -147,10 +150,13 @@ impl Replica {
             caught_up: peers.is_empty(),
             peers,
             forget_at: None,
+            quorum: quorum::Quorum::new(config.bootstrap),
             events: Default::default(),
             counts: Counts::default(),
             config,
-        }
+        };
+        replica.recover();
+        replica
     }
 
     /// The state, to be kept. O(1).

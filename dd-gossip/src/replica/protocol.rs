@@ -54,6 +54,7 @@ impl Replica {
         let result = Frame::decode(frame).and_then(|frame| self.accept(now, node, frame));
         match &result {
             Ok(()) => {
+                self.recover();
                 self.counts.frames_received += 1;
                 self.counts.bytes_received += frame.len() as u64;
             }
@@ -93,7 +94,7 @@ impl Replica {
                 if let Some((_, context)) = process.digest.take().filter(|d| d.0 as u64 == hash) {
                     process.set_equal(&context);
                     process.asked = None;
-                    self.note_caught_up();
+                    self.note_caught_up(node);
                     self.schedule_forgetting(now);
                 }
                 Ok(())
@@ -112,6 +113,16 @@ impl Replica {
                 self.schedule_forgetting(now);
                 Ok(())
             }
+            Frame::Query { bind, number, hash } if bound(bind) => {
+                process.due.answer = Some((number, hash));
+                Ok(())
+            }
+            Frame::Answer {
+                bind,
+                number,
+                votes,
+                answer,
+            } if bound(bind) => self.answered(now, node, number, answer, votes),
             // Of another incarnation of either side, or of a kind from a later version.
             _ => Ok(()),
         }
@@ -143,6 +154,7 @@ impl Replica {
         }
         let mut process = Process::new(nonce, replica, own_nonce, &hashes);
         process.due.digest = initiates;
+        process.due.query = self.quorum.has_readers();
         process.relay_at = Some(now + self.config.timing.relay);
         peer.process = Some(process);
         self.emit(Event::PeerUp(node.clone()));
@@ -169,7 +181,7 @@ impl Replica {
             if !same_state {
                 self.emit(Event::Diverged(node.clone()));
             }
-            self.note_caught_up();
+            self.note_caught_up(node);
             self.schedule_forgetting(now);
         } else {
             process.due.want = Some(ask);
@@ -189,9 +201,6 @@ impl Replica {
         self.check_context(&context)?;
         self.note_different(now);
         let frozen = self.keys.freeze();
-        let lacking = !context.is_subset(self.keys.context());
-        let ask = self.may_ask(now, node);
-        let then = now.before(self.config.timing.retry);
         let process = self.process(node)?;
         process.states(&context);
         process.digest = None;
@@ -201,11 +210,26 @@ impl Replica {
             process.session = Some(session);
             process.unacknowledged.clear();
         }
+        self.ask_if_lacking(now, node, &context)?;
+        self.schedule_forgetting(now);
+        Ok(())
+    }
+
+    /// A peer stated a context: it is asked for what is lacking here, unless that is on its way.
+    pub(super) fn ask_if_lacking(
+        &mut self,
+        now: Time,
+        node: &NodeId,
+        context: &Context,
+    ) -> Result<(), FrameError> {
+        let lacking = !self.has_seen(context);
+        let ask = self.may_ask(now, node);
+        let then = now.before(self.config.timing.retry);
+        let process = self.process(node)?;
         if lacking && !process.is_catching_up_from(then) {
             process.due.want = process.due.want.max(Some(ask));
             process.deferred = !ask;
         }
-        self.schedule_forgetting(now);
         Ok(())
     }
 
@@ -281,7 +305,7 @@ impl Replica {
         {
             process.due.digest |= std::mem::take(&mut process.deferred);
         }
-        self.note_caught_up();
+        self.note_caught_up(node);
         self.note_news(now, node);
         Ok(())
     }
@@ -362,7 +386,12 @@ impl Replica {
         Ok(())
     }
 
-    fn note_caught_up(&mut self) {
+    /// What a peer had is here. A process without a vote asks whether that is all.
+    fn note_caught_up(&mut self, node: &NodeId) {
+        let unheard = !self.quorum.votes() && self.quorum.waits_for(node);
+        if let Ok(process) = self.process(node) {
+            process.due.query |= unheard && process.question.is_none();
+        }
         if !self.caught_up {
             self.caught_up = true;
             self.emit(Event::CaughtUp);
@@ -420,7 +449,7 @@ impl Replica {
         Ok(())
     }
 
-    fn check_context(&self, context: &Context) -> Result<(), FrameError> {
+    pub(super) fn check_context(&self, context: &Context) -> Result<(), FrameError> {
         let own = self.config.replica;
         if context.max(own) > self.keys.context().max(own) {
             return Err(FrameError::Untrue(

@@ -27,6 +27,8 @@ pub struct Status {
     pub records: usize,
     /// Whether the first catch-up is done.
     pub caught_up: bool,
+    /// Whether this process has a vote in reads; see [`Replica::votes`].
+    pub votes: bool,
     /// The peers.
     pub peers: Vec<PeerStatus>,
     /// Counts since the start.
@@ -70,6 +72,7 @@ impl Replica {
             events_indexed: self.keys.events_indexed(),
             records: self.keys.store().record_count(),
             caught_up: self.caught_up,
+            votes: self.votes(),
             peers: peers.collect(),
             counts: self.counts,
             context,

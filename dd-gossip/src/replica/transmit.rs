@@ -6,8 +6,8 @@ use crdt_core::Context;
 use super::Replica;
 use crate::NodeId;
 use crate::config::MIN_CHUNK;
-use crate::frame::{Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
-use crate::peer::MAX_UNACKNOWLEDGED;
+use crate::frame::{Answer, Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
+use crate::peer::{MAX_UNACKNOWLEDGED, Question};
 use crate::session::Session;
 use crate::time::Time;
 
@@ -44,6 +44,8 @@ impl Replica {
         let hash = self.keys.context_hash();
         let fingerprint = self.keys.fingerprint() as u64;
         let context = self.keys.context().clone();
+        let (votes, newest) = (self.votes(), self.quorum.last());
+        let waits = self.quorum.waits_for(node);
         let process = self.process(node).ok()?;
         let bind = process.bind_out;
         if let Some(session) = process.due.ack.take() {
@@ -64,6 +66,45 @@ impl Replica {
                 send,
                 context: part,
             });
+        }
+        if let Some((number, asked)) = process.due.answer.take() {
+            let answer = if asked == hash {
+                Answer::Equal
+            } else {
+                let all = context.truncated(MAX_CONTEXT) == context;
+                if all {
+                    Answer::Context(context)
+                } else {
+                    Answer::TooLong
+                }
+            };
+            return Some(Frame::Answer {
+                bind,
+                number,
+                votes,
+                answer,
+            });
+        }
+        if waits && process.due.query {
+            process.due.query = false;
+            let unanswered = process.question.take().filter(|asked| !asked.answered);
+            let question = match unanswered {
+                Some(asked) => Question { at: now, ..asked },
+                None => {
+                    process.questions += 1;
+                    Question {
+                        number: process.questions,
+                        covers: newest,
+                        context,
+                        hash,
+                        at: now,
+                        answered: false,
+                    }
+                }
+            };
+            let (number, hash) = (question.number, question.hash);
+            process.question = Some(question);
+            return Some(Frame::Query { bind, number, hash });
         }
         if std::mem::take(&mut process.due.digest) {
             process.digest = Some((hash, context));

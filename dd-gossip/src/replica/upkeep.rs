@@ -55,6 +55,9 @@ impl Replica {
             for at in due.into_iter().flatten().chain([hello]).flatten() {
                 next = next.min(at);
             }
+            next = self
+                .ask_again_at(&peer.node)
+                .map_or(next, |at| at.min(next));
         }
         next
     }
@@ -63,6 +66,7 @@ impl Replica {
         let timing = self.config.timing;
         let over = |since: Option<Time>, wait| since.is_some_and(|since| now >= since + wait);
         let newer = self.keys.context().clone();
+        let ask_again = self.ask_again_at(node).is_some_and(|at| now >= at);
         let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.connected) else {
             return;
         };
@@ -80,6 +84,7 @@ impl Replica {
             process.relay_at = None;
             process.due.digest |= !newer.is_subset(&process.known) && process.session.is_none();
         }
+        process.due.query |= ask_again;
         let then = now.before(timing.retry);
         if over(process.asked, timing.retry) {
             process.asked = None;

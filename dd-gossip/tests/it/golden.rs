@@ -1,10 +1,12 @@
 //! Golden bytes: frames of every kind as they were first sent. Whoever changes one makes a new
 //! version of the wire format.
 
-use crdt_core::{LwwRegister, OrSet, PnCounter};
+use crdt_core::{Context, LwwRegister, OrSet, PnCounter};
+use dd_gossip::{Replica, Time};
 
+use crate::support::craft::Stranger;
 use crate::support::recording::{Recording, comparison, exchange_and_flush};
-use crate::support::{assert_sound, craft, hex, unhex};
+use crate::support::{assert_sound, config, craft, hex, unhex, write};
 
 /// What a replica sends to one that it exchanges with, then pushes a write to, then rests with.
 const EXCHANGE: &[(&str, &str)] = &[
@@ -25,6 +27,10 @@ const EXCHANGE: &[(&str, &str)] = &[
         "0105d301ee8247b96e8167ea0100040001000000000000006100000000000000010300030666727569740c6f725f7365743c7374723e057065617200060100020000000205686974730b706e5f636f756e746572000401000400010000040406000205706f72740d6c77775f7265676973746572000601000700000300030666727569740c6f725f7365743c7374723e066170706c6501000d00000205686974730b706e5f636f756e74657201000a0206070000000205706f72740d6c77775f7265676973746572010004010a0000000003e80005bb03",
     ),
     ("ack", "010609ee8247b96e8167ea01"),
+    (
+        "query",
+        "010719ee8247b96e8167ea01cde012953c2243bc34d5a4047004c6e0",
+    ),
     (
         "end of an exchange",
         "010520ee8247b96e8167ea01010c020001000000000000006100000000000000010800",
@@ -70,6 +76,15 @@ const COMPARISON: &[(&str, &str)] = &[
     ),
 ];
 
+/// What a replica answers that is asked for its context: by one of equal context, and by another.
+const ANSWERS: &[(&str, &str)] = &[
+    ("answer", "01080bd3ac863dcd62cc81010000"),
+    (
+        "answer",
+        "01081fd3ac863dcd62cc81ac02000101000000000000006200000000000000010100",
+    ),
+];
+
 /// A frame by name: its kind, for data that of the message too.
 fn name(frame: &[u8]) -> &'static str {
     let message = craft::data_frame(frame).map(|data| (data.flags & 3, data.chunk[0]));
@@ -79,6 +94,8 @@ fn name(frame: &[u8]) -> &'static str {
         (craft::SAME, _) => "same",
         (craft::WANT, _) => "want",
         (craft::ACK, _) => "ack",
+        (craft::QUERY, _) => "query",
+        (craft::ANSWER, _) => "answer",
         (_, Some((craft::EXCHANGE, 0))) => "unit of an exchange",
         (_, Some((craft::EXCHANGE, 2))) => "end of an exchange",
         (_, Some((craft::FLUSH, 3))) => "flush",
@@ -109,19 +126,42 @@ fn bytes_of_a_full_comparison() {
 }
 
 #[test]
+fn bytes_of_answers() {
+    let config = config("b", &["a"]);
+    let nonce = config.nonce;
+    let mut b = Replica::new(config, Time::ZERO);
+    let stranger = Stranger::meet("a", &mut b, nonce);
+    let mut answers = Vec::new();
+    for number in [1, 300] {
+        let question = stranger.question(number, &Context::new());
+        assert_eq!(stranger.say(&mut b, &question), Ok(()));
+        answers.extend(stranger.hear(&mut b).iter().map(|f| (name(f), hex(f))));
+        write::<OrSet<String>>(&mut b, Time::ZERO, "set", |set| {
+            set.insert("x");
+        });
+    }
+    let golden = ANSWERS
+        .iter()
+        .map(|(name, bytes)| (*name, (*bytes).to_owned()));
+    assert_eq!(answers, golden.collect::<Vec<_>>());
+}
+
+#[test]
 fn every_kind_of_frame_is_among_them() {
-    let all = EXCHANGE.iter().chain(COMPARISON);
+    let all = EXCHANGE.iter().chain(COMPARISON).chain(ANSWERS);
     let mut names: Vec<&str> = all.map(|(name, _)| *name).collect();
     names.sort_unstable();
     names.dedup();
     let expected = [
         "ack",
+        "answer",
         "digest",
         "end of a comparison",
         "end of an exchange",
         "flush",
         "hello",
         "part of a comparison",
+        "query",
         "same",
         "unit of an exchange",
         "want",

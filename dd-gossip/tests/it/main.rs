@@ -7,6 +7,7 @@ mod golden;
 mod hostile;
 mod limits;
 mod order;
+mod quorum;
 mod situations;
 mod support;
 mod untrue;

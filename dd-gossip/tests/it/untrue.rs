@@ -425,3 +425,21 @@ fn a_flush_that_builds_on_something_else_is_asked_for_anew() {
         .collect();
     assert_eq!(kinds, [craft::WANT]);
 }
+
+#[test]
+fn an_answer_to_a_question_that_was_not_asked() {
+    let (mut b, stranger) = scene();
+    // One was, when both had agreed.
+    let frames = [stranger.answer(2, true, &Context::new())];
+    let error = FrameError::Untrue("an answer to what was not asked");
+    assert_refused(&mut b, &stranger, &frames, &error);
+}
+
+#[test]
+fn an_answer_with_events_of_the_receiver_that_it_never_made() {
+    let (mut b, stranger) = scene();
+    stranger.hear(&mut b); // its question among them
+    let frames = [stranger.answer(1, true, &craft::dots(&[own(2)]))];
+    let error = FrameError::Untrue("events of this replica that it never made");
+    assert_refused(&mut b, &stranger, &frames, &error);
+}

@@ -265,6 +265,7 @@ impl World {
             nonce,
             seed: nonce,
             peers: self.nodes.iter().map(|node| node.id.clone()).collect(),
+            bootstrap: false,
             timing: Timing {
                 away: self.away(),
                 ..Timing::default()

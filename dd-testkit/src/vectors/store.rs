@@ -38,6 +38,7 @@ impl Method for ThroughTheStore {
                 nonce: at as u64 + 1,
                 seed,
                 peers: names.clone(),
+                bootstrap: false,
                 timing: Timing::default(),
                 limits: Limits::default(),
                 chunk: MIN_CHUNK,

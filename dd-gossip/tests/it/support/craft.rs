@@ -17,6 +17,8 @@ pub(crate) const SAME: u8 = 3;
 pub(crate) const WANT: u8 = 4;
 pub(crate) const DATA: u8 = 5;
 pub(crate) const ACK: u8 = 6;
+pub(crate) const QUERY: u8 = 7;
+pub(crate) const ANSWER: u8 = 8;
 
 pub(crate) const EXCHANGE: u8 = 0;
 pub(crate) const FLUSH: u8 = 1;
@@ -233,6 +235,24 @@ impl Stranger {
         let mut w = Writer::new();
         w.varint(session);
         self.bound(ACK, &w.finish())
+    }
+
+    /// A question for the other's context.
+    pub(crate) fn question(&self, number: u64, context: &Context) -> Bytes {
+        let mut w = Writer::new();
+        w.varint(number);
+        w.raw(&context_hash(context).to_be_bytes());
+        self.bound(QUERY, &w.finish())
+    }
+
+    /// A context in answer to a question.
+    pub(crate) fn answer(&self, number: u64, votes: bool, context: &Context) -> Bytes {
+        let mut w = Writer::new();
+        w.varint(number);
+        w.byte(u8::from(votes));
+        w.byte(1);
+        context.encode(&mut w);
+        self.bound(ANSWER, &w.finish())
     }
 
     pub(crate) fn data(&self, session: u64, number: u64, flags: u8, chunk: &[u8]) -> Bytes {

@@ -48,6 +48,7 @@ pub(crate) fn restarted(name: &str, n: u64, peers: &[&str]) -> Config {
         nonce: number * 1_000 + n,
         seed: number + n,
         peers: peers.iter().map(|peer| node(peer)).collect(),
+        bootstrap: false,
         timing: Timing::default(),
         limits: Limits::default(),
         chunk: MAX_CHUNK,

@@ -76,10 +76,19 @@ fn changes(replica: &mut Replica, now: Time) {
     write::<LwwRegister<u64>>(replica, now, "port", |port| port.set(&443));
 }
 
+/// Asks nothing by itself: an answer can't be played to a replica that has not asked.
+fn receiving(config: Config) -> Config {
+    Config {
+        bootstrap: true,
+        ..config
+    }
+}
+
 /// What b received from a: both wrote before they met, exchange, then a writes more, and both
 /// rest.
 pub(crate) fn exchange_and_flush() -> Recording {
-    let mut net = Net::of(&["a", "b"]);
+    let config = receiving(config("b", &["a", "b"]));
+    let mut net = Net::with(vec![super::config("a", &["a", "b"]), config.clone()]);
     changes(&mut net["a"], Time::ZERO);
     net.write::<OrSet<String>>("b", "b", |set| {
         set.insert("of-b");
@@ -92,7 +101,7 @@ pub(crate) fn exchange_and_flush() -> Recording {
     net.run(Duration::from_secs(6));
     net.assert_equal();
     Recording {
-        config: config("b", &["a", "b"]),
+        config,
         state: DotStore::new(),
         peer: node("a"),
         frames: received(&net.sent, "a", "b"),
@@ -125,7 +134,7 @@ pub(crate) fn comparison() -> Recording {
     let floor = net["a"].state().floor().clone();
     assert!(!floor.is_empty(), "a forgot what c does not have");
     net.take("b");
-    let again = restarted("c", 2, &["a"]);
+    let again = receiving(restarted("c", 2, &["a"]));
     let now = net.now;
     net.put(Replica::restore(again.clone(), state.clone(), now));
     let since = net.sent.len();

@@ -1,0 +1,210 @@
+//! Barriers: waiting for other nodes, after writes and before reads.
+
+use std::time::Duration;
+
+use crdt_core::Context;
+use crdt_core::codec::{DecodeError, Reader, Writer};
+use dd_gossip::{Consistency, NodeId, Refresh, Replica, TooManyRefreshes};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::StoreError;
+use crate::store::{Inner, Store};
+
+/// Why a barrier was not reached. What was written here before stands, and goes on spreading; what was
+/// read is what this node has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BarrierError {
+    /// The deadline passed.
+    #[error(
+        "{needed} of {nodes} nodes are needed, and by the deadline there were {}{}; what was written here stands and goes on spreading",
+        .answered.len(),
+        listed(.answered)
+    )]
+    TimedOut {
+        /// How many nodes it takes.
+        needed: usize,
+        /// How many there are.
+        nodes: usize,
+        /// Those that were reached.
+        answered: Vec<NodeId>,
+    },
+    /// It takes more nodes than there are.
+    #[error("{needed} nodes are asked for, and the cluster has {nodes}: ask for fewer")]
+    TooFewNodes {
+        /// How many nodes it takes.
+        needed: usize,
+        /// How many there are.
+        nodes: usize,
+    },
+    /// Too many wait at once.
+    #[error(transparent)]
+    TooMany(#[from] TooManyRefreshes),
+    /// The store was stopped, or called from inside of a closure.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn listed(nodes: &[NodeId]) -> String {
+    if nodes.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+    format!(" ({})", names.join(", "))
+}
+
+/// What a node has seen, to be shown to another one: see [`Store::caught_up_to`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Token(Context);
+
+impl Token {
+    /// As bytes, some 20 for each process that ever wrote.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        self.0.encode(&mut w);
+        w.finish()
+    }
+
+    /// The inverse of [`to_bytes`](Self::to_bytes).
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if the bytes are no token.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let context = Context::decode(&mut r)?;
+        r.finish()?;
+        Ok(Self(context))
+    }
+}
+
+/// A refresh that ends when nobody waits for it any more.
+struct Waiting<'s> {
+    store: &'s Inner,
+    refresh: Refresh,
+}
+
+impl<'s> Waiting<'s> {
+    fn begin(store: &'s Inner) -> Result<Self, TooManyRefreshes> {
+        let refresh = store.replica.write().begin_refresh()?;
+        store.work.notify_one();
+        Ok(Self { store, refresh })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.store.replica.write().end_refresh(self.refresh);
+    }
+}
+
+impl Store {
+    /// Waits until everything that was written here before the call is on as many nodes as
+    /// `consistency` says, this one included: one barrier for any number of writes. At once if it
+    /// is already.
+    ///
+    /// A node counts while the process runs that said so. In memory, a write that a majority has is
+    /// lost if all of that majority's processes end before others have it.
+    ///
+    /// Waits for [`StoreConfig::deadline`](crate::StoreConfig::deadline) at most; put a time-out of your
+    /// own around it for less. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError`]. The writes stand all the same.
+    pub async fn confirmed(&self, consistency: Consistency) -> Result<(), BarrierError> {
+        self.check()?;
+        let written = self.0.replica.read().written();
+        self.reached(consistency, |replica| replica.confirmed_by(&written))
+            .await
+    }
+
+    /// Waits until this node has what as many nodes as `consistency` says had when they were asked,
+    /// this one included: reads afterwards see at least that. A majority [`confirmed`](Self::confirmed)
+    /// anywhere and then a majority refreshed anywhere: the reads see the writes.
+    ///
+    /// Nodes whose process was started anew count only when it has caught up with a majority of the
+    /// others that do count, or with all others. The first processes of a new cluster count when each
+    /// has met all others, or at once with
+    /// [`StoreConfig::bootstrap`](crate::StoreConfig::bootstrap).
+    ///
+    /// Costs a question and an answer of some 30 bytes for each other node that is up, shared by all
+    /// who ask at the same time. Deadline as of [`confirmed`](Self::confirmed). Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError`].
+    pub async fn refreshed(&self, consistency: Consistency) -> Result<(), BarrierError> {
+        self.check()?;
+        if consistency == Consistency::Local {
+            return Ok(());
+        }
+        let waiting = Waiting::begin(&self.0)?;
+        self.reached(consistency, |replica| replica.refreshed_by(waiting.refresh))
+            .await
+    }
+
+    /// What this node has seen, for [`caught_up_to`](Self::caught_up_to) on another.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn token(&self) -> Result<Token, StoreError> {
+        self.check()?;
+        Ok(Token(self.0.replica.read().context().clone()))
+    }
+
+    /// Waits until this node has everything that another had when it made the token: a client that
+    /// goes from one node to the other, with the token, reads its own writes. Deadline as of
+    /// [`confirmed`](Self::confirmed). Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`BarrierError`].
+    pub async fn caught_up_to(&self, token: &Token) -> Result<(), BarrierError> {
+        self.check()?;
+        let here = |replica: &Replica| {
+            let seen = replica.has_seen(&token.0);
+            seen.then(|| replica.node().clone()).into_iter().collect()
+        };
+        if !self.0.replica.read().has_seen(&token.0) {
+            // Others are asked what they have, and then for what is lacking.
+            let _waiting = Waiting::begin(&self.0)?;
+            return self.reached(Consistency::Local, here).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until enough nodes are among those that `counted` finds.
+    async fn reached(
+        &self,
+        consistency: Consistency,
+        counted: impl Fn(&Replica) -> Vec<NodeId>,
+    ) -> Result<(), BarrierError> {
+        let nodes = self.0.replica.read().nodes();
+        let needed = consistency.needed(nodes);
+        if needed > nodes {
+            return Err(BarrierError::TooFewNodes { needed, nodes });
+        }
+        let deadline = Instant::now() + self.0.deadline.min(MAX_DEADLINE);
+        loop {
+            let mut progress = std::pin::pin!(self.0.progress.notified());
+            progress.as_mut().enable();
+            let answered = counted(&self.0.replica.read());
+            if answered.len() >= needed {
+                return Ok(());
+            }
+            self.check()?;
+            if timeout_at(deadline, progress).await.is_err() {
+                return Err(BarrierError::TimedOut {
+                    needed,
+                    nodes,
+                    answered,
+                });
+            }
+        }
+    }
+}
+
+/// The longest that a barrier waits.
+pub const MAX_DEADLINE: Duration = Duration::from_secs(30);

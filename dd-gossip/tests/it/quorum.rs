@@ -1,0 +1,230 @@
+//! Barriers: whether other nodes have what was written here, and whether what they have is here.
+
+use std::collections::BTreeSet;
+
+use crdt_core::OrSet;
+use dd_gossip::{Config, Consistency, MAX_REFRESHES, NodeId, Replica, Time, TooManyRefreshes};
+
+use crate::support::net::Net;
+use crate::support::{config, craft, restarted};
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn insert(net: &mut Net, name: &str, element: &str) {
+    net.write::<OrSet<String>>(name, "set", |set| {
+        set.insert(element);
+    });
+}
+
+fn elements(net: &Net, name: &str) -> Vec<String> {
+    net[name].view::<OrSet<String>>(b"set").iter().collect()
+}
+
+/// The names of the nodes that a barrier counts.
+fn names(nodes: &[NodeId]) -> String {
+    nodes.iter().map(|node| node.as_str()).collect()
+}
+
+fn confirmed(net: &Net, name: &str) -> String {
+    names(&net[name].confirmed_by(&net[name].written()))
+}
+
+fn votes(net: &Net) -> String {
+    let voting = NAMES.iter().filter(|name| net[**name].votes());
+    voting.copied().collect()
+}
+
+#[test]
+fn levels_are_numbers_of_nodes() {
+    let least = |least| Consistency::Majority { plus: 0, least };
+    let plus = |plus| Consistency::Majority { plus, least: 0 };
+    let at = |level: Consistency| [1, 2, 3, 4, 5].map(|nodes| level.needed(nodes));
+    assert_eq!(at(Consistency::Local), [1, 1, 1, 1, 1]);
+    assert_eq!(at(Consistency::majority()), [1, 2, 2, 3, 3]);
+    assert_eq!(at(plus(1)), [1, 2, 3, 4, 4]);
+    assert_eq!(at(least(3)), [1, 2, 3, 3, 3]);
+    assert_eq!(at(plus(usize::MAX)), [1, 2, 3, 4, 5]);
+    assert_eq!(at(Consistency::All), [1, 2, 3, 4, 5]);
+    let four = Consistency::Nodes(4.try_into().expect("not zero"));
+    assert_eq!(
+        at(four),
+        [4, 4, 4, 4, 4],
+        "more than there are is never reached"
+    );
+}
+
+#[test]
+fn a_write_is_confirmed_by_the_nodes_that_said_they_have_it() {
+    let mut net = Net::mesh(&NAMES);
+    net.hold_up("a", "c");
+    net.hold_up("c", "b");
+    insert(&mut net, "a", "x");
+    assert_eq!(confirmed(&net, "a"), "a", "nobody was told yet");
+    net.settle();
+    assert_eq!(confirmed(&net, "a"), "ab");
+    net.release("a", "c");
+    net.settle();
+    assert_eq!(confirmed(&net, "a"), "abc");
+
+    // What a process confirmed does not count for the next one of its node.
+    net.put(Replica::new(restarted("b", 2, &NAMES), net.now));
+    assert_eq!(confirmed(&net, "a"), "ac");
+    net.connect_all();
+    net.release("c", "b");
+    net.settle();
+    assert_eq!(confirmed(&net, "a"), "abc");
+}
+
+#[test]
+fn nodes_that_begin_together_vote_when_they_have_heard_of_all() {
+    let mut net = Net::of(&NAMES);
+    net.connect("a", "b");
+    net.run_millis(20_000);
+    assert_eq!(
+        votes(&net),
+        "",
+        "c may have something that both had confirmed"
+    );
+    net.connect("c", "a");
+    net.run_millis(20_000);
+    assert_eq!(votes(&net), "a", "b and c have not heard of each other");
+    net.connect("c", "b");
+    net.run_millis(20_000);
+    assert_eq!(votes(&net), "abc");
+}
+
+#[test]
+fn who_is_alone_or_begins_a_cluster_votes_at_once() {
+    let now = Time::ZERO;
+    assert!(Replica::new(config("a", &["a"]), now).votes());
+    let founding = Config {
+        bootstrap: true,
+        ..config("a", &NAMES)
+    };
+    assert!(Replica::new(founding, now).votes());
+    assert!(!Replica::new(config("a", &NAMES), now).votes());
+}
+
+/// The counterexample behind the rule: A and B have confirmed, B comes back with nothing, and B and C are
+/// asked.
+#[test]
+fn a_read_of_a_majority_has_what_a_majority_confirmed_before_one_restarted() {
+    let mut net = Net::mesh(&NAMES);
+    assert_eq!(votes(&net), "abc");
+    net.disconnect("a", "c");
+    net.disconnect("b", "c");
+    insert(&mut net, "a", "x");
+    net.settle();
+    assert_eq!(confirmed(&net, "a"), "ab");
+    net.disconnect("a", "b");
+    net.put(Replica::new(restarted("b", 2, &NAMES), net.now));
+
+    net.connect("b", "c");
+    let refresh = net["c"].begin_refresh().expect("the first");
+    net.run_millis(60_000);
+    assert_eq!(votes(&net), "ac");
+    assert_eq!(names(&net["c"].refreshed_by(refresh)), "c", "b has no vote");
+    assert_eq!(elements(&net, "c"), [""; 0]);
+
+    net.connect("a", "b");
+    net.run_millis(60_000);
+    assert_eq!(votes(&net), "abc");
+    let heard = net["c"].refreshed_by(refresh);
+    assert_eq!(names(&heard), "cb", "b was asked again");
+    assert_eq!(elements(&net, "c"), ["x"]);
+}
+
+/// What a node had when it was asked has to be here, not only on its way.
+#[test]
+fn a_read_waits_until_what_others_have_is_here() {
+    let mut net = Net::mesh(&["a", "b"]);
+    net.hold_up("a", "b");
+    insert(&mut net, "a", "x");
+    let refresh = net["b"].begin_refresh().expect("the first");
+    net.settle();
+    assert_eq!(
+        names(&net["b"].refreshed_by(refresh)),
+        "b",
+        "nothing was heard of a"
+    );
+    net.release("a", "b");
+    let mut counted_at = None;
+    while net.carry_one().is_some() {
+        let heard = names(&net["b"].refreshed_by(refresh));
+        if heard == "ba" {
+            counted_at.get_or_insert(elements(&net, "b"));
+        }
+    }
+    assert_eq!(counted_at.as_deref(), Some(["x".to_owned()].as_slice()));
+
+    // What came later is not waited for by this one, and is by the next.
+    insert(&mut net, "a", "y");
+    assert_eq!(names(&net["b"].refreshed_by(refresh)), "ba");
+    let next = net["b"].begin_refresh().expect("few");
+    net["b"].end_refresh(refresh);
+    assert_eq!(names(&net["b"].refreshed_by(refresh)), "b", "it has ended");
+    net.run_millis(1_000);
+    assert_eq!(names(&net["b"].refreshed_by(next)), "ba");
+    assert_eq!(elements(&net, "b"), ["x", "y"]);
+}
+
+#[test]
+fn a_question_that_was_lost_is_asked_again() {
+    let mut net = Net::mesh(&["a", "b"]);
+    insert(&mut net, "b", "y");
+    net.settle();
+    let refresh = net["b"].begin_refresh().expect("the first");
+    let lost = net.poll("b", "a").expect("a question");
+    assert_eq!(craft::kind(&lost), craft::QUERY);
+    net.settle();
+    assert_eq!(names(&net["b"].refreshed_by(refresh)), "b");
+    net.run_millis(1_000);
+    assert_eq!(names(&net["b"].refreshed_by(refresh)), "ba");
+
+    // The lost one arrives after all: its answer is passed over, and says nothing untrue.
+    insert(&mut net, "b", "z");
+    net.hold_up("b", "a");
+    net.deliver("b", "a", &lost);
+    net.settle();
+    assert_eq!(confirmed(&net, "b"), "b", "a has not got z");
+}
+
+#[test]
+fn reads_that_wait_are_limited() {
+    let mut net = Net::mesh(&["a", "b"]);
+    let begun: BTreeSet<_> = (0..MAX_REFRESHES)
+        .map(|_| net["a"].begin_refresh().expect("within the limit"))
+        .collect();
+    assert_eq!(begun.len(), MAX_REFRESHES);
+    assert_eq!(net["a"].begin_refresh(), Err(TooManyRefreshes));
+    let since = net.sent.len();
+    net.settle();
+    let all = begun
+        .iter()
+        .all(|refresh| names(&net["a"].refreshed_by(*refresh)) == "ab");
+    assert!(
+        all,
+        "one answer counts for all that were begun before the question"
+    );
+    assert_eq!(net.sent.len() - since, 2);
+    net["a"].end_refresh(*begun.first().expect("many"));
+    assert!(net["a"].begin_refresh().is_ok());
+}
+
+/// A member that never comes back costs a question now and then, not a stream of them.
+#[test]
+fn a_process_without_a_vote_is_quiet() {
+    let mut net = Net::of(&NAMES);
+    net.connect("a", "b");
+    net.run_millis(10_000);
+    let since = net.sent.len();
+    net.run_millis(600_000);
+    let frames = net.sent[since..]
+        .iter()
+        .map(|sent| craft::kind(&sent.frame));
+    let asked = frames.filter(|kind| *kind == craft::QUERY).count();
+    assert!(
+        (100..=150).contains(&asked),
+        "{asked} questions in ten minutes, both ways"
+    );
+}
