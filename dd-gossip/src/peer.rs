@@ -40,6 +40,8 @@ pub(crate) struct Process {
     /// What it was asked last about its context, and how often it was asked.
     pub(crate) question: Option<Question>,
     pub(crate) questions: u64,
+    /// What it answered and was not all here, and when.
+    pub(crate) lacking: Option<(Time, Context)>,
     /// The context whose hash was sent last.
     pub(crate) digest: Option<(u128, Context)>,
     /// When it was asked for what is lacking here, until that has come.
@@ -124,6 +126,7 @@ impl Process {
             due: Due::default(),
             question: None,
             questions: 0,
+            lacking: None,
             digest: None,
             asked: None,
             deferred: false,

@@ -210,19 +210,7 @@ impl Replica {
             process.session = Some(session);
             process.unacknowledged.clear();
         }
-        self.ask_if_lacking(now, node, &context)?;
-        self.schedule_forgetting(now);
-        Ok(())
-    }
-
-    /// A peer stated a context: it is asked for what is lacking here, unless that is on its way.
-    pub(super) fn ask_if_lacking(
-        &mut self,
-        now: Time,
-        node: &NodeId,
-        context: &Context,
-    ) -> Result<(), FrameError> {
-        let lacking = !self.has_seen(context);
+        let lacking = !self.has_seen(&context);
         let ask = self.may_ask(now, node);
         let then = now.before(self.config.timing.retry);
         let process = self.process(node)?;
@@ -230,6 +218,7 @@ impl Replica {
             process.due.want = process.due.want.max(Some(ask));
             process.deferred = !ask;
         }
+        self.schedule_forgetting(now);
         Ok(())
     }
 

@@ -209,10 +209,14 @@ impl Replica {
             }
         };
         let uncovered = covers < self.quorum.last;
+        let lacking = !self.has_seen(&context);
         let process = self.process(node)?;
         process.states(&context);
         process.due.query |= uncovered;
-        self.ask_if_lacking(now, node, &context)?;
+        if lacking {
+            // Mostly it is on its way.
+            process.lacking.get_or_insert((now, context.clone()));
+        }
         for (_, statements) in self.quorum.refreshes.range_mut(..=Refresh(covers)) {
             let voted = statements.get(node).is_some_and(|of| of.votes);
             if !voted {

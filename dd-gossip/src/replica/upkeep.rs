@@ -50,7 +50,8 @@ impl Replica {
                     .held_since()
                     .map(|since| since + timing.hold);
                 let asked = process.asked.map(|asked| asked + timing.retry);
-                [process.flush_at, process.relay_at, hold, asked]
+                let lacking = process.lacking.as_ref().map(|(at, _)| *at + timing.hold);
+                [process.flush_at, process.relay_at, hold, asked, lacking]
             });
             for at in due.into_iter().flatten().chain([hello]).flatten() {
                 next = next.min(at);
@@ -85,6 +86,10 @@ impl Replica {
             process.due.digest |= !newer.is_subset(&process.known) && process.session.is_none();
         }
         process.due.query |= ask_again;
+        if over(process.lacking.as_ref().map(|(at, _)| *at), timing.hold) {
+            let lacking = process.lacking.take();
+            process.due.digest |= lacking.is_some_and(|(_, events)| !events.is_subset(&newer));
+        }
         let then = now.before(timing.retry);
         if over(process.asked, timing.retry) {
             process.asked = None;
