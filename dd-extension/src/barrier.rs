@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crdt_core::Context;
 use crdt_core::codec::{DecodeError, Reader, Writer};
-use dd_gossip::{Consistency, NodeId, Refresh, Replica, TooManyRefreshes};
+use dd_gossip::{Confirm, Consistency, NodeId, Refresh, Replica, TooManyBarriers};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::StoreError;
@@ -39,7 +39,7 @@ pub enum BarrierError {
     },
     /// Too many wait at once.
     #[error(transparent)]
-    TooMany(#[from] TooManyRefreshes),
+    TooMany(#[from] TooManyBarriers),
     /// The store was stopped, or called from inside of a closure.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,23 +78,38 @@ impl Token {
     }
 }
 
-/// A refresh that ends when nobody waits for it any more.
-struct Waiting<'s> {
+/// A barrier that ends when nobody waits for it any more.
+struct Waiting<'s, B: Copy> {
     store: &'s Inner,
-    refresh: Refresh,
+    barrier: B,
+    end: fn(&mut Replica, B),
 }
 
-impl<'s> Waiting<'s> {
-    fn begin(store: &'s Inner) -> Result<Self, TooManyRefreshes> {
-        let refresh = store.replica.write().begin_refresh()?;
-        store.work.notify_one();
-        Ok(Self { store, refresh })
-    }
+fn refreshing(store: &Inner) -> Result<Waiting<'_, Refresh>, TooManyBarriers> {
+    let barrier = store.replica.write().begin_refresh()?;
+    store.work.notify_one();
+    let end = Replica::end_refresh;
+    Ok(Waiting {
+        store,
+        barrier,
+        end,
+    })
 }
 
-impl Drop for Waiting<'_> {
+fn confirming(store: &Inner, needed: usize) -> Result<Waiting<'_, Confirm>, TooManyBarriers> {
+    let barrier = store.replica.write().begin_confirm(needed)?;
+    store.work.notify_one();
+    let end = Replica::end_confirm;
+    Ok(Waiting {
+        store,
+        barrier,
+        end,
+    })
+}
+
+impl<B: Copy> Drop for Waiting<'_, B> {
     fn drop(&mut self) {
-        self.store.replica.write().end_refresh(self.refresh);
+        (self.end)(&mut self.store.replica.write(), self.barrier);
     }
 }
 
@@ -103,7 +118,8 @@ impl Store {
     /// `consistency` says, this one included: one barrier for any number of writes. At once if it
     /// is already.
     ///
-    /// A node counts while the process runs that said so. In memory, a write that a majority has is
+    /// Up to two nodes this takes one round trip; more of them are asked a second time, because there has
+    /// to be one moment at which all of them have it. A node counts while the process runs that said so. In memory, a write that a majority has is
     /// lost if all of that majority's processes end before others have it.
     ///
     /// Waits for [`StoreConfig::deadline`](crate::StoreConfig::deadline) at most; put a time-out of your
@@ -114,9 +130,10 @@ impl Store {
     /// [`BarrierError`]. The writes stand all the same.
     pub async fn confirmed(&self, consistency: Consistency) -> Result<(), BarrierError> {
         self.check()?;
-        let written = self.0.replica.read().written();
-        self.reached(consistency, |replica| replica.confirmed_by(&written))
-            .await
+        let needed = self.needed(consistency)?;
+        let waiting = confirming(&self.0, needed)?;
+        let confirmed = || self.0.replica.read().confirmed_by(waiting.barrier);
+        self.reached(needed, confirmed).await
     }
 
     /// Waits until this node has what as many nodes as `consistency` says had when they were asked,
@@ -139,9 +156,10 @@ impl Store {
         if consistency == Consistency::Local {
             return Ok(());
         }
-        let waiting = Waiting::begin(&self.0)?;
-        self.reached(consistency, |replica| replica.refreshed_by(waiting.refresh))
-            .await
+        let waiting = refreshing(&self.0)?;
+        let needed = self.needed(consistency)?;
+        let refreshed = || self.0.replica.read().refreshed_by(waiting.barrier);
+        self.reached(needed, refreshed).await
     }
 
     /// What this node has seen, for [`caught_up_to`](Self::caught_up_to) on another.
@@ -163,39 +181,45 @@ impl Store {
     /// [`BarrierError`].
     pub async fn caught_up_to(&self, token: &Token) -> Result<(), BarrierError> {
         self.check()?;
-        let here = |replica: &Replica| {
+        let here = || {
+            let replica = self.0.replica.read();
             let seen = replica.has_seen(&token.0);
             seen.then(|| replica.node().clone()).into_iter().collect()
         };
         if !self.0.replica.read().has_seen(&token.0) {
             // Others are asked what they have, and then for what is lacking.
-            let _waiting = Waiting::begin(&self.0)?;
-            return self.reached(Consistency::Local, here).await;
+            let _waiting = refreshing(&self.0)?;
+            return self.reached(1, here).await;
         }
         Ok(())
     }
 
-    /// Waits until enough nodes are among those that `counted` finds.
-    async fn reached(
-        &self,
-        consistency: Consistency,
-        counted: impl Fn(&Replica) -> Vec<NodeId>,
-    ) -> Result<(), BarrierError> {
+    fn needed(&self, consistency: Consistency) -> Result<usize, BarrierError> {
         let nodes = self.0.replica.read().nodes();
         let needed = consistency.needed(nodes);
         if needed > nodes {
             return Err(BarrierError::TooFewNodes { needed, nodes });
         }
+        Ok(needed)
+    }
+
+    /// Waits until so many nodes are among those that `counted` finds.
+    async fn reached(
+        &self,
+        needed: usize,
+        counted: impl Fn() -> Vec<NodeId>,
+    ) -> Result<(), BarrierError> {
         let deadline = Instant::now() + self.0.deadline.min(MAX_DEADLINE);
         loop {
             let mut progress = std::pin::pin!(self.0.progress.notified());
             progress.as_mut().enable();
-            let answered = counted(&self.0.replica.read());
+            let answered = counted();
             if answered.len() >= needed {
                 return Ok(());
             }
             self.check()?;
             if timeout_at(deadline, progress).await.is_err() {
+                let nodes = self.0.replica.read().nodes();
                 return Err(BarrierError::TimedOut {
                     needed,
                     nodes,

@@ -66,7 +66,7 @@ pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
 pub use crdt_core as types;
 pub use dd_gossip::{
     AddressError, ClusterId, Consistency, Counts, NameError, NodeId, PeerStatus, SendError, Status,
-    Timing, TooManyRefreshes, Transport, TransportEvent, TransportStats, UpdateError,
+    Timing, TooManyBarriers, Transport, TransportEvent, TransportStats, UpdateError,
 };
 pub use dd_transport_quic::{
     Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,

@@ -26,8 +26,8 @@ pub use key_space::Changed;
 pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
-    Counts, Event, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_RECORDS, MAX_REFRESHES, PeerStatus, Refresh,
-    Replica, Status, TooManyRefreshes, UpdateError,
+    Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_RECORDS, PeerStatus,
+    Refresh, Replica, Status, TooManyBarriers, UpdateError,
 };
 pub use time::Time;
 pub use transport::{

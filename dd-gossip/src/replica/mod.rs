@@ -24,7 +24,7 @@ use crate::time::Time;
 use crate::{FrameError, NodeId};
 
 pub use local::UpdateError;
-pub use quorum::{MAX_REFRESHES, Refresh, TooManyRefreshes};
+pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
 pub use status::{PeerStatus, Status};
 pub use transmit::MAX_FLUSH_EVENTS;
 pub use upkeep::MAX_RECORDS;

@@ -35,6 +35,7 @@ impl Replica {
         let was_up = peer.process.is_some();
         peer.reset(false, now);
         if was_up {
+            self.ask_holders_again();
             self.emit(Event::PeerDown(node.clone()));
         }
     }
@@ -55,6 +56,7 @@ impl Replica {
         match &result {
             Ok(()) => {
                 self.recover();
+                self.ask_holders_again();
                 self.counts.frames_received += 1;
                 self.counts.bytes_received += frame.len() as u64;
             }

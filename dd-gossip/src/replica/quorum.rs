@@ -5,6 +5,13 @@
 //! store may, has no vote in reads until it has what a majority of the others had after it started.
 //! Without that rule a write confirmed by A and B is missed by a read of B and C, if B was restarted
 //! in between.
+//!
+//! Nor are acknowledgements of several nodes enough. Of five nodes, B acknowledges a write of A, is
+//! restarted and gets its vote from C, D and E, which have not got the write; then C acknowledges. A,
+//! which has not noticed, counts A, B and C, and a read of B, D and E misses the write. There has to be
+//! one moment at which as many processes have it: those that acknowledged are asked once more, and
+//! count when they answer as the same processes. With one acknowledgement beside the own process the
+//! moment is that of the acknowledgement.
 
 use std::collections::BTreeMap;
 
@@ -15,25 +22,39 @@ use crate::NodeId;
 use crate::frame::{Answer, FrameError};
 use crate::time::Time;
 
-/// Reads that wait for other nodes at one time, at most.
-pub const MAX_REFRESHES: usize = 4096;
+/// Barriers that wait for other nodes at one time, at most, of each kind.
+pub const MAX_BARRIERS: usize = 4096;
 
 /// A read that waits for what other nodes have; see [`Replica::begin_refresh`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Refresh(u64);
 
-/// Too many reads wait: [`MAX_REFRESHES`].
+/// Writes that wait until other nodes have them; see [`Replica::begin_confirm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Confirm(u64);
+
+/// Too many barriers wait: [`MAX_BARRIERS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{MAX_REFRESHES} reads wait for other nodes already: wait for some of them first")]
-pub struct TooManyRefreshes;
+#[error("{MAX_BARRIERS} calls wait for other nodes already: wait for some of them first")]
+pub struct TooManyBarriers;
 
 /// What each node stated in answer to a question.
 type Statements = BTreeMap<NodeId, Statement>;
 
 #[derive(Clone, Debug)]
 struct Statement {
+    /// Of the process that stated it.
+    nonce: u64,
     votes: bool,
     context: Context,
+}
+
+#[derive(Debug)]
+struct Confirmation {
+    needed: usize,
+    events: Context,
+    /// The processes that had acknowledged when they were asked once more, and that question.
+    again: Option<(BTreeMap<NodeId, u64>, Refresh)>,
 }
 
 /// The votes of this process and what it waits for.
@@ -43,6 +64,7 @@ pub(super) struct Quorum {
     /// What was stated since each began. A question carries the number of the newest, and its answer
     /// counts for all up to that one.
     refreshes: BTreeMap<Refresh, Statements>,
+    confirmations: BTreeMap<Confirm, Confirmation>,
     last: u64,
 }
 
@@ -56,6 +78,7 @@ impl Quorum {
         Self {
             votes,
             refreshes: recovery.into_iter().collect(),
+            confirmations: BTreeMap::new(),
             last: 0,
         }
     }
@@ -102,27 +125,120 @@ impl Replica {
         self.keys.context()
     }
 
-    /// What this replica wrote so far, for [`confirmed_by`](Self::confirmed_by).
-    pub fn written(&self) -> Context {
-        self.keys.context().restrict([self.config.replica])
-    }
-
     /// Whether all of these events are here.
     pub fn has_seen(&self, events: &Context) -> bool {
         events.is_subset(self.keys.context())
     }
 
-    /// The nodes that have all of these events, as far as their present processes said so; this one
-    /// first, if it has.
-    pub fn confirmed_by(&self, events: &Context) -> Vec<NodeId> {
-        let has = |node: &&NodeId| {
-            let peer = self.peers.get(*node);
-            let process = peer.and_then(|peer| peer.process.as_ref());
-            process.is_some_and(|process| events.is_subset(&process.known))
+    /// Waits until so many nodes, this one included, have everything that this replica wrote so far.
+    /// Whoever waits ends it with [`end_confirm`](Self::end_confirm).
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyBarriers`].
+    pub fn begin_confirm(&mut self, needed: usize) -> Result<Confirm, TooManyBarriers> {
+        if self.quorum.confirmations.len() >= MAX_BARRIERS {
+            return Err(TooManyBarriers);
+        }
+        self.quorum.last += 1;
+        let confirm = Confirm(self.quorum.last);
+        let confirmation = Confirmation {
+            needed,
+            events: self.keys.context().restrict([self.config.replica]),
+            again: None,
         };
-        let own = self.has_seen(events).then_some(&self.config.node);
-        let all = own.into_iter().chain(self.others().filter(has));
-        all.cloned().collect()
+        self.quorum.confirmations.insert(confirm, confirmation);
+        self.ask_holders_again();
+        Ok(confirm)
+    }
+
+    /// The nodes that have what was written, this one first. It is confirmed when there are as many as
+    /// it needs.
+    pub fn confirmed_by(&self, confirm: Confirm) -> Vec<NodeId> {
+        let own = || [self.config.node.clone()].into_iter();
+        let Some(confirmation) = self.quorum.confirmations.get(&confirm) else {
+            return Vec::new();
+        };
+        match &confirmation.again {
+            None => {
+                let holders = self.holders(&confirmation.events).into_keys();
+                // One short of a majority until they have answered once more.
+                let most = match confirmation.needed {
+                    0..=2 => usize::MAX,
+                    needed => needed - 1,
+                };
+                own().chain(holders).take(most).collect()
+            }
+            Some((asked, refresh)) => {
+                let statements = self.quorum.refreshes.get(refresh);
+                let nonce = |node| Some(statements?.get(node)?.nonce);
+                let answered = asked
+                    .iter()
+                    .filter(|(node, asked)| nonce(node) == Some(**asked));
+                own()
+                    .chain(answered.map(|(node, _)| node.clone()))
+                    .collect()
+            }
+        }
+    }
+
+    /// Where enough processes have acknowledged a write, they are asked once more. If too few of those
+    /// still run, others are waited for.
+    pub(super) fn ask_holders_again(&mut self) {
+        let mut to_ask = Vec::new();
+        let mut to_end = Vec::new();
+        for (confirm, confirmation) in &self.quorum.confirmations {
+            let needed = confirmation.needed;
+            if needed <= 2 {
+                continue;
+            }
+            let holders = self.holders(&confirmation.events);
+            let runs = |(node, nonce): &(&NodeId, &u64)| holders.get(*node) == Some(*nonce);
+            let again = confirmation.again.as_ref();
+            let enough = |(asked, _): &(BTreeMap<NodeId, u64>, Refresh)| {
+                asked.iter().filter(runs).count() + 1 >= needed
+            };
+            if again.is_some_and(enough) {
+                continue;
+            }
+            to_end.extend(again.map(|_| *confirm));
+            if holders.len() + 1 >= needed {
+                to_ask.push((*confirm, holders));
+            }
+        }
+        for confirm in to_end {
+            self.end_question(confirm);
+        }
+        for (confirm, holders) in to_ask {
+            let refresh = self.ask_all();
+            if let Some(confirmation) = self.quorum.confirmations.get_mut(&confirm) {
+                confirmation.again = Some((holders, refresh));
+            }
+        }
+    }
+
+    /// Nobody waits for it any more.
+    pub fn end_confirm(&mut self, confirm: Confirm) {
+        self.end_question(confirm);
+        self.quorum.confirmations.remove(&confirm);
+    }
+
+    fn end_question(&mut self, confirm: Confirm) {
+        let confirmation = self.quorum.confirmations.get_mut(&confirm);
+        if let Some((_, refresh)) = confirmation.and_then(|confirmation| confirmation.again.take())
+        {
+            self.end_refresh(refresh);
+        }
+    }
+
+    /// The other nodes whose present processes said that they have these events.
+    fn holders(&self, events: &Context) -> BTreeMap<NodeId, u64> {
+        let holder = |node: &NodeId| {
+            let process = self.peers.get(node)?.process.as_ref()?;
+            let has = events.is_subset(&process.known);
+            has.then(|| (node.clone(), process.nonce))
+        };
+        self.others().filter_map(holder).collect()
     }
 
     /// Whether this process has a vote in reads.
@@ -135,22 +251,25 @@ impl Replica {
     ///
     /// # Errors
     ///
-    /// [`TooManyRefreshes`].
-    pub fn begin_refresh(&mut self) -> Result<Refresh, TooManyRefreshes> {
-        if self.quorum.readers() >= MAX_REFRESHES {
-            return Err(TooManyRefreshes);
+    /// [`TooManyBarriers`].
+    pub fn begin_refresh(&mut self) -> Result<Refresh, TooManyBarriers> {
+        let questions = self.quorum.confirmations.values();
+        let questions = questions.filter(|confirmation| confirmation.again.is_some());
+        if self.quorum.readers() - questions.count() >= MAX_BARRIERS {
+            return Err(TooManyBarriers);
         }
+        Ok(self.ask_all())
+    }
+
+    fn ask_all(&mut self) -> Refresh {
         self.quorum.last += 1;
         let refresh = Refresh(self.quorum.last);
         self.quorum.refreshes.insert(refresh, Statements::new());
-        for process in self
-            .peers
-            .values_mut()
-            .filter_map(|peer| peer.process.as_mut())
-        {
+        let peers = self.peers.values_mut();
+        for process in peers.filter_map(|peer| peer.process.as_mut()) {
             process.due.query = true;
         }
-        Ok(refresh)
+        refresh
     }
 
     /// The nodes that vote and of which everything that they had when they were asked is here; this one
@@ -208,9 +327,11 @@ impl Replica {
                 return Ok(());
             }
         };
-        let uncovered = covers < self.quorum.last;
+        let newest = self.quorum.refreshes.keys().next_back();
+        let uncovered = newest.is_some_and(|newest| *newest > Refresh(covers));
         let lacking = !self.has_seen(&context);
         let process = self.process(node)?;
+        let nonce = process.nonce;
         process.states(&context);
         process.due.query |= uncovered;
         if lacking {
@@ -221,7 +342,12 @@ impl Replica {
             let voted = statements.get(node).is_some_and(|of| of.votes);
             if !voted {
                 let context = context.clone();
-                statements.insert(node.clone(), Statement { votes, context });
+                let statement = Statement {
+                    nonce,
+                    votes,
+                    context,
+                };
+                statements.insert(node.clone(), statement);
             }
         }
         self.schedule_forgetting(now);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crdt_core::OrSet;
-use dd_gossip::{Config, Consistency, MAX_REFRESHES, NodeId, Replica, Time, TooManyRefreshes};
+use dd_gossip::{Config, Consistency, MAX_BARRIERS, NodeId, Replica, Time, TooManyBarriers};
 
 use crate::support::net::Net;
 use crate::support::{config, craft, restarted};
@@ -25,8 +25,12 @@ fn names(nodes: &[NodeId]) -> String {
     nodes.iter().map(|node| node.as_str()).collect()
 }
 
-fn confirmed(net: &Net, name: &str) -> String {
-    names(&net[name].confirmed_by(&net[name].written()))
+/// Who has what a node wrote, as far as it knows.
+fn confirmed(net: &mut Net, name: &str) -> String {
+    let barrier = net[name].begin_confirm(2).expect("few");
+    let by = names(&net[name].confirmed_by(barrier));
+    net[name].end_confirm(barrier);
+    by
 }
 
 fn votes(net: &Net) -> String {
@@ -59,20 +63,54 @@ fn a_write_is_confirmed_by_the_nodes_that_said_they_have_it() {
     net.hold_up("a", "c");
     net.hold_up("c", "b");
     insert(&mut net, "a", "x");
-    assert_eq!(confirmed(&net, "a"), "a", "nobody was told yet");
+    assert_eq!(confirmed(&mut net, "a"), "a", "nobody was told yet");
     net.settle();
-    assert_eq!(confirmed(&net, "a"), "ab");
+    assert_eq!(confirmed(&mut net, "a"), "ab");
     net.release("a", "c");
     net.settle();
-    assert_eq!(confirmed(&net, "a"), "abc");
+    assert_eq!(confirmed(&mut net, "a"), "abc");
 
     // What a process confirmed does not count for the next one of its node.
     net.put(Replica::new(restarted("b", 2, &NAMES), net.now));
-    assert_eq!(confirmed(&net, "a"), "ac");
+    assert_eq!(confirmed(&mut net, "a"), "ac");
     net.connect_all();
     net.release("c", "b");
     net.settle();
-    assert_eq!(confirmed(&net, "a"), "abc");
+    assert_eq!(confirmed(&mut net, "a"), "abc");
+}
+
+/// Of five nodes one acknowledges, is restarted and votes before another acknowledges: the two never had it
+/// at one time.
+#[test]
+fn acknowledgements_of_processes_that_did_not_run_at_once_do_not_add_up() {
+    const FIVE: [&str; 5] = ["a", "b", "c", "d", "e"];
+    let mut net = Net::mesh(&FIVE);
+    for other in ["c", "d", "e"] {
+        net.hold_up("a", other);
+    }
+    insert(&mut net, "a", "x");
+    let barrier = net["a"].begin_confirm(3).expect("the first");
+    net.settle();
+    assert_eq!(names(&net["a"].confirmed_by(barrier)), "ab");
+
+    // It hears of the restart, and of nothing else, only later.
+    net.hold_up("b", "a");
+    net.hold_up("a", "b");
+    net.release("a", "c");
+    net.settle();
+    assert_eq!(
+        names(&net["a"].confirmed_by(barrier)),
+        "ac",
+        "b was asked once more"
+    );
+    net.put(Replica::new(restarted("b", 2, &FIVE), net.now));
+    assert_eq!(names(&net["a"].confirmed_by(barrier)), "ac");
+
+    net.release("a", "d");
+    net.settle();
+    assert_eq!(names(&net["a"].confirmed_by(barrier)), "acd");
+    net["a"].end_confirm(barrier);
+    assert!(net["a"].confirmed_by(barrier).is_empty(), "it has ended");
 }
 
 #[test]
@@ -115,7 +153,7 @@ fn a_read_of_a_majority_has_what_a_majority_confirmed_before_one_restarted() {
     net.disconnect("b", "c");
     insert(&mut net, "a", "x");
     net.settle();
-    assert_eq!(confirmed(&net, "a"), "ab");
+    assert_eq!(confirmed(&mut net, "a"), "ab");
     net.disconnect("a", "b");
     net.put(Replica::new(restarted("b", 2, &NAMES), net.now));
 
@@ -186,17 +224,17 @@ fn a_question_that_was_lost_is_asked_again() {
     net.hold_up("b", "a");
     net.deliver("b", "a", &lost);
     net.settle();
-    assert_eq!(confirmed(&net, "b"), "b", "a has not got z");
+    assert_eq!(confirmed(&mut net, "b"), "b", "a has not got z");
 }
 
 #[test]
 fn reads_that_wait_are_limited() {
     let mut net = Net::mesh(&["a", "b"]);
-    let begun: BTreeSet<_> = (0..MAX_REFRESHES)
+    let begun: BTreeSet<_> = (0..MAX_BARRIERS)
         .map(|_| net["a"].begin_refresh().expect("within the limit"))
         .collect();
-    assert_eq!(begun.len(), MAX_REFRESHES);
-    assert_eq!(net["a"].begin_refresh(), Err(TooManyRefreshes));
+    assert_eq!(begun.len(), MAX_BARRIERS);
+    assert_eq!(net["a"].begin_refresh(), Err(TooManyBarriers));
     let since = net.sent.len();
     net.settle();
     let all = begun

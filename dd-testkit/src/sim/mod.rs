@@ -1,12 +1,13 @@
 //! The deterministic simulator: replicas, a network with faults, and the oracle after every step.
 //!
 //! A run is a function of its seed. It checks, on each replica that changed, that the state is the
-//! one that the oracle gives for its context, that the context only grew, and that no replica
-//! suspects another; and after healing that all are equal, that kept sums are the computed ones,
+//! one that the oracle gives for its context, that the context only grew, that no replica
+//! suspects another, and that reads of a majority have what a majority had confirmed; and after healing that all are equal, that kept sums are the computed ones,
 //! and that nothing but digests is sent any more.
 
 mod network;
 mod op;
+mod quorum;
 mod world;
 
 use std::fmt;
@@ -68,12 +69,14 @@ pub struct Tally {
     pub nodes_lost: u64,
     pub clock_jumps: u64,
     pub records_forgotten: u64,
+    pub majority_writes: u64,
+    pub majority_reads: u64,
     pub simulated_seconds: u64,
 }
 
 impl Tally {
     /// All counts with their names.
-    pub fn fields(&self) -> [(&'static str, u64); 24] {
+    pub fn fields(&self) -> [(&'static str, u64); 26] {
         [
             ("runs", self.runs),
             ("events", self.events),
@@ -98,6 +101,8 @@ impl Tally {
             ("nodes_lost", self.nodes_lost),
             ("clock_jumps", self.clock_jumps),
             ("records_forgotten", self.records_forgotten),
+            ("majority_writes", self.majority_writes),
+            ("majority_reads", self.majority_reads),
             ("simulated_seconds", self.simulated_seconds),
         ]
     }
@@ -127,6 +132,8 @@ impl Tally {
         self.nodes_lost += other.nodes_lost;
         self.clock_jumps += other.clock_jumps;
         self.records_forgotten += other.records_forgotten;
+        self.majority_writes += other.majority_writes;
+        self.majority_reads += other.majority_reads;
         self.simulated_seconds += other.simulated_seconds;
     }
 }

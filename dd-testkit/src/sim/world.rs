@@ -8,6 +8,7 @@ use dd_gossip::{ClusterId, Config, Event, NodeId, Replica, Time, Timing};
 
 use super::network::{Arrival, Network};
 use super::op::Op;
+use super::quorum::Quorum;
 use super::{Options, Tally};
 use crate::oracle::{self, Kind, Oracle};
 use crate::rng::Rng;
@@ -26,6 +27,7 @@ pub(super) struct World {
     network: Network,
     nodes: Vec<Node>,
     oracle: Oracle,
+    quorum: Quorum,
     tally: Tally,
     /// Whether all writes go to one counter: what is rare elsewhere then happens often.
     one_counter: bool,
@@ -75,6 +77,7 @@ impl World {
             now: Time::ZERO,
             network,
             oracle,
+            quorum: Quorum::default(),
             tally,
             one_counter,
         }
@@ -110,6 +113,12 @@ impl World {
             0..=64 => {
                 for _ in 0..1 + self.rng.below(4) {
                     self.local(at)?;
+                }
+                if let Some(replica) = &mut self.nodes[to].replica
+                    && self.rng.chance(30)
+                {
+                    self.quorum.read(to, replica);
+                    self.pump(to, "a majority read")?;
                 }
             }
             65..=72 => {
@@ -177,8 +186,18 @@ impl World {
                 seen,
             };
             self.oracle.record(Dot::new(id, seq), event);
+            if self.rng.chance(30) {
+                let majority = self.majority();
+                if let Some(replica) = &mut self.nodes[at].replica {
+                    self.quorum.write(at, replica, majority);
+                }
+            }
         }
         self.pump(at, &format!("{op:?}"))
+    }
+
+    fn majority(&self) -> usize {
+        self.nodes.len() / 2 + 1
     }
 
     fn break_connection(&mut self, a: usize, b: usize) {
@@ -214,6 +233,8 @@ impl World {
         self.tally.crashes += 1;
         self.count(&replica);
         self.nodes[at].last = replica.state();
+        let running = self.nodes.iter().filter_map(|node| node.replica.as_ref());
+        self.quorum.ended(running);
         for other in (0..self.nodes.len()).filter(|other| *other != at) {
             self.network.disconnect(self.now, at, other, &mut self.rng);
         }
@@ -373,6 +394,7 @@ impl World {
                 self.network.send(now, at, to, frame, &mut self.rng);
             }
         }
+        let majority = self.majority();
         let Some(replica) = &mut self.nodes[at].replica else {
             return Ok(());
         };
@@ -383,6 +405,9 @@ impl World {
                 ));
             }
         }
+        let done = self.quorum.look(at, replica, majority)?;
+        self.tally.majority_writes += done.writes;
+        self.tally.majority_reads += done.reads;
         let due = replica.poll_timeout().max(now + Duration::from_micros(1));
         if self.nodes[at].timer.is_none_or(|timer| timer > due) {
             self.nodes[at].timer = Some(due);
