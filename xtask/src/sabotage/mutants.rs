@@ -54,6 +54,7 @@ const KEY_SPACE: &str = "dd-gossip/src/key_space.rs";
 const SESSION: &str = "dd-gossip/src/session.rs";
 const PEER: &str = "dd-gossip/src/peer.rs";
 const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
+const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
 const UPKEEP: &str = "dd-gossip/src/replica/upkeep.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -309,6 +310,40 @@ pub(super) const MUTANTS: &[Mutant] = &[
             from: "if !stays {",
             to: "if false && !stays {",
         }],
+    },
+    Mutant {
+        name: "vote",
+        what: "a process that may have lost what its node acknowledged has no vote until it has caught up",
+        changes: &[Change {
+            file: QUORUM,
+            from: "if all == others || voters > others / 2 {",
+            to: "if all + voters + others < usize::MAX {",
+        }],
+    },
+    Mutant {
+        name: "statement",
+        what: "a read waits until what others stated after it was asked is here",
+        changes: &[Change {
+            file: QUORUM,
+            from: "self.has_seen(&of.context).then_some((node, of.votes))",
+            to: "Some((node, of.votes))",
+        }],
+    },
+    Mutant {
+        name: "again",
+        what: "processes that acknowledged a write are asked once more where it takes three and more",
+        changes: &[
+            Change {
+                file: QUORUM,
+                from: "0..=2 => usize::MAX,",
+                to: "0..=999 => usize::MAX,",
+            },
+            Change {
+                file: QUORUM,
+                from: "if needed <= 2 {",
+                to: "if needed <= 999 {",
+            },
+        ],
     },
 ];
 
