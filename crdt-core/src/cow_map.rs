@@ -444,11 +444,8 @@ fn size<K, V>(tree: &Tree<K, V>) -> usize {
 }
 
 fn merge_with_neighbour<K: Clone, V: Clone>(children: &mut Vec<(K, Arc<Tree<K, V>>)>, at: usize) {
-    let left = if at + 1 < children.len() {
-        at
-    } else {
-        at.saturating_sub(1)
-    };
+    // The one behind, or for the last one the one before.
+    let left = at.min(children.len().saturating_sub(2));
     if left + 1 >= children.len()
         || size(&children[left].1) + size(&children[left + 1].1) > CAPACITY - SPARSE
     {
@@ -548,23 +545,37 @@ mod tests {
 
     /// Number of nodes, each of which has to be within its size.
     fn nodes(tree: &Tree<u32, ()>) -> usize {
-        assert!(size(tree) <= CAPACITY, "{} in a node", size(tree));
-        match tree {
-            Tree::Leaf(_) => 1,
-            Tree::Inner(children) => 1 + children.iter().map(|(_, c)| nodes(c)).sum::<usize>(),
-        }
+        let (size, below) = match tree {
+            Tree::Leaf(entries) => (entries.len(), 0),
+            Tree::Inner(children) => {
+                let below = children.iter().map(|(_, child)| nodes(child)).sum();
+                (children.len(), below)
+            }
+        };
+        assert!(size <= CAPACITY, "{size} in a node");
+        1 + below
     }
 
     #[test]
     fn nodes_stay_within_their_size_and_a_map_that_shrinks_gives_them_back() {
         const N: u32 = 5_000;
-        let scattered = |k: u32| k.wrapping_mul(2_654_435_761);
-        let mut map: CowMap<u32, ()> = (0..N).map(|k| (scattered(k), ())).collect();
-        for k in 0..N {
-            let nodes = map.root.as_deref().map_or(0, nodes);
-            assert!(nodes <= 3 + map.len() / 4, "{nodes} for {}", map.len());
-            map.remove(&scattered(k));
+        let ascending: Vec<u32> = (0..N).collect();
+        let descending: Vec<u32> = (0..N).rev().collect();
+        // 1 867 and 5 000 have no factor in common.
+        let scattered: Vec<u32> = (0..N).map(|k| k * 1_867 % N).collect();
+        for (arrival, departure) in [
+            (&ascending, &ascending),
+            (&ascending, &descending),
+            (&ascending, &scattered),
+            (&scattered, &scattered),
+        ] {
+            let mut map: CowMap<u32, ()> = arrival.iter().map(|k| (*k, ())).collect();
+            for k in departure {
+                let nodes = map.root.as_deref().map_or(0, nodes);
+                assert!(nodes <= 4 + map.len() / 7, "{nodes} for {}", map.len());
+                map.remove(k);
+            }
+            assert!(map.is_empty());
         }
-        assert!(map.is_empty());
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod experiment;
 mod laws;
 mod model;
+mod mutants;
 mod no_std;
 mod sabotage;
 mod seeds;
@@ -33,6 +34,7 @@ enum Command {
     Model(model::Model),
     Conformance(conformance::Conformance),
     Laws(laws::Laws),
+    Mutants(mutants::Mutants),
     Certs(certs::Certs),
     #[command(subcommand)]
     Experiment(experiment::Experiment),
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Model(model) => model.run(),
         Command::Conformance(conformance) => conformance.run(),
         Command::Laws(laws) => laws.run(),
+        Command::Mutants(mutants) => mutants.run(),
         Command::Certs(certs) => certs.run(),
         Command::Experiment(experiment) => experiment.run(),
         Command::Bench(bench) => bench.run(),

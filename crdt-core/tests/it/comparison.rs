@@ -119,3 +119,38 @@ fn a_cut_reaches_a_run_that_was_counted_on() {
         assert_eq!(run.map(|(_, run)| run.amount()), Some(counted));
     }
 }
+
+/// The whole run is gone at the sender, and so is its record of the removal.
+#[test]
+fn a_removed_counter_goes_where_its_removal_was_forgotten() {
+    let mut a: Causal<PnCounter> = empty(1);
+    let mut b: Causal<PnCounter> = empty(2);
+    update(&mut b, |n| n.add(5));
+    a.merge(&b);
+    update(&mut a, |n| n.add(1));
+    update(&mut a, |n| n.reset());
+    update(&mut a, |n| n.add(2));
+    assert_eq!(a.forget([]), 1, "as if there was nobody else");
+    let (a, b) = (store_of(&a), store_of(&b));
+    assert!(a.is_behind_floor(b.context()));
+    let b = caught_up(&a, &b);
+    assert_eq!(b.root(), a.root());
+}
+
+/// The sender brings what the receiver lacked when it stated its context, and has by now.
+#[test]
+fn what_arrived_while_a_comparison_was_under_way_stays() {
+    let mut a: Causal<Sets> = empty(1);
+    let mut b: Causal<Sets> = empty(2);
+    update(&mut a, |m| m.entry("k").insert("early"));
+    b.merge(&a);
+    let stated = store_of(&b);
+    let late = update(&mut a, |m| m.entry("k").insert("late")).delta;
+    let a = store_of(&a);
+    let comparison = staged(&a, &stated);
+    b.apply(&late).expect("nothing was forgotten");
+    let (mut b, mut effects) = (store_of(&b), Vec::new());
+    b.commit(&comparison, a.context(), a.floor(), &mut effects);
+    assert_eq!(b, a);
+    assert_eq!(effects, []);
+}

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crdt_core::{Causal, OrMap, OrSet, PnCounter};
+use crdt_core::kernel::{DotStore, Entry, EntryRef, Unit, Value};
+use crdt_core::{Causal, Dot, MAX_SEQ, Name, OrMap, OrSet, Path, PnCounter};
 use proptest::prelude::*;
 
 use crate::support::{copy, empty, kernel_state, property, replica, update};
@@ -247,5 +248,26 @@ fn blocks_are_merged_whatever_origins_they_have_had() {
             }
         });
         assert!(set.view().is_empty());
+    }
+}
+
+/// A block packs a dot into eight bytes, one of which is its origin's.
+#[test]
+fn the_greatest_sequence_number_fits_a_block() {
+    let path: Path = [Name::from("k"), Name::from("x")].as_slice().into();
+    let entry = |origin, seq| Entry {
+        dot: Dot::new(replica(origin), seq),
+        value: Value::Unit,
+    };
+    let entries = [entry(1, MAX_SEQ), entry(2, 1), entry(2, MAX_SEQ)];
+    for entries in (1..=3).map(|n| &entries[..n]) {
+        let mut store = DotStore::new();
+        let unit = Unit {
+            records: Vec::new(),
+            adds: vec![(path.clone(), entries.to_vec())],
+        };
+        store.apply(&unit, &mut Vec::new());
+        let place = store.root().get(&path).expect("something is there");
+        assert!(place.entries().eq(entries.iter().map(EntryRef::from)));
     }
 }
