@@ -126,7 +126,7 @@ fn a_removed_counter_goes_where_its_removal_was_forgotten() {
     let mut a: Causal<PnCounter> = empty(1);
     let mut b: Causal<PnCounter> = empty(2);
     update(&mut b, |n| n.add(5));
-    a.merge(&b);
+    a.merge(&b).expect("an id of its own");
     update(&mut a, |n| n.add(1));
     update(&mut a, |n| n.reset());
     update(&mut a, |n| n.add(2));
@@ -143,7 +143,7 @@ fn what_arrived_while_a_comparison_was_under_way_stays() {
     let mut a: Causal<Sets> = empty(1);
     let mut b: Causal<Sets> = empty(2);
     update(&mut a, |m| m.entry("k").insert("early"));
-    b.merge(&a);
+    b.merge(&a).expect("an id of its own");
     let stated = store_of(&b);
     let late = update(&mut a, |m| m.entry("k").insert("late")).delta;
     let a = store_of(&a);
