@@ -329,22 +329,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
             to: "Some((node, of.votes))",
         }],
     },
-    Mutant {
-        name: "again",
-        what: "processes that acknowledged a write are asked once more where it takes three and more",
-        changes: &[
-            Change {
-                file: QUORUM,
-                from: "0..=2 => usize::MAX,",
-                to: "0..=999 => usize::MAX,",
-            },
-            Change {
-                file: QUORUM,
-                from: "if needed <= 2 {",
-                to: "if needed <= 999 {",
-            },
-        ],
-    },
 ];
 
 #[cfg(test)]
