@@ -145,6 +145,13 @@ fn contexts_do_the_arithmetic_of_sets() {
             context_of(&part)
         };
         prop_assert_eq!(a.restrict([3, 1, 7].map(replica)), of([1, 3]));
+        let origins: BTreeSet<u64> = in_a.iter().map(|(origin, _)| *origin).collect();
+        prop_assert_eq!(a.origins(), origins.len());
+        for n in 1..5 {
+            let seqs = in_a.iter().filter(|(origin, _)| *origin == n);
+            let max = seqs.map(|(_, seq)| *seq).max();
+            prop_assert_eq!(a.max(replica(n)), max.unwrap_or(0));
+        }
         for (origin, seq) in &in_a | &in_b {
             let dot = Dot::new(replica(origin), seq);
             prop_assert_eq!(a.contains(dot), in_a.contains(&(origin, seq)));
@@ -153,6 +160,46 @@ fn contexts_do_the_arithmetic_of_sets() {
         prop_assert_eq!(decode_context(&encoded), Ok(a));
         Ok(())
     });
+}
+
+/// Few and many origins are united differently.
+#[test]
+fn contexts_of_many_origins_are_united_whichever_has_more() {
+    let dots = |most| prop::collection::btree_set((1..60u64, 1..5u64), 0..most);
+    let sizes = [1, 20, 200];
+    for (ours, theirs) in sizes.into_iter().flat_map(|a| sizes.map(|b| (a, b))) {
+        property(64, (dots(ours), dots(theirs)), |(in_a, in_b)| {
+            let (mut a, b) = (context_of(&in_a), context_of(&in_b));
+            a.union(&b);
+            prop_assert_eq!(a, context_of(&(&in_a | &in_b)));
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_truncated_context_has_as_many_origins_as_fit() {
+    let mut context = Context::new();
+    (1..=3).for_each(|n| context.set(replica(n), Seqs::up_to(n)));
+    let is_enough = |size: &usize| context.truncated(*size) == context;
+    let whole = (0..1_000).find(is_enough).expect("a size that is enough");
+    for n in 1..=3 {
+        let size = whole * n / 3;
+        assert_eq!(context.truncated(size).origins(), n);
+        assert_eq!(context.truncated(size - 1).origins(), n - 1);
+    }
+}
+
+#[test]
+fn a_truncated_context_fits_also_if_its_numbers_are_great() {
+    let mut context = Context::new();
+    for n in 1..=100 {
+        context.insert_range(replica(1), n << 48, (n << 48) + (1 << 47));
+    }
+    let whole = bytes(|w| context.encode(w)).len();
+    for size in 1..=2 * whole {
+        assert!(bytes(|w| context.truncated(size).encode(w)).len() <= size);
+    }
 }
 
 #[test]
@@ -278,4 +325,33 @@ fn version_vectors_keep_the_greatest_and_have_one_encoding() {
         decode(&one(MAX_SEQ + 1)),
         Err(DecodeError::Limit("sequence number"))
     );
+}
+
+#[test]
+fn version_vectors_are_compared_by_origin() {
+    let vector = |numbers: &[(u64, u64)]| {
+        let mut out = VersionVector::new();
+        numbers
+            .iter()
+            .for_each(|(n, seq)| out.raise(replica(*n), *seq));
+        out
+    };
+    let mine = vector(&[(1, 5), (2, 7), (3, 1)]);
+    let theirs = vector(&[(1, 6), (2, 6), (4, 9)]);
+    assert_eq!(mine.beyond(&theirs), vector(&[(2, 7), (3, 1)]));
+    assert_eq!(theirs.beyond(&mine), vector(&[(1, 6), (4, 9)]));
+    assert!(mine.beyond(&mine).is_empty() && !mine.is_empty());
+    assert!(vector(&[(1, 0)]).is_empty(), "zero is what it was");
+}
+
+#[test]
+fn what_was_seen_is_shown_as_ranges_by_origin() {
+    let context = context_of(&BTreeSet::from([(1, 1), (1, 2), (1, 5), (2, 3)]));
+    assert_eq!(
+        format!("{context:?}"),
+        "{1.1: [(1, 2), (5, 5)], 2.1: [(3, 3)]}"
+    );
+    let mut vector = VersionVector::new();
+    vector.raise(replica(2), 3);
+    assert_eq!(format!("{vector:?}"), "{2.1: 3}");
 }
