@@ -8,7 +8,7 @@ use clap::Args;
 use crate::sabotage::root;
 
 /// What is mutated unless files are named: the kernel's joins and differences and what they stand on.
-const FILES: [&str; 18] = [
+const FILES: [&str; 20] = [
     "causal",
     "clock",
     "context",
@@ -23,8 +23,10 @@ const FILES: [&str; 18] = [
     "kernel/node",
     "kernel/record",
     "kernel/records",
+    "kernel/runs",
     "kernel/store",
     "kernel/transaction",
+    "kernel/tree_builder",
     "kernel/unit",
     "kernel/zip",
 ];
