@@ -8,11 +8,12 @@ use clap::Args;
 use crate::sabotage::root;
 
 /// What is mutated unless files are named: the kernel's joins and differences and what they stand on.
-const FILES: [&str; 20] = [
+const FILES: [&str; 21] = [
     "causal",
     "clock",
     "context",
     "cow_map",
+    "delta",
     "kernel/block",
     "kernel/children",
     "kernel/children_builder",
