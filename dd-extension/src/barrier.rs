@@ -85,26 +85,29 @@ struct Waiting<'s, B: Copy> {
     end: fn(&mut Replica, B),
 }
 
+impl<'s, B: Copy> Waiting<'s, B> {
+    fn begin(
+        store: &'s Inner,
+        begin: impl FnOnce(&mut Replica) -> Result<B, TooManyBarriers>,
+        end: fn(&mut Replica, B),
+    ) -> Result<Self, TooManyBarriers> {
+        let barrier = begin(&mut store.replica.write())?;
+        store.work.notify_one();
+        Ok(Self {
+            store,
+            barrier,
+            end,
+        })
+    }
+}
+
 fn refreshing(store: &Inner) -> Result<Waiting<'_, Refresh>, TooManyBarriers> {
-    let barrier = store.replica.write().begin_refresh()?;
-    store.work.notify_one();
-    let end = Replica::end_refresh;
-    Ok(Waiting {
-        store,
-        barrier,
-        end,
-    })
+    Waiting::begin(store, Replica::begin_refresh, Replica::end_refresh)
 }
 
 fn confirming(store: &Inner, needed: usize) -> Result<Waiting<'_, Confirm>, TooManyBarriers> {
-    let barrier = store.replica.write().begin_confirm(needed)?;
-    store.work.notify_one();
-    let end = Replica::end_confirm;
-    Ok(Waiting {
-        store,
-        barrier,
-        end,
-    })
+    let begin = |replica: &mut Replica| replica.begin_confirm(needed);
+    Waiting::begin(store, begin, Replica::end_confirm)
 }
 
 impl<B: Copy> Drop for Waiting<'_, B> {
@@ -115,11 +118,13 @@ impl<B: Copy> Drop for Waiting<'_, B> {
 
 impl Store {
     /// Waits until everything that was written here before the call is on as many nodes as
-    /// `consistency` says, this one included: one barrier for any number of writes. At once if it
-    /// is already.
+    /// `consistency` says, this one included: one barrier for any number of writes.
     ///
-    /// Up to two nodes this takes one round trip; more of them are asked a second time, because there has
-    /// to be one moment at which all of them have it. A node counts while the process runs that said so. In memory, a write that a majority has is
+    /// With one other node its acknowledgement is enough, which may have come already. Where it takes
+    /// more, those that acknowledged are asked a second time, because there has to be one moment at
+    /// which all of them have it.
+    ///
+    /// A node counts while the process runs that said so. In memory, a write that a majority has is
     /// lost if all of that majority's processes end before others have it.
     ///
     /// Waits for [`StoreConfig::deadline`](crate::StoreConfig::deadline) at most; put a time-out of your
@@ -156,8 +161,8 @@ impl Store {
         if consistency == Consistency::Local {
             return Ok(());
         }
-        let waiting = refreshing(&self.0)?;
         let needed = self.needed(consistency)?;
+        let waiting = refreshing(&self.0)?;
         let refreshed = || self.0.replica.read().refreshed_by(waiting.barrier);
         self.reached(needed, refreshed).await
     }
