@@ -1,7 +1,8 @@
 //! Sans-io replication of a key space of CRDTs.
 //!
 //! [`Replica`] is the machine: it holds the keys, is told what happens and asked what to do.
-//! [`Transport`] is the boundary to whatever carries its frames.
+//! [`Transport`] is the boundary to whatever carries its frames, [`Membership`] the one to whatever knows
+//! who belongs to the cluster.
 
 mod config;
 mod consistency;
@@ -10,6 +11,7 @@ mod frame;
 mod incoming;
 mod index;
 mod key_space;
+mod membership;
 mod node_id;
 mod peer;
 mod replica;
@@ -23,6 +25,10 @@ pub use consistency::Consistency;
 pub use frame::{FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, carries_data};
 pub use incoming::{MAX_HELD, MAX_HELD_BYTES};
 pub use key_space::Changed;
+pub use membership::{
+    MAX_ADDRESS, MAX_GONE, MAX_MEMBERS, MAX_PACKET, Member, MemberState, Membership, Message,
+    StaticMembers, Swim, SwimTiming,
+};
 pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{

@@ -1,5 +1,6 @@
 //! Deterministic simulator, oracles, in-memory transport and conformance suites.
 
+pub mod members;
 mod memory_transport;
 pub mod model;
 pub mod oracle;

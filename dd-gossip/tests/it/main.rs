@@ -6,6 +6,7 @@ mod forgetting;
 mod golden;
 mod hostile;
 mod limits;
+mod membership;
 mod order;
 mod quorum;
 mod situations;
