@@ -39,12 +39,42 @@ pub trait Transport: Send + Debug {
     /// The address can't be understood.
     fn connect(&mut self, node: &NodeId, address: &str) -> Result<(), AddressError>;
 
+    /// Keeps trying an address where some node of the cluster is expected, whichever that is, until there
+    /// is a connection; and again later, when it is lost. A name may stand for the addresses of several
+    /// nodes. What is this node's own address is passed over.
+    ///
+    /// # Errors
+    ///
+    /// The address can't be understood, or this kind of transport reaches nodes by their names only,
+    /// which is so unless it says otherwise.
+    fn seed(&mut self, address: &str) -> Result<(), AddressError> {
+        Err(AddressError {
+            address: address.to_owned(),
+            reason: "this transport reaches nodes by their names only".to_owned(),
+        })
+    }
+
+    /// Undoes [`connect`](Transport::connect): ends the connection with a node, if there is one, and keeps
+    /// none any more. One that the node makes is accepted all the same.
+    fn forget(&mut self, node: &NodeId);
+
     /// Queues a frame for a connected peer.
     ///
     /// # Errors
     ///
     /// [`SendError`] says why the frame was not taken; nothing of it was sent.
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError>;
+
+    /// Sends a frame of at most [`MAX_PACKET`](crate::MAX_PACKET) bytes and a few more that may be lost, and
+    /// does not wait behind others: what it says is soon old. Without such a way it is
+    /// [sent](Transport::send) as any other.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] says why the frame was not taken; nothing of it was sent.
+    fn send_lossy(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {
+        self.send(peer, frame)
+    }
 
     /// Ends the connection with a peer that sent what can't be accepted, giving it the reason. Frames
     /// on their way are dropped, `Disconnected` follows. Whether and when there is a connection again

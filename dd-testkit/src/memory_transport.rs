@@ -151,6 +151,21 @@ impl Transport for MemoryTransport {
         Ok(())
     }
 
+    fn seed(&mut self, address: &str) -> Result<(), AddressError> {
+        match address.parse::<NodeId>() {
+            Ok(node) if node == self.node => Ok(()),
+            Ok(node) => self.connect(&node, address),
+            Err(error) => Err(AddressError {
+                address: address.to_owned(),
+                reason: format!("it must be the name of a node: {error}"),
+            }),
+        }
+    }
+
+    fn forget(&mut self, node: &NodeId) {
+        self.network.with(|network| network.forget(self.port, node));
+    }
+
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {
         if frame.is_empty() || frame.len() > MAX_FRAME {
             return Err(SendError::Size(frame.len()));

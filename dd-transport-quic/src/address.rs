@@ -6,8 +6,10 @@ use dd_gossip::AddressError;
 
 /// Longest DNS name.
 const MAX_HOST: usize = 253;
-/// Addresses of one name that are tried in one attempt.
-const MAX_RESOLVED: usize = 4;
+/// Addresses of a node's name that are tried in one attempt.
+pub(crate) const MAX_ADDRESSES: usize = 4;
+/// Addresses of a seed's name, each maybe of another node, that are tried in one attempt.
+pub(crate) const MAX_SEED_ADDRESSES: usize = 16;
 const BEYOND_LOOPBACK: &str = "a development identity must not dial beyond this machine: use \
     127.0.0.1 or ::1, use certificates of an Authority, or, if whoever can reach the address may be \
     trusted, call Identity::allow_dev_beyond_loopback";
@@ -67,8 +69,12 @@ impl Address {
         })
     }
 
-    /// The addresses to try now, in order, that a socket bound to `local` can reach.
-    pub(crate) async fn resolve(&self, local: SocketAddr) -> Result<Vec<SocketAddr>, String> {
+    /// The addresses to try now, in order, that a socket bound to `local` can reach; so many at most.
+    pub(crate) async fn resolve(
+        &self,
+        local: SocketAddr,
+        most: usize,
+    ) -> Result<Vec<SocketAddr>, String> {
         let found: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
             .await
             .map_err(|e| format!("the name {} can't be resolved: {e}; check DNS", self.host))?
@@ -90,7 +96,7 @@ impl Address {
                 return Err(BEYOND_LOOPBACK.to_owned());
             }
         }
-        usable.truncate(MAX_RESOLVED);
+        usable.truncate(most);
         Ok(usable)
     }
 }

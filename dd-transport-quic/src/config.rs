@@ -13,6 +13,8 @@ use crate::ConfigError;
 const UNI_STREAMS: u32 = 1;
 /// Two-way streams that a peer may open: none is ever used.
 const BIDI_STREAMS: u32 = 0;
+/// Bytes of datagrams of one peer that wait to be read, or to be sent; older ones are dropped.
+const DATAGRAMS: usize = 64 * 1024;
 /// Bytes buffered for a connection attempt that was not looked at yet: a few packets.
 const INCOMING_BUFFER: u64 = 16 * 1024;
 /// Longest accepted duration of any setting; keeps sums of durations far from overflow.
@@ -188,7 +190,8 @@ impl QuicConfig {
             .stream_receive_window(window)
             .receive_window(window)
             .send_window(self.send_window)
-            .datagram_receive_buffer_size(None)
+            .datagram_receive_buffer_size(Some(DATAGRAMS))
+            .datagram_send_buffer_size(DATAGRAMS)
             .enable_segmentation_offload(self.segmentation_offload);
         Ok(Arc::new(config))
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tracing::debug;
 
-use crate::address::Address;
+use crate::address::{Address, MAX_ADDRESSES};
 use crate::backoff::Backoff;
 use crate::close_code::CloseCode;
 use crate::greeting::{self, GreetingError};
@@ -122,14 +122,14 @@ impl Dialler {
             .endpoint
             .local_addr()
             .map_err(|e| failed(format!("the own socket is lost: {e}")))?;
-        let targets = timeout(limit, address.resolve(local))
+        let targets = timeout(limit, address.resolve(local, MAX_ADDRESSES))
             .await
             .map_err(|_| failed("the name was not resolved in time; check DNS".to_owned()))?
             .map_err(failed)?;
         let mut last = failed("it has no address; check DNS".to_owned());
         for target in targets {
             debug!(node = %self.node, %target, "dialling");
-            match self.dial(target, known).await {
+            match dial(&self.shared, target, Some(&self.node), known).await {
                 Ok(()) => return Ok(()),
                 Err(None) => return Err(Failure::NotNeeded),
                 Err(Some(reason)) => last = failed(reason),
@@ -137,41 +137,50 @@ impl Dialler {
         }
         Err(last)
     }
+}
 
-    /// One handshake with one address. No reason means that there is nothing to say.
-    async fn dial(&self, target: SocketAddr, known: Confirmation) -> Result<(), Option<String>> {
-        let shared = &self.shared;
-        let limit = Instant::now() + shared.config.handshake_timeout;
-        let name = PeerName {
-            node: self.node.clone(),
-            cluster: shared.name.cluster.clone(),
-        };
-        let connecting = shared
-            .endpoint
-            .connect_with(shared.client.clone(), target, &name.dns())
-            .map_err(|e| Some(format!("it can't be dialled: {e}")))?;
-        let connection = match tokio::time::timeout_at(limit, connecting).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(Some(connection_error(&error))),
-            Err(_) => {
-                return Err(Some(
-                    "nobody answered in time; is its process running, is the address right, and \
-                     does UDP pass between the machines in both directions?"
-                        .to_owned(),
-                ));
-            }
-        };
-        let greeting = greeting::dialled(shared, &connection, &self.node, known);
-        let error = match tokio::time::timeout_at(limit, greeting).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(_) => GreetingError::Refused(
-                CloseCode::Slow,
-                "the greeting was not finished in time; is the peer overloaded?".to_owned(),
-            ),
-        };
-        let reason = error.conclude(&connection);
-        shared.with(|registry| registry.count_wire(&connection));
-        Err(reason)
-    }
+/// One handshake with one address: with the expected node, or with whichever of the cluster is there. No
+/// reason means that there is nothing to say.
+pub(crate) async fn dial(
+    shared: &Arc<Shared>,
+    target: SocketAddr,
+    expected: Option<&NodeId>,
+    known: Confirmation,
+) -> Result<(), Option<String>> {
+    let limit = Instant::now() + shared.config.handshake_timeout;
+    let cluster = shared.name.cluster.clone();
+    let (client, name) = match expected {
+        Some(node) => {
+            let node = node.clone();
+            (&shared.client, PeerName { node, cluster }.dns())
+        }
+        None => (&shared.seed_client, PeerName::any(&cluster)),
+    };
+    let connecting = shared
+        .endpoint
+        .connect_with(client.clone(), target, &name)
+        .map_err(|e| Some(format!("it can't be dialled: {e}")))?;
+    let connection = match tokio::time::timeout_at(limit, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return Err(Some(connection_error(&error))),
+        Err(_) => {
+            return Err(Some(
+                "nobody answered in time; is its process running, is the address right, and \
+                 does UDP pass between the machines in both directions?"
+                    .to_owned(),
+            ));
+        }
+    };
+    let greeting = greeting::dialled(shared, &connection, expected, known);
+    let error = match tokio::time::timeout_at(limit, greeting).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error,
+        Err(_) => GreetingError::Refused(
+            CloseCode::Slow,
+            "the greeting was not finished in time; is the peer overloaded?".to_owned(),
+        ),
+    };
+    let reason = error.conclude(&connection);
+    shared.with(|registry| registry.count_wire(&connection));
+    Err(reason)
 }

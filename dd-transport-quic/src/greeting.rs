@@ -63,16 +63,16 @@ impl GreetingError {
     }
 }
 
-/// Greets as the side that dialled `expected`.
+/// Greets as the side that dialled `expected`, or an address at which any node may be.
 pub(crate) async fn dialled(
     shared: &Arc<Shared>,
     connection: &Connection,
-    expected: &NodeId,
+    expected: Option<&NodeId>,
     known: Confirmation,
 ) -> Result<(), GreetingError> {
     let name = certificate_name(shared, connection)?;
     // TLS has checked this by the name asked for; it is the rule that matters most, so once more.
-    if name.node != *expected {
+    if let Some(expected) = expected.filter(|expected| **expected != name.node) {
         let reason = format!(
             "node {expected} was expected at this address, and node {} answered; correct the \
              address or the name in the configuration",

@@ -67,6 +67,7 @@ mod link;
 mod link_state;
 mod peer_name;
 mod registry;
+mod seed;
 mod shared;
 mod tls;
 mod transport;

@@ -1,4 +1,4 @@
-//! The two tasks of a connection that stands: one writes queued frames, the other reads.
+//! The tasks of a connection that stands: one writes queued frames, one reads, one reads datagrams.
 //!
 //! The reader alone says that the connection has ended, after it has queued all that came before
 //! the end; so an end never overtakes frames.
@@ -47,6 +47,8 @@ pub(crate) fn spawn(
     };
     let writing = task.clone();
     tokio::spawn(async move { writing.write(send, confirm, writer).await });
+    let datagrams = task.clone();
+    tokio::spawn(async move { datagrams.read_datagrams().await });
     tokio::spawn(async move { task.read(recv).await });
 }
 
@@ -143,6 +145,24 @@ impl Link {
             }
             if let Err(error) = parsed {
                 return self.violation(&format!("node {} sent {error}", self.peer));
+            }
+        }
+    }
+
+    /// Passes datagrams on as long as the connection stands. For which there is no room are lost.
+    async fn read_datagrams(&self) {
+        let mut frames = VecDeque::new();
+        while let Ok(datagram) = self.connection.read_datagram().await {
+            if datagram.is_empty() {
+                continue;
+            }
+            frames.push_back(datagram);
+            let delivery = self
+                .shared
+                .with(|registry| registry.deliver(self.link, &mut frames));
+            frames.clear();
+            if delivery == Delivery::Gone {
+                return;
             }
         }
     }

@@ -19,6 +19,11 @@ impl PeerName {
         format!("{}.{}{SUFFIX}", self.node, self.cluster)
     }
 
+    /// What a dialler asks for that does not know which node it will meet.
+    pub(crate) fn any(cluster: &ClusterId) -> String {
+        format!("{cluster}{SUFFIX}")
+    }
+
     /// The one name of this form in a certificate. Other DNS names may stand beside it, a second
     /// of this form or a malformed one may not: it would be unclear who that is.
     ///

@@ -6,11 +6,12 @@
 //! its `Disconnected`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::task::Waker;
 
 use bytes::Bytes;
 use dd_gossip::{NodeId, SendError, TransportEvent, TransportStats};
-use quinn::Connection;
+use quinn::{Connection, SendDatagramError};
 use tokio::sync::mpsc;
 use tracing::{debug, info};
 
@@ -141,6 +142,16 @@ impl Registry {
         self.standing.contains_key(peer)
     }
 
+    pub(crate) fn has_connections(&self) -> bool {
+        !self.standing.is_empty()
+    }
+
+    /// Whether a connection with whoever is at this address stands.
+    pub(crate) fn is_connected_to(&self, address: SocketAddr) -> bool {
+        let mut links = self.links.values();
+        links.any(|link| link.connection.remote_address() == address)
+    }
+
     /// The state at the beginning of an attempt. That no connection stands and what was confirmed
     /// last is read in one step: only so may the peer conclude that the confirmed one is dead.
     pub(crate) fn begin_dial(&self, peer: &NodeId) -> DialState {
@@ -266,6 +277,13 @@ impl Registry {
         }
     }
 
+    /// Closes the connection with a node that is no peer any more.
+    pub(crate) fn forget(&mut self, peer: &NodeId) {
+        if let Some(&link) = self.standing.get(peer) {
+            self.close_link(link, CloseCode::Bye, "it is no peer any more");
+        }
+    }
+
     /// Closes a connection with a code, if it still stands.
     pub(crate) fn close_link(&mut self, link: LinkId, code: CloseCode, reason: &str) {
         if let Some(state) = self.links.get(&link) {
@@ -326,6 +344,26 @@ impl Registry {
         self.stats.frames_sent += 1;
         self.stats.bytes_sent += length;
         Ok(())
+    }
+
+    /// Hands a frame that may be lost to QUIC as a datagram.
+    pub(crate) fn send_lossy(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {
+        if self.closed {
+            return Err(SendError::NotConnected);
+        }
+        let link = self.standing.get(peer).and_then(|link| self.links.get(link));
+        let link = link.ok_or(SendError::NotConnected)?;
+        let length = frame.len();
+        match link.connection.send_datagram(frame) {
+            Ok(()) => {
+                self.stats.frames_sent += 1;
+                self.stats.bytes_sent += length as u64;
+                Ok(())
+            }
+            Err(SendDatagramError::TooLarge) => Err(SendError::Size(length)),
+            // It will be said by the reader of the connection.
+            Err(_) => Err(SendError::NotConnected),
+        }
     }
 
     /// The next step of a connection's writer; frames to write go into `batch`.

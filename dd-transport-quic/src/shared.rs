@@ -16,6 +16,8 @@ pub(crate) struct Shared {
     pub(crate) config: QuicConfig,
     pub(crate) endpoint: Endpoint,
     pub(crate) client: ClientConfig,
+    /// For dialling whichever node of the cluster is at an address.
+    pub(crate) seed_client: ClientConfig,
     /// A random number of this process, never 0.
     pub(crate) process: u64,
     registry: Mutex<Registry>,
@@ -28,6 +30,7 @@ impl Shared {
         config: QuicConfig,
         endpoint: Endpoint,
         client: ClientConfig,
+        seed_client: ClientConfig,
         process: u64,
         registry: Registry,
     ) -> Arc<Self> {
@@ -38,6 +41,7 @@ impl Shared {
             config,
             endpoint,
             client,
+            seed_client,
             process,
             registry,
             changes,

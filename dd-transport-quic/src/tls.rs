@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use dd_gossip::ClusterId;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rustls::client::Resumption;
+use rustls::DigitallySignedStruct;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 
+use crate::peer_name::PeerName;
 use crate::{Identity, IdentityError};
 
 /// The protocol and its version, which both sides must agree on (ALPN).
@@ -16,18 +20,91 @@ pub(crate) const ALPN: &[u8] = b"dd/1";
 
 /// The configuration for dialling.
 pub(crate) fn client(identity: &Identity) -> Result<Arc<QuicClientConfig>, IdentityError> {
-    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+    let config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(key_error)?
         .with_root_certificates(identity.roots())
         .with_client_auth_cert(identity.chain().to_vec(), identity.key())
         .map_err(key_error)?;
+    finish_client(config)
+}
+
+fn finish_client(
+    mut config: rustls::ClientConfig,
+) -> Result<Arc<QuicClientConfig>, IdentityError> {
     config.alpn_protocols = vec![ALPN.to_vec()];
     // A resumed session would not show its certificate again.
     config.resumption = Resumption::disabled();
     let config = QuicClientConfig::try_from(config)
         .map_err(|_| IdentityError::Key("no cipher suite for QUIC".to_owned()))?;
     Ok(Arc::new(config))
+}
+
+/// The configuration for dialling whichever node of the cluster is at an address.
+pub(crate) fn seed_client(identity: &Identity) -> Result<Arc<QuicClientConfig>, IdentityError> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(identity.roots(), provider())
+        .build()
+        .map_err(|e| IdentityError::Untrusted(format!("no trusted authority ({e})")))?;
+    let verifier = AnyNode {
+        cluster: identity.cluster().clone(),
+        verifier,
+    };
+    let config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(key_error)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(identity.chain().to_vec(), identity.key())
+        .map_err(key_error)?;
+    finish_client(config)
+}
+
+/// Accepts the certificate of any node of the cluster: checked as ever, for the name that it bears.
+#[derive(Debug)]
+struct AnyNode {
+    cluster: ClusterId,
+    verifier: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for AnyNode {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _asked_for: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let name = PeerName::of_certificate(end_entity)
+            .ok()
+            .filter(|name| name.cluster == self.cluster)
+            .and_then(|name| ServerName::try_from(name.dns()).ok())
+            .ok_or(rustls::CertificateError::NotValidForName)?;
+        self.verifier
+            .verify_server_cert(end_entity, intermediates, &name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 /// The configuration for accepting.

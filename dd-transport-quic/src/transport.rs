@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -19,11 +19,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::acceptor;
-use crate::address::Address;
+use crate::address::{Address, MAX_ADDRESSES};
 use crate::close_code::CloseCode;
 use crate::dialler::Dialler;
 use crate::peer_name::PeerName;
 use crate::registry::Registry;
+use crate::seed;
 use crate::shared::Shared;
 use crate::tls;
 use crate::{BindError, Identity, IdentityError, QuicConfig};
@@ -50,6 +51,7 @@ pub struct QuicTransport {
     local: SocketAddr,
     loopback_only: bool,
     diallers: BTreeMap<NodeId, DiallerHandle>,
+    seeds: BTreeMap<String, AbortHandle>,
     closing: Option<AbortHandle>,
     /// Yields nothing and ends when the last writer is done.
     writers: Option<mpsc::Receiver<()>>,
@@ -82,7 +84,9 @@ impl QuicTransport {
         server.transport_config(Arc::clone(&limits));
         config.limit_server(&mut server);
         let mut client = quinn::ClientConfig::new(tls::client(&identity)?);
-        client.transport_config(limits);
+        client.transport_config(Arc::clone(&limits));
+        let mut seed_client = quinn::ClientConfig::new(tls::seed_client(&identity)?);
+        seed_client.transport_config(limits);
         let socket = UdpSocket::bind(address).map_err(socket_error)?;
         let endpoint = Endpoint::new(
             EndpointConfig::default(),
@@ -100,7 +104,15 @@ impl QuicTransport {
         let process = random_process()?;
         let (writer, writers) = mpsc::channel(1);
         let registry = Registry::new(config.clone(), name.node.clone(), process, writer);
-        let shared = Shared::new(name, config, endpoint, client, process, registry);
+        let shared = Shared::new(
+            name,
+            config,
+            endpoint,
+            client,
+            seed_client,
+            process,
+            registry,
+        );
         runtime.spawn(acceptor::run(Arc::clone(&shared)));
         tracing::info!(node = %shared.name.node, cluster = %shared.name.cluster, %local, "listening");
         Ok(Self {
@@ -109,6 +121,7 @@ impl QuicTransport {
             local,
             loopback_only,
             diallers: BTreeMap::new(),
+            seeds: BTreeMap::new(),
             closing: None,
             writers: Some(writers),
         })
@@ -133,6 +146,17 @@ impl QuicTransport {
         for dialler in std::mem::take(&mut self.diallers).into_values() {
             dialler.task.abort();
         }
+        for seed in std::mem::take(&mut self.seeds).into_values() {
+            seed.abort();
+        }
+    }
+
+    /// The address from which packets to `host:port` would go: one that others can reach this node at,
+    /// where it listens on all. `None` if the name can't be resolved. Sends nothing but a question to DNS.
+    pub async fn source_towards(&self, address: &str) -> Option<IpAddr> {
+        let address = Address::parse(address, self.loopback_only).ok()?;
+        let targets = address.resolve(self.local, MAX_ADDRESSES).await.ok()?;
+        targets.into_iter().find_map(seed::source_towards)
     }
 }
 
@@ -160,6 +184,30 @@ impl Transport for QuicTransport {
         self.diallers
             .insert(node.clone(), DiallerHandle { address, task });
         Ok(())
+    }
+
+    fn seed(&mut self, address: &str) -> Result<(), AddressError> {
+        let parsed = Address::parse(address, self.loopback_only)?;
+        let known = self.seeds.contains_key(address);
+        if known || self.shared.with(|registry| registry.closed) {
+            return Ok(());
+        }
+        let random = self.shared.process.wrapping_sub(self.seeds.len() as u64);
+        let task = seed::run(Arc::clone(&self.shared), parsed, random);
+        let task = self.runtime.spawn(task).abort_handle();
+        self.seeds.insert(address.to_owned(), task);
+        Ok(())
+    }
+
+    fn forget(&mut self, node: &NodeId) {
+        if let Some(dialler) = self.diallers.remove(node) {
+            dialler.task.abort();
+        }
+        self.shared.with(|registry| registry.forget(node));
+    }
+
+    fn send_lossy(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {
+        self.shared.with(|registry| registry.send_lossy(peer, frame))
     }
 
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {

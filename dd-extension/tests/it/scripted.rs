@@ -95,6 +95,8 @@ impl Transport for Scripted {
         Ok(())
     }
 
+    fn forget(&mut self, _node: &NodeId) {}
+
     fn send(&mut self, _peer: &NodeId, frame: Bytes) -> Result<(), SendError> {
         let mut log = self.log.lock();
         if log.full {

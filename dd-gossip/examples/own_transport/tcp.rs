@@ -137,6 +137,13 @@ impl Transport for TcpTransport {
         Ok(())
     }
 
+    fn forget(&mut self, node: &NodeId) {
+        // Its dialler ends when nobody can tell it an address any more.
+        self.addresses.remove(node);
+        self.shared
+            .with(|state| state.disconnect(node, "it is no peer any more"));
+    }
+
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {
         if frame.is_empty() || frame.len() > MAX_FRAME {
             return Err(SendError::Size(frame.len()));

@@ -115,6 +115,13 @@ impl Network {
         self.settle(&own, node);
     }
 
+    pub(super) fn forget(&mut self, id: PortId, node: &NodeId) {
+        if let Some(port) = self.ports.get_mut(&id) {
+            port.wants.remove(node);
+            self.lose(id, node, "it is no peer any more");
+        }
+    }
+
     pub(super) fn send(
         &mut self,
         id: PortId,

@@ -12,5 +12,6 @@ mod hostile;
 mod node;
 mod pairs;
 mod rogue;
+mod seeds;
 mod suite;
 mod trust;

@@ -209,13 +209,13 @@ async fn a_lasting_refusal_is_told_once() {
 }
 
 /// An authority for several clusters, as a company might have one; made by hand.
-struct Common {
+pub(crate) struct Common {
     certificate: String,
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
 }
 
 impl Common {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -235,7 +235,7 @@ impl Common {
         )
     }
 
-    fn identity(&self, name: &str) -> Identity {
+    pub(crate) fn identity(&self, name: &str) -> Identity {
         let (certificate, key) = self.issue(name);
         Identity::from_pem(&self.certificate, &certificate, &key).unwrap()
     }
