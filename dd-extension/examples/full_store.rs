@@ -32,11 +32,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    // Port 0 takes a free one, so each node lists those before it, whose ports are known by then.
-    // With fixed ports, list all others on every node.
-    let first = join("a", &[]).await?;
-    let second = join("b", &[&first]).await?;
-    let third = join("c", &[&first, &second]).await?;
+    // The first node begins the cluster; the others know one address and learn of everybody.
+    let first = join("a", None).await?;
+    let second = join("b", Some(&first)).await?;
+    let third = join("c", Some(&second)).await?;
     let a = A.start(&first, StoreConfig::local()).await?;
     let b = B.start(&second, StoreConfig::local()).await?;
     let c = C.start(&third, StoreConfig::local()).await?;
@@ -117,17 +116,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Joins the cluster `example` as a node of this machine.
-async fn join(name: &str, others: &[&Cluster]) -> Result<Cluster, Box<dyn Error>> {
+/// Joins the cluster `example` as a node of this machine, or begins it.
+async fn join(name: &str, seed: Option<&Cluster>) -> Result<Cluster, Box<dyn Error>> {
     // For development on one machine: who has the secret may be any node. In production nodes have
     // certificates: see `Authority` and `Identity::from_files`.
     let identity = Identity::dev(&"example".parse()?, &name.parse()?, "a secret")?;
-    let mut config = ClusterConfig::new("127.0.0.1:0".parse()?).identity(identity);
-    for other in others {
-        let address = other.local_addr().ok_or("it listens")?;
-        config = config.peer(other.node().as_str(), address.to_string());
-    }
-    Ok(Cluster::join(config).await?)
+    let config = ClusterConfig::new("127.0.0.1:0".parse()?).identity(identity);
+    Ok(match seed.and_then(Cluster::local_addr) {
+        None => Cluster::bootstrap(config).await?,
+        Some(seed) => Cluster::join(config.seed(seed.to_string())).await?,
+    })
 }
 
 /// Waits until a store counts so many hits: what others write comes in soon, not at once.

@@ -7,7 +7,7 @@ use crdt_core::codec::{DecodeError, Reader, Writer};
 use dd_gossip::{Confirm, Consistency, NodeId, Refresh, Replica, TooManyBarriers};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::StoreError;
+use crate::error::{StoreError, listed};
 use crate::store::{Inner, Store};
 
 /// Why a barrier was not reached. What was written here before stands, and goes on spreading; what was
@@ -19,7 +19,7 @@ pub enum BarrierError {
     #[error(
         "{needed} of {nodes} nodes are needed, and by the deadline there were {}{}; what was written here stands and goes on spreading",
         .answered.len(),
-        listed(.answered)
+        in_brackets(.answered)
     )]
     TimedOut {
         /// How many nodes it takes.
@@ -45,12 +45,11 @@ pub enum BarrierError {
     Store(#[from] StoreError),
 }
 
-fn listed(nodes: &[NodeId]) -> String {
+fn in_brackets(nodes: &[NodeId]) -> String {
     if nodes.is_empty() {
         return String::new();
     }
-    let names: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
-    format!(" ({})", names.join(", "))
+    format!(" ({})", listed(nodes))
 }
 
 /// What a node has seen, to be shown to another one: see [`Store::caught_up_to`].
@@ -147,8 +146,7 @@ impl Store {
     ///
     /// Nodes whose process was started anew count only when it has caught up with a majority of the
     /// others that do count, or with all others. The first processes of a new cluster count when each
-    /// has met all others, or at once with
-    /// [`StoreConfig::bootstrap`](crate::StoreConfig::bootstrap).
+    /// has met all others, and that of a node that [began it](crate::Cluster::bootstrap) at once.
     ///
     /// Costs a question and an answer of some 30 bytes for each other node that is up, shared by all
     /// who ask at the same time. Deadline as of [`confirmed`](Self::confirmed). Cancel-safe.

@@ -1,121 +1,181 @@
-//! Which cluster a node belongs to, as whom, and over what it talks to the others.
+//! Which cluster a node belongs to, as whom, and with whom.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use dd_gossip::{ClusterId, NodeId, Transport};
+use dd_gossip::{
+    ClusterId, Member, Membership, NodeId, StaticMembers, Swim, SwimTiming, Transport,
+};
 use dd_transport_quic::{Identity, QuicConfig, QuicTransport};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 
+use crate::cluster_config::ClusterConfig;
 use crate::error::{JoinError, StartError};
+use crate::member_changes::MemberChanges;
+use crate::store::wall;
+use crate::wire::{self, Shared, Slot, Wire};
 
-/// How to join: where to listen, as whom, and who the others are.
+/// How long [`Cluster::bootstrap`] listens whether a cluster answers at its seeds.
+const LISTEN: Duration = Duration::from_secs(2);
+/// How long what this node says of its leaving may take to be sent.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+/// A cluster that this node belongs to, for [`DistributedData::start`](crate::DistributedData::start). Clones
+/// are the same one.
 ///
-/// ```no_run
-/// use dd_extension::{Cluster, ClusterConfig, Identity};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let identity = Identity::dev(&"shop".parse()?, &"a".parse()?, "a secret")?;
-/// let config = ClusterConfig::new("127.0.0.1:7400".parse()?)
-///     .identity(identity)
-///     .peer("b", "127.0.0.1:7401")
-///     .peer("c", "127.0.0.1:7402");
-/// let cluster = Cluster::join(config).await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct ClusterConfig {
-    quic: QuicConfig,
-    identity: Option<Identity>,
-    peers: Vec<(String, String)>,
-}
-
-impl ClusterConfig {
-    /// Listens at this UDP address; port 0 takes a free one.
-    pub fn new(listen: SocketAddr) -> Self {
-        Self {
-            quic: QuicConfig::new(listen),
-            identity: None,
-            peers: Vec::new(),
-        }
-    }
-
-    /// Who this node is: its certificate also names its cluster.
-    #[must_use]
-    pub fn identity(mut self, identity: Identity) -> Self {
-        self.identity = Some(identity);
-        self
-    }
-
-    /// Another node of the cluster: its name, and its address as `host:port`. All others are to be
-    /// listed: a removal is remembered until every one of them has it.
-    #[must_use]
-    pub fn peer(mut self, node: impl Into<String>, address: impl Into<String>) -> Self {
-        self.peers.push((node.into(), address.into()));
-        self
-    }
-
-    /// Changes settings of the transport.
-    #[must_use]
-    pub fn transport(mut self, change: impl FnOnce(&mut QuicConfig)) -> Self {
-        change(&mut self.quic);
-        self
-    }
-}
-
-/// A joined cluster, for [`DistributedData::start`](crate::DistributedData::start). Clones are the
-/// same one.
+/// From the time it joins, the node is a member, whether a store runs or not: the others see it, and it
+/// sees them. Its probes go through the same connections as the store's frames.
 #[derive(Clone)]
 pub struct Cluster(Arc<Inner>);
 
 struct Inner {
     id: ClusterId,
     node: NodeId,
-    peers: Vec<(NodeId, String)>,
     local: Option<SocketAddr>,
-    /// How to bind again after a stop; `None` for a transport of the user's own.
-    quic: Option<(QuicConfig, Identity)>,
-    transport: Mutex<Option<Box<dyn Transport>>>,
+    /// How to join again after a stop; `None` for a transport of the user's own.
+    rejoin: Option<Rejoin>,
+    /// Nobody can have written before: no read has to be asked of others.
+    founded: AtomicBool,
+    shared: Arc<Shared>,
+    slot: Slot,
+    idle: Mutex<Option<AbortHandle>>,
+}
+
+struct Rejoin {
+    quic: QuicConfig,
+    identity: Identity,
+    members: Members,
+}
+
+/// How the members of a cluster over QUIC are known.
+#[derive(Clone)]
+enum Members {
+    Listed(Vec<(NodeId, String)>),
+    Found {
+        seeds: Vec<String>,
+        advertise: String,
+        timing: SwimTiming,
+    },
 }
 
 impl Cluster {
-    /// Joins over QUIC. Must be called inside of a tokio runtime.
+    /// Joins a cluster over QUIC: waits until a seed has answered and told who the members are. It never
+    /// begins one of its own. If [peers](ClusterConfig::peer) are given instead of seeds there is nothing to
+    /// wait for. Must be called inside of a tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`JoinError`] says what is wrong with the configuration, or why the address can't be bound.
-    #[allow(clippy::unused_async, reason = "joining will wait for members")]
+    /// [`JoinError`] says what is wrong with the configuration, why the address can't be bound, or what the
+    /// seeds answered.
     pub async fn join(config: ClusterConfig) -> Result<Self, JoinError> {
+        if config.seeds.is_empty() && config.peers.is_empty() {
+            return Err(JoinError::NoSeeds);
+        }
+        let limit = config.join_timeout;
+        let seeds = config.seeds.clone();
+        let cluster = Self::begin(config, false).await?;
+        let mut joined = cluster.0.shared.joined.subscribe();
+        let met = timeout(limit, joined.wait_for(|joined| *joined)).await;
+        match met {
+            Ok(Ok(_)) => Ok(cluster),
+            _ => Err(JoinError::NoAnswer {
+                seeds,
+                waited: limit,
+                reasons: cluster.refusals(),
+            }),
+        }
+    }
+
+    /// Begins a new cluster over QUIC, with this node as its first member: to be called once, by one node,
+    /// when there is no cluster yet. Everybody else joins it, and so does this node when it is started again.
+    /// (Of a cluster whose members are a [list](ClusterConfig::peer), every node begins it at its first start.)
+    ///
+    /// If seeds are given they are listened to for 2 s first, so that a second cluster is not begun by
+    /// mistake.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]: as [`join`](Self::join), and if a cluster answers.
+    pub async fn bootstrap(config: ClusterConfig) -> Result<Self, JoinError> {
+        let has_seeds = !config.seeds.is_empty();
+        let cluster = Self::begin(config, true).await?;
+        if has_seeds {
+            let mut members = cluster.0.shared.members.subscribe();
+            let others = members.wait_for(|members| members.len() > 1);
+            if let Ok(Ok(members)) = timeout(LISTEN, others).await {
+                let met = members.iter().map(|member| member.node.clone());
+                let nodes = met.filter(|node| node != cluster.node()).collect();
+                return Err(JoinError::Exists { nodes });
+            }
+        }
+        Ok(cluster)
+    }
+
+    async fn begin(config: ClusterConfig, founds: bool) -> Result<Self, JoinError> {
         let ClusterConfig {
             mut quic,
             identity,
+            seeds,
             peers,
+            advertise,
+            join_timeout: _,
+            membership: timing,
         } = config;
         let identity = identity.ok_or(JoinError::NoIdentity)?;
-        let parse = |(node, address): (String, String)| Ok((node.parse::<NodeId>()?, address));
-        let peers = peers
-            .into_iter()
-            .map(parse)
-            .collect::<Result<Vec<_>, JoinError>>()?;
-        let (id, node) = (identity.cluster().clone(), identity.node().clone());
-        let peers: Vec<_> = peers
-            .into_iter()
-            .filter(|(peer, _)| *peer != node)
-            .collect();
+        if !seeds.is_empty() && !peers.is_empty() {
+            return Err(JoinError::SeedsAndPeers);
+        }
+        let node = identity.node().clone();
         let transport = QuicTransport::bind(identity.clone(), quic.clone())?;
         let local = transport.local_addr();
         quic.listen = local;
-        let transport = connect(Box::new(transport), &peers)?;
-        Ok(Self(Arc::new(Inner {
+        let members = if peers.is_empty() {
+            let advertise = match advertise {
+                Some(address) => address,
+                None => reachable(&transport, &seeds).await?,
+            };
+            Members::Found {
+                seeds,
+                advertise,
+                timing,
+            }
+        } else {
+            let peer = |(node, address): (String, String)| Ok((node.parse::<NodeId>()?, address));
+            let peers = peers.into_iter().map(peer);
+            let peers = peers.collect::<Result<Vec<_>, JoinError>>()?;
+            let others = peers.into_iter().filter(|(peer, _)| *peer != node);
+            Members::Listed(others.collect())
+        };
+        let id = identity.cluster().clone();
+        let (transport, membership, dialled) =
+            members.over(Box::new(transport), node.clone(), founds)?;
+        let rejoin = Rejoin {
+            quic,
+            identity,
+            members,
+        };
+        let cluster = Self::over(
             id,
             node,
-            peers,
-            local: Some(local),
-            quic: Some((quic, identity)),
-            transport: Mutex::new(Some(transport)),
-        })))
+            Some(local),
+            Some(rejoin),
+            founds,
+            membership.as_ref(),
+        );
+        cluster.put(Wire::new(
+            transport,
+            membership,
+            cluster.0.shared.clone(),
+            dialled,
+        ));
+        Ok(cluster)
     }
 
     /// Joins over a transport of your own. `peers` are the other nodes, each with its address in the
@@ -130,16 +190,72 @@ impl Cluster {
         peers: Vec<(NodeId, String)>,
         transport: Box<dyn Transport>,
     ) -> Result<Self, JoinError> {
-        let transport = connect(transport, &peers)?;
-        let transport = Mutex::new(Some(transport));
-        Ok(Self(Arc::new(Inner {
+        let (transport, membership, dialled) =
+            Members::Listed(peers).over(transport, node.clone(), false)?;
+        Ok(Self::of(id, node, transport, membership, dialled))
+    }
+
+    /// The same cluster, begun by this node, as [`bootstrap`](Self::bootstrap) does it over QUIC: its first store
+    /// counts in reads of majorities at once, because nobody can have written before.
+    #[must_use]
+    pub fn begun_here(self) -> Self {
+        self.0.founded.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Joins over a transport and with a membership service of your own; [`Swim`] is one that works over any
+    /// transport. Members are dialled where the service says that they are.
+    pub fn with_membership(
+        id: ClusterId,
+        node: NodeId,
+        transport: Box<dyn Transport>,
+        membership: Box<dyn Membership>,
+    ) -> Self {
+        Self::of(id, node, transport, membership, BTreeMap::new())
+    }
+
+    fn of(
+        id: ClusterId,
+        node: NodeId,
+        transport: Box<dyn Transport>,
+        membership: Box<dyn Membership>,
+        dialled: BTreeMap<NodeId, String>,
+    ) -> Self {
+        let cluster = Self::over(id, node, None, None, false, membership.as_ref());
+        let shared = cluster.0.shared.clone();
+        cluster.put(Wire::new(transport, membership, shared, dialled));
+        cluster
+    }
+
+    fn over(
+        id: ClusterId,
+        node: NodeId,
+        local: Option<SocketAddr>,
+        rejoin: Option<Rejoin>,
+        founded: bool,
+        membership: &dyn Membership,
+    ) -> Self {
+        Self(Arc::new(Inner {
             id,
             node,
-            peers,
-            local: None,
-            quic: None,
-            transport,
-        })))
+            local,
+            rejoin,
+            founded: AtomicBool::new(founded),
+            shared: Shared::new(membership.members(), membership.has_joined()),
+            slot: Slot::default(),
+            idle: Mutex::new(None),
+        }))
+    }
+
+    /// Lets the wire be driven until a store takes it.
+    fn put(&self, wire: Wire) {
+        let slot = self.0.slot.clone();
+        *slot.lock() = Some(wire);
+        // Outside of a runtime nothing happens before a store is started.
+        if let Ok(runtime) = Handle::try_current() {
+            let task = runtime.spawn(wire::idle(slot)).abort_handle();
+            *self.0.idle.lock() = Some(task);
+        }
     }
 
     /// The cluster.
@@ -157,38 +273,157 @@ impl Cluster {
         self.0.local
     }
 
-    pub(crate) fn peers(&self) -> impl Iterator<Item = &NodeId> {
-        self.0.peers.iter().map(|(node, _)| node)
+    /// The members as this node sees them, itself included, in the order of their names. Those that left or
+    /// were removed are among them for a day.
+    pub fn members(&self) -> Vec<Member> {
+        self.0.shared.members.borrow().to_vec()
+    }
+
+    /// The members, and then each change. However slow the one who asks: what it is told is the difference
+    /// between what it was told last and what is so now.
+    pub fn member_changes(&self) -> MemberChanges {
+        MemberChanges::new(self.0.shared.members.subscribe())
+    }
+
+    /// Tells the others that this node leaves for good: it counts in majorities no more, and what it
+    /// [owned](crate::Keys::owned) is taken away. To be called before the store is stopped, which delivers what was
+    /// written last.
+    ///
+    /// A node that is only started anew does not leave: it is missed for as long as it is away, and counts.
+    pub async fn leave(&self) {
+        self.0.shared.leave();
+        let mut members = self.0.shared.members.subscribe();
+        let gone = members.wait_for(|members| {
+            let own = members.iter().find(|member| member.node == self.0.node);
+            own.is_none_or(|own| !own.state.is_member())
+        });
+        // Without a store or a runtime nobody would do it; and a list has no words for it.
+        if timeout(FAREWELL, gone).await.is_ok() {
+            sleep(FAREWELL).await;
+        }
+    }
+
+    /// Takes a member out of the cluster that will not come back: it counts in majorities no more, and nothing
+    /// is remembered for its sake. If it runs after all, it comes back as a new member.
+    ///
+    /// To be used on nodes that are lost, not on those that are only cut off: each side of a partition that
+    /// removes the other has majorities of its own.
+    pub fn remove(&self, node: &NodeId) {
+        self.0.shared.remove(node.clone());
+    }
+
+    /// Who was refused last or did not answer, and why.
+    pub(crate) fn refusals(&self) -> Vec<(String, String)> {
+        self.0.shared.refusals.lock().iter().cloned().collect()
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The transport: the one that was bound by joining, or another one at the same address.
-    pub(crate) fn take_transport(&self) -> Result<Box<dyn Transport>, StartError> {
-        if let Some(transport) = self.0.transport.lock().take() {
-            return Ok(transport);
+    /// Whether the store that starts now is the first of a new cluster.
+    pub(crate) fn takes_founding(&self) -> bool {
+        self.0.founded.swap(false, Ordering::Relaxed)
+    }
+
+    /// The wire: the one of the joining, or another one at the same address.
+    pub(crate) fn take_wire(&self) -> Result<Wire, StartError> {
+        if let Some(idle) = self.0.idle.lock().take() {
+            idle.abort();
         }
-        let (quic, identity) = self.0.quic.clone().ok_or(StartError::TransportUsed)?;
-        let transport = QuicTransport::bind(identity, quic).map_err(JoinError::from)?;
-        Ok(connect(Box::new(transport), &self.0.peers)?)
+        if let Some(wire) = self.0.slot.lock().take() {
+            return Ok(wire);
+        }
+        let rejoin = self.0.rejoin.as_ref().ok_or(StartError::TransportUsed)?;
+        let transport = QuicTransport::bind(rejoin.identity.clone(), rejoin.quic.clone())
+            .map_err(JoinError::from)?;
+        // Whoever was a member may still be one, where it was.
+        let mut members = rejoin.members.clone();
+        if let Members::Found { seeds, .. } = &mut members {
+            let known = self.members().into_iter();
+            let others = known.filter(|member| member.node != self.0.node);
+            seeds.extend(others.map(|member| member.address));
+        }
+        let (transport, membership, dialled) =
+            members.over(Box::new(transport), self.0.node.clone(), false)?;
+        Ok(Wire::new(
+            transport,
+            membership,
+            self.0.shared.clone(),
+            dialled,
+        ))
     }
 }
 
-fn connect(
-    mut transport: Box<dyn Transport>,
-    peers: &[(NodeId, String)],
-) -> Result<Box<dyn Transport>, JoinError> {
-    for (node, address) in peers {
-        transport
-            .connect(node, address)
-            .map_err(|source| JoinError::Peer {
-                node: node.clone(),
-                source,
-            })?;
+type Parts = (
+    Box<dyn Transport>,
+    Box<dyn Membership>,
+    BTreeMap<NodeId, String>,
+);
+
+impl Members {
+    /// Sets a transport to work, and makes the membership that goes with it.
+    fn over(
+        &self,
+        mut transport: Box<dyn Transport>,
+        own: NodeId,
+        founds: bool,
+    ) -> Result<Parts, JoinError> {
+        match self {
+            Self::Listed(peers) => {
+                for (node, address) in peers {
+                    transport
+                        .connect(node, address)
+                        .map_err(|source| JoinError::Peer {
+                            node: node.clone(),
+                            source,
+                        })?;
+                }
+                let members = StaticMembers::new(own, peers.iter().cloned());
+                let dialled = peers.iter().cloned().collect();
+                Ok((transport, Box::new(members), dialled))
+            }
+            Self::Found {
+                seeds,
+                advertise,
+                timing,
+            } => {
+                for seed in seeds {
+                    transport.seed(seed).map_err(JoinError::Seed)?;
+                }
+                let random =
+                    getrandom::u64().map_err(|error| JoinError::Random(error.to_string()))?;
+                let generation = (wall() << 16) | u64::from(random as u16);
+                let address = advertise.clone();
+                // The own address is among what is dialled already, so that it never is.
+                let dialled = [(own.clone(), address.clone())].into_iter().collect();
+                let swim = Swim::new(own, address, generation, founds, *timing, random);
+                Ok((transport, Box::new(swim), dialled))
+            }
+        }
     }
-    Ok(transport)
+}
+
+/// The address at which others reach a transport.
+async fn reachable(transport: &QuicTransport, seeds: &[String]) -> Result<String, JoinError> {
+    let local = transport.local_addr();
+    if !local.ip().is_unspecified() {
+        return Ok(local.to_string());
+    }
+    for seed in seeds {
+        if let Some(ip) = transport.source_towards(seed).await {
+            return Ok(SocketAddr::new(ip, local.port()).to_string());
+        }
+    }
+    Err(JoinError::Advertise { listen: local })
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(idle) = self.idle.lock().take() {
+            idle.abort();
+        }
+    }
 }
 
 impl fmt::Debug for Cluster {
@@ -196,7 +431,7 @@ impl fmt::Debug for Cluster {
         f.debug_struct("Cluster")
             .field("id", &self.0.id)
             .field("node", &self.0.node)
-            .field("peers", &self.0.peers)
+            .field("members", &self.members())
             .finish_non_exhaustive()
     }
 }

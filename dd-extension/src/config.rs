@@ -19,11 +19,6 @@ pub struct StoreConfig {
     /// How long barriers wait for other nodes, [`MAX_DEADLINE`](crate::MAX_DEADLINE) at most.
     /// Default 3 s.
     pub deadline: Duration,
-    /// Whether this is the first start of a new cluster. Its processes then count in
-    /// [`refreshed`](crate::Store::refreshed) from the start; otherwise each does when it has met
-    /// the others. With `true` at a later start a read can miss what a majority had confirmed.
-    /// Default `false`.
-    pub bootstrap: bool,
 }
 
 impl StoreConfig {
@@ -35,7 +30,6 @@ impl StoreConfig {
             limits: Limits::default(),
             stop_timeout,
             deadline: Duration::from_secs(3),
-            bootstrap: false,
         }
     }
 

@@ -159,7 +159,7 @@ impl Running {
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let random = || getrandom::u64().map_err(|error| StartError::Random(error.to_string()));
         let (nonce, tail) = (random()?, random()? as u16);
-        let transport = cluster.take_transport()?;
+        let wire = cluster.take_wire()?;
         let replica = Replica::new(
             Config {
                 cluster: cluster.id().clone(),
@@ -167,8 +167,8 @@ impl Running {
                 replica: cluster.node().incarnation(wall(), tail),
                 nonce,
                 seed: nonce,
-                peers: cluster.peers().cloned().collect(),
-                bootstrap: config.bootstrap,
+                peers: wire.members().collect(),
+                bootstrap: cluster.takes_founding(),
                 timing: config.timing,
                 limits: config.limits,
                 chunk: MAX_CHUNK,
@@ -181,13 +181,7 @@ impl Running {
             Instant::now(),
         )));
         let (stop, stopped) = watch::channel(false);
-        let driver = Driver {
-            store: store.0.clone(),
-            transport,
-            stop: stopped,
-            stop_timeout: config.stop_timeout,
-            peers: Default::default(),
-        };
+        let driver = Driver::new(store.0.clone(), wire, stopped, config.stop_timeout);
         let task = runtime.spawn(driver.run());
         Ok(Self {
             cluster: cluster.clone(),

@@ -9,42 +9,64 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crdt_core::Name;
-use dd_gossip::{Changed, Event, NodeId, SendError, Time, Transport, TransportEvent};
+use dd_gossip::{Changed, Event, NodeId, SendError, Time, TransportEvent};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::error::StopError;
 use crate::store::{Inner, MAX_CONFLICTS, MAX_REFUSALS};
+use crate::wire::{Wire, WireEvent};
 
 /// Inputs that are handled before others get a turn.
 const BATCH: usize = 64;
 
 pub(crate) struct Driver {
-    pub(crate) store: Arc<Inner>,
-    pub(crate) transport: Box<dyn Transport>,
-    pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) stop_timeout: Duration,
+    store: Arc<Inner>,
+    wire: Wire,
+    stop: watch::Receiver<bool>,
+    stop_timeout: Duration,
     /// Connected peers, with the frame that did not fit last.
-    pub(crate) peers: BTreeMap<NodeId, Option<Bytes>>,
+    peers: BTreeMap<NodeId, Option<Bytes>>,
 }
 
 /// What woke the driver.
 enum Woken {
-    Transport(TransportEvent),
+    Wire(WireEvent),
     Work,
     Stop,
 }
 
 impl Driver {
+    pub(crate) fn new(
+        store: Arc<Inner>,
+        wire: Wire,
+        stop: watch::Receiver<bool>,
+        stop_timeout: Duration,
+    ) -> Self {
+        let now = store.now();
+        let connected = wire.connected().iter().cloned();
+        let peers: BTreeMap<_, _> = connected.map(|peer| (peer, None)).collect();
+        for peer in peers.keys() {
+            store.replica.write().handle_connected(now, peer);
+        }
+        Self {
+            store,
+            wire,
+            stop,
+            stop_timeout,
+            peers,
+        }
+    }
+
     /// Runs until it is told to stop, then hands over what peers lack.
     pub(crate) async fn run(mut self) -> Result<(), StopError> {
         tracing::info!(node = %self.store.node, replica = %self.store.replica_id, "store started");
         loop {
             self.turn();
             match self.wait().await {
-                Woken::Transport(event) => {
+                Woken::Wire(event) => {
                     self.input(event);
-                    self.drain_transport().await;
+                    self.drain().await;
                 }
                 Woken::Work => {}
                 Woken::Stop => break,
@@ -66,27 +88,27 @@ impl Driver {
         self.transmit(now);
         self.tell();
         self.store.progress.notify_waiters();
-        *self.store.transport_stats.lock() = self.transport.stats();
+        *self.store.transport_stats.lock() = self.wire.transport().stats();
     }
 
     async fn wait(&mut self) -> Woken {
         let due = self.store.replica.read().poll_timeout();
         let due = self.store.instant(due);
-        let transport = &mut self.transport;
+        let wire = &mut self.wire;
         tokio::select! {
             biased;
             _ = self.stop.wait_for(|stop| *stop) => Woken::Stop,
-            event = poll_fn(|cx| transport.poll_event(cx)) => Woken::Transport(event),
+            event = poll_fn(|cx| wire.poll_event(cx)) => Woken::Wire(event),
             () = self.store.work.notified() => Woken::Work,
             () = sleep_until(due) => Woken::Work,
         }
     }
 
     /// Takes what has come in the meantime, without waiting.
-    async fn drain_transport(&mut self) {
+    async fn drain(&mut self) {
         for _ in 0..BATCH {
-            let transport = &mut self.transport;
-            let event = poll_fn(|cx| match transport.poll_event(cx) {
+            let wire = &mut self.wire;
+            let event = poll_fn(|cx| match wire.poll_event(cx) {
                 Poll::Ready(event) => Poll::Ready(Some(event)),
                 Poll::Pending => Poll::Ready(None),
             });
@@ -97,8 +119,15 @@ impl Driver {
         }
     }
 
-    fn input(&mut self, event: TransportEvent) {
+    fn input(&mut self, event: WireEvent) {
         let now = self.store.now();
+        let event = match event {
+            WireEvent::Transport(event) => event,
+            WireEvent::Members => {
+                let members = self.wire.members();
+                return self.store.replica.write().set_members(now, members);
+            }
+        };
         match event {
             TransportEvent::Connected { peer } => {
                 tracing::info!(node = %self.store.node, %peer, "peer connected");
@@ -114,7 +143,7 @@ impl Driver {
                 let handled = self.store.replica.write().handle_frame(now, &peer, &frame);
                 if let Err(error) = handled {
                     let reason = error.to_string();
-                    self.transport.disconnect(&peer, &reason);
+                    self.wire.transport().disconnect(&peer, &reason);
                     self.note_refusal(peer.to_string(), reason);
                 }
             }
@@ -156,7 +185,7 @@ impl Driver {
 
     /// Returns whether the peer takes more.
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> bool {
-        match self.transport.send(peer, frame.clone()) {
+        match self.wire.transport().send(peer, frame.clone()) {
             Ok(()) => true,
             Err(SendError::Full) => {
                 self.peers.insert(peer.clone(), Some(frame));
@@ -225,8 +254,8 @@ impl Driver {
     async fn shut_down(&mut self) -> Result<(), StopError> {
         let deadline = Instant::now() + self.stop_timeout;
         let flushed = timeout_at(deadline, self.flush()).await.is_ok();
-        self.transport.close();
-        let transport = &mut self.transport;
+        self.wire.transport().close();
+        let transport = self.wire.transport();
         let closed = timeout_at(deadline, poll_fn(|cx| transport.poll_closed(cx)))
             .await
             .is_ok();
@@ -253,8 +282,8 @@ impl Driver {
             if sent && !waiting {
                 return;
             }
-            let transport = &mut self.transport;
-            let event = poll_fn(|cx| transport.poll_event(cx)).await;
+            let wire = &mut self.wire;
+            let event = poll_fn(|cx| wire.poll_event(cx)).await;
             self.input(event);
         }
     }

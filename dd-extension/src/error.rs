@@ -37,6 +37,17 @@ impl<E> From<UpdateError> for TryUpdateError<E> {
     }
 }
 
+/// Names, for a sentence.
+pub(crate) fn listed(nodes: &[NodeId]) -> String {
+    let names: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+    names.join(", ")
+}
+
+fn said(reasons: &[(String, String)]) -> String {
+    let one = |(whom, reason): &(String, String)| format!("; {whom}: {reason}");
+    reasons.iter().map(one).collect()
+}
+
 /// Why a node can't join.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +58,49 @@ pub enum JoinError {
          development on one machine, `Identity::dev(...)`"
     )]
     NoIdentity,
+    /// Neither seeds nor peers are given.
+    #[error(
+        "the node was told of no other: give the address of one with `seed(...)`, or, if there is no cluster \
+         yet, begin it with `Cluster::bootstrap`"
+    )]
+    NoSeeds,
+    /// Seeds and a list of peers exclude each other.
+    #[error(
+        "seeds and peers are given: seeds are for members that find each other, peers for a fixed list"
+    )]
+    SeedsAndPeers,
+    /// A seed's address can't be used.
+    #[error("seed: {0}")]
+    Seed(AddressError),
+    /// No seed answered.
+    #[error("no member answered within {waited:?} at {}{}; if there is no cluster yet, begin it with `Cluster::bootstrap`",
+        .seeds.join(", "), said(.reasons))]
+    NoAnswer {
+        /// The seeds.
+        seeds: Vec<String>,
+        /// How long they were waited for.
+        waited: std::time::Duration,
+        /// What became of the attempts: whom, and why.
+        reasons: Vec<(String, String)>,
+    },
+    /// A new cluster was to be begun, and one answers at the seeds.
+    #[error("a cluster runs already ({}): join it", listed(.nodes))]
+    Exists {
+        /// Nodes that answered.
+        nodes: Vec<NodeId>,
+    },
+    /// It is not known where others reach this node.
+    #[error(
+        "the node listens at {listen}, which is no address that others can dial, and no seed tells which \
+         is: give one with `advertise(...)`"
+    )]
+    Advertise {
+        /// Where it listens.
+        listen: std::net::SocketAddr,
+    },
+    /// The system has no random numbers to give.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
     /// A name is no name.
     #[error(transparent)]
     Name(#[from] dd_gossip::NameError),

@@ -15,7 +15,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let identity = Identity::dev(&"shop".parse()?, &"a".parse()?, "a secret")?;
-//! let cluster = Cluster::join(ClusterConfig::new("127.0.0.1:0".parse()?).identity(identity)).await?;
+//! let cluster = Cluster::bootstrap(ClusterConfig::new("127.0.0.1:0".parse()?).identity(identity)).await?;
 //! let store = DD.start(&cluster, StoreConfig::default()).await?;
 //! store.ready().await?;
 //!
@@ -42,22 +42,27 @@
 mod barrier;
 mod closure;
 mod cluster;
+mod cluster_config;
 mod config;
 mod distributed_data;
 mod driver;
 mod error;
 mod key;
+mod member_changes;
 mod snapshot;
 mod status;
 mod store;
 mod subscription;
+mod wire;
 
 pub use barrier::{BarrierError, MAX_DEADLINE, Token};
-pub use cluster::{Cluster, ClusterConfig};
+pub use cluster::Cluster;
+pub use cluster_config::ClusterConfig;
 pub use config::StoreConfig;
 pub use distributed_data::DistributedData;
 pub use error::{JoinError, NotStarted, StartError, StopError, StoreError, TryUpdateError};
 pub use key::{Key, Keys};
+pub use member_changes::{MemberChange, MemberChanges};
 pub use snapshot::{Change, Snapshot};
 pub use status::StoreStatus;
 pub use store::Store;
@@ -65,8 +70,9 @@ pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
 
 pub use crdt_core as types;
 pub use dd_gossip::{
-    AddressError, ClusterId, Consistency, Counts, NameError, NodeId, PeerStatus, SendError, Status,
-    Timing, TooManyBarriers, Transport, TransportEvent, TransportStats, UpdateError,
+    AddressError, ClusterId, Consistency, Counts, Member, MemberState, Membership, NameError,
+    NodeId, PeerStatus, SendError, StaticMembers, Status, Swim, SwimTiming, Timing,
+    TooManyBarriers, Transport, TransportEvent, TransportStats, UpdateError,
 };
 pub use dd_transport_quic::{
     Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,

@@ -26,7 +26,9 @@ pub struct Config {
     pub nonce: u64,
     /// Seed of the machine's own random numbers: same inputs and seed, same frames.
     pub seed: u64,
-    /// The other nodes of the cluster. A removal is remembered until all of them have it.
+    /// The other members of the cluster, as far as they are known; later
+    /// [`Replica::set_members`](crate::Replica::set_members) says who they are. A removal is remembered until all of
+    /// them have it.
     pub peers: Vec<NodeId>,
     /// Whether this process begins a new cluster: it has a vote in reads from the start, because
     /// there is nothing yet that its node could have acknowledged. Otherwise it gets one when it has what the

@@ -12,6 +12,7 @@
 //! answer    = bind number votes 0                    "equal to that"
 //! answer    = bind number votes 1 context            "this one"
 //! answer    = bind number votes 2                    "too long for a frame"
+//! membership = message                               "of a membership service"; see `membership`
 //! ```
 //!
 //! `bind` is a hash of the nonces of the two processes: a frame from or for another incarnation of
@@ -58,6 +59,8 @@ const DATA: u8 = 5;
 const ACK: u8 = 6;
 const QUERY: u8 = 7;
 const ANSWER: u8 = 8;
+/// Not a replica's affair: see [`membership_message`].
+const MEMBERSHIP: u8 = 9;
 
 const UNIT: u8 = 0;
 const PART: u8 = 1;
@@ -68,6 +71,28 @@ const BEGIN: u8 = 4;
 const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
 const ENDS_SESSION: u8 = 0b1000;
+
+/// A frame that carries a message of a membership service.
+pub fn membership_frame(message: &[u8]) -> Bytes {
+    let mut w = Writer::new();
+    w.byte(FRAME_VERSION);
+    w.byte(MEMBERSHIP);
+    w.bytes(message);
+    w.finish().into()
+}
+
+/// The message of a membership service that a frame carries, if it carries one.
+pub fn membership_message(frame: &Bytes) -> Option<Result<Bytes, FrameError>> {
+    if !matches!(frame.as_ref(), [FRAME_VERSION, MEMBERSHIP, ..]) {
+        return None;
+    }
+    let mut r = Reader::new(&frame[2..]);
+    let message = r.bytes().and_then(|message| {
+        r.finish()?;
+        Ok(frame.slice_ref(message))
+    });
+    Some(message.map_err(FrameError::from))
+}
 
 /// Whether a frame carries data of a session; the others are small and only steer. For whoever
 /// counts traffic or gives data a lane of its own.

@@ -22,7 +22,10 @@ mod transport;
 
 pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
 pub use consistency::Consistency;
-pub use frame::{FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, carries_data};
+pub use frame::{
+    FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, carries_data, membership_frame,
+    membership_message,
+};
 pub use incoming::{MAX_HELD, MAX_HELD_BYTES};
 pub use key_space::Changed;
 pub use membership::{

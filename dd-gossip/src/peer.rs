@@ -16,6 +16,8 @@ pub const MAX_UNACKNOWLEDGED: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
+    /// Whether it belongs to the cluster. One that does not may be connected, and is talked to.
+    pub(crate) member: bool,
     pub(crate) connected: bool,
     /// When it was last connected.
     pub(crate) seen: Time,
@@ -92,11 +94,11 @@ pub(crate) struct Due {
 }
 
 impl Peer {
-    pub(crate) fn new(node: NodeId, now: Time) -> Self {
-        let connected = false;
+    pub(crate) fn new(node: NodeId, member: bool, now: Time) -> Self {
         Self {
             node,
-            connected,
+            member,
+            connected: false,
             seen: now,
             hello_due: false,
             hello_sent: None,
@@ -109,7 +111,7 @@ impl Peer {
         *self = Self {
             connected,
             hello_due: connected,
-            ..Self::new(self.node.clone(), now)
+            ..Self::new(self.node.clone(), self.member, now)
         };
     }
 }

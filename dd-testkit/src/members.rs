@@ -186,9 +186,12 @@ impl Members {
         // `to` of a message under way holds its sender.
         let from = message.to.clone();
         let sender = (0..self.nodes.len()).find(|at| Self::name(*at) == from);
-        let connected = sender.is_some_and(|at| self.connections.contains(&(at.min(to), at.max(to))));
+        let connected =
+            sender.is_some_and(|at| self.connections.contains(&(at.min(to), at.max(to))));
         if connected {
-            let handled = self.with(to, |swim, now| swim.handle_message(now, &from, &message.bytes));
+            let handled = self.with(to, |swim, now| {
+                swim.handle_message(now, &from, &message.bytes)
+            });
             assert!(
                 handled.is_none_or(|handled| handled.is_ok()),
                 "an honest message was refused"

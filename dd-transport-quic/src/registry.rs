@@ -351,7 +351,10 @@ impl Registry {
         if self.closed {
             return Err(SendError::NotConnected);
         }
-        let link = self.standing.get(peer).and_then(|link| self.links.get(link));
+        let link = self
+            .standing
+            .get(peer)
+            .and_then(|link| self.links.get(link));
         let link = link.ok_or(SendError::NotConnected)?;
         let length = frame.len();
         match link.connection.send_datagram(frame) {

@@ -26,7 +26,9 @@ pub(crate) async fn run(shared: Arc<Shared>, address: Address, seed: u64) {
     while !shared.with(|registry| registry.closed) {
         match attempt(&shared, &address).await {
             Ok(()) => told = None,
-            Err(reason) if told.as_ref() == Some(&reason) => debug!(%address, reason, "still failing"),
+            Err(reason) if told.as_ref() == Some(&reason) => {
+                debug!(%address, reason, "still failing")
+            }
             Err(reason) => {
                 told = Some(reason.clone());
                 let whom = format!("seed {address}");

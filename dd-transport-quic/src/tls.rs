@@ -29,9 +29,7 @@ pub(crate) fn client(identity: &Identity) -> Result<Arc<QuicClientConfig>, Ident
     finish_client(config)
 }
 
-fn finish_client(
-    mut config: rustls::ClientConfig,
-) -> Result<Arc<QuicClientConfig>, IdentityError> {
+fn finish_client(mut config: rustls::ClientConfig) -> Result<Arc<QuicClientConfig>, IdentityError> {
     config.alpn_protocols = vec![ALPN.to_vec()];
     // A resumed session would not show its certificate again.
     config.resumption = Resumption::disabled();

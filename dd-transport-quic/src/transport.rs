@@ -207,7 +207,8 @@ impl Transport for QuicTransport {
     }
 
     fn send_lossy(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {
-        self.shared.with(|registry| registry.send_lossy(peer, frame))
+        self.shared
+            .with(|registry| registry.send_lossy(peer, frame))
     }
 
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {

@@ -147,13 +147,12 @@ async fn a_store_that_stops_ends_the_wait() {
 #[tokio::test(start_paused = true)]
 async fn the_first_start_of_a_cluster_may_count_at_once() {
     let network = MemoryNetwork::new();
-    let mut config = StoreConfig::default();
-    config.bootstrap = true;
     let all = ["a", "b", "c"];
     let mut nodes = Vec::new();
     for name in ["a", "b"] {
         let transport = Box::new(network.transport(id(name)));
-        nodes.push(Node::start(cluster_over(transport, name, &all), config).await);
+        let cluster = cluster_over(transport, name, &all).begun_here();
+        nodes.push(Node::start(cluster, StoreConfig::default()).await);
     }
     soon(nodes[0].store.refreshed(MAJORITY)).await.unwrap();
     soon(nodes[1].store.refreshed(MAJORITY)).await.unwrap();

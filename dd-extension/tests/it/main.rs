@@ -13,6 +13,7 @@ mod cluster;
 mod hostile;
 mod keys;
 mod lifecycle;
+mod members;
 mod node;
 mod quic;
 mod scripted;

@@ -43,7 +43,11 @@ async fn join(identity: Identity, peers: &[(&str, &Node)]) -> Node {
     for (name, node) in peers {
         config = config.peer(*name, address(node));
     }
-    let cluster = Cluster::join(config).await.unwrap();
+    let cluster = if peers.is_empty() {
+        Cluster::bootstrap(config).await.unwrap()
+    } else {
+        Cluster::join(config).await.unwrap()
+    };
     Node::start(cluster, StoreConfig::local()).await
 }
 
@@ -197,7 +201,7 @@ async fn an_address_that_is_taken_is_said() {
     let a = join(dev("a"), &[]).await;
     let taken = a.cluster.local_addr().unwrap();
     let config = ClusterConfig::new(taken).identity(dev("b"));
-    let error = Cluster::join(config).await.unwrap_err();
+    let error = Cluster::bootstrap(config).await.unwrap_err();
     assert!(
         matches!(&error, JoinError::Bind(BindError::Socket { address, .. }) if *address == taken),
         "{error}"
@@ -211,7 +215,7 @@ async fn an_address_that_is_taken_is_said() {
 #[tokio::test]
 async fn a_development_identity_stays_on_this_machine_unless_allowed() {
     let everywhere = ClusterConfig::new(([0, 0, 0, 0], 0).into());
-    let error = Cluster::join(everywhere.clone().identity(dev("a"))).await;
+    let error = Cluster::bootstrap(everywhere.clone().identity(dev("a"))).await;
     let error = error.unwrap_err();
     assert!(
         matches!(error, JoinError::Bind(BindError::DevBeyondLoopback { .. })),
@@ -224,13 +228,16 @@ async fn a_development_identity_stays_on_this_machine_unless_allowed() {
     assert!(matches!(error, JoinError::Peer { .. }), "{error}");
 
     let allowed = dev("a").allow_dev_beyond_loopback();
-    Cluster::join(everywhere.identity(allowed)).await.unwrap();
+    let everywhere = everywhere.identity(allowed).advertise("127.0.0.1:7400");
+    Cluster::bootstrap(everywhere).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_wrong_configuration_is_said() {
     let listen = ([127, 0, 0, 1], 0).into();
-    let error = Cluster::join(ClusterConfig::new(listen)).await.unwrap_err();
+    let error = Cluster::bootstrap(ClusterConfig::new(listen))
+        .await
+        .unwrap_err();
     assert!(matches!(error, JoinError::NoIdentity), "{error}");
     let error = Cluster::join(config(dev("a")).peer("No Name", "127.0.0.1:1"));
     let error = error.await.unwrap_err();

@@ -12,7 +12,7 @@ use program::{Program, run};
 
 #[test]
 fn every_kind_of_line_is_answered() {
-    let mut node = Program::start(&["--dev", "secret", "--node", "a"]);
+    let mut node = Program::start(&["--dev", "secret", "--node", "a", "--bootstrap"]);
     assert!(node.first.starts_with("ok a of dev listens at 127.0.0.1:"));
     let cases = [
         ("add hits 3", "ok 3"),
@@ -66,7 +66,7 @@ fn every_kind_of_line_is_answered() {
 
 #[test]
 fn errors_say_how_a_line_should_look() {
-    let mut node = Program::start(&["--dev", "secret", "--node", "a"]);
+    let mut node = Program::start(&["--dev", "secret", "--node", "a", "--bootstrap"]);
     let cases = [
         ("add hits three", "add hits 3"),
         ("add hits", "add hits 3"),
@@ -112,7 +112,15 @@ fn lines_of_a_file_run_first_and_the_end_of_the_input_stops() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "# a comment\nadd hits 3\n\nadd hits 4\nwatch hits").unwrap();
     let path = file.path().to_str().unwrap().to_owned();
-    let mut node = Program::start(&["--dev", "secret", "--node", "a", "--file", &path]);
+    let mut node = Program::start(&[
+        "--dev",
+        "secret",
+        "--node",
+        "a",
+        "--bootstrap",
+        "--file",
+        &path,
+    ]);
     assert_eq!(node.line(), "ok 3");
     assert_eq!(node.line(), "ok 7");
     assert_eq!(node.line(), "ok watching hits");
@@ -121,7 +129,15 @@ fn lines_of_a_file_run_first_and_the_end_of_the_input_stops() {
 
     // `quit` in the file ends it before standard input is read.
     writeln!(file, "quit\nadd hits 1").unwrap();
-    let mut node = Program::start(&["--dev", "secret", "--node", "a", "--file", &path]);
+    let mut node = Program::start(&[
+        "--dev",
+        "secret",
+        "--node",
+        "a",
+        "--bootstrap",
+        "--file",
+        &path,
+    ]);
     for _ in 0..3 {
         node.line();
     }
@@ -131,9 +147,9 @@ fn lines_of_a_file_run_first_and_the_end_of_the_input_stops() {
 
 #[test]
 fn a_watched_key_prints_what_another_node_does() {
-    let mut a = Program::start(&["--dev", "secret", "--node", "a"]);
-    let peer = format!("a={}", a.address());
-    let mut b = Program::start(&["--dev", "secret", "--node", "b", "--peer", &peer]);
+    let mut a = Program::start(&["--dev", "secret", "--node", "a", "--bootstrap"]);
+    let seed = a.address().to_owned();
+    let mut b = Program::start(&["--dev", "secret", "--node", "b", "--seed", &seed]);
     assert_eq!(b.ask("ready"), "ok ready");
     assert_eq!(b.ask("watch cart"), "ok watching cart");
     assert_eq!(b.ask("watch cart"), "ok watched already");
@@ -153,7 +169,21 @@ fn a_watched_key_prints_what_another_node_does() {
 
 #[test]
 fn wrong_arguments_are_said_and_are_a_failure() {
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 8] = [
+        (&["--dev", "s", "--node", "a"], "--bootstrap"),
+        (
+            &[
+                "--dev",
+                "s",
+                "--node",
+                "a",
+                "--peer",
+                "b=127.0.0.1:1",
+                "--seed",
+                "127.0.0.1:2",
+            ],
+            "--seed",
+        ),
         (&[], "--dev SECRET --node NAME"),
         (&["--dev", "secret"], "--node"),
         (
@@ -165,11 +195,27 @@ fn wrong_arguments_are_said_and_are_a_failure() {
             "b=127.0.0.1:7401",
         ),
         (
-            &["--dev", "s", "--node", "a", "--listen", "0.0.0.0:0"],
+            &[
+                "--dev",
+                "s",
+                "--node",
+                "a",
+                "--bootstrap",
+                "--listen",
+                "0.0.0.0:0",
+            ],
             "a development identity must not listen on",
         ),
         (
-            &["--dev", "s", "--node", "a", "--file", "/no/such/file"],
+            &[
+                "--dev",
+                "s",
+                "--node",
+                "a",
+                "--bootstrap",
+                "--file",
+                "/no/such/file",
+            ],
             "/no/such/file",
         ),
     ];

@@ -4,6 +4,7 @@
 //! outputs are `poll_*`. Same inputs, times and seed: same outputs.
 
 mod local;
+mod members;
 mod protocol;
 mod quorum;
 mod status;
@@ -132,7 +133,7 @@ impl Replica {
     pub fn restore(config: Config, state: DotStore, now: Time) -> Self {
         let hashes = Hashes::new(&config.cluster);
         let mut rng = Rng::new(config.seed ^ config.nonce);
-        let peer = |node: &NodeId| (node.clone(), Peer::new(node.clone(), now));
+        let peer = |node: &NodeId| (node.clone(), Peer::new(node.clone(), true, now));
         let peers: BTreeMap<NodeId, Peer> = config
             .peers
             .iter()

@@ -22,7 +22,7 @@ impl Replica {
         let peer = self
             .peers
             .entry(node.clone())
-            .or_insert_with(|| Peer::new(node.clone(), now));
+            .or_insert_with(|| Peer::new(node.clone(), false, now));
         peer.reset(true, now);
     }
 
@@ -34,6 +34,9 @@ impl Replica {
         };
         let was_up = peer.process.is_some();
         peer.reset(false, now);
+        if !peer.member {
+            self.peers.remove(node);
+        }
         if was_up {
             self.ask_holders_again();
             self.emit(Event::PeerDown(node.clone()));

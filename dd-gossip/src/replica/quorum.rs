@@ -109,17 +109,6 @@ impl Quorum {
 }
 
 impl Replica {
-    /// The nodes of the cluster, this one included.
-    pub fn nodes(&self) -> usize {
-        self.others().count() + 1
-    }
-
-    fn others(&self) -> impl Iterator<Item = &NodeId> {
-        self.peers
-            .keys()
-            .filter(|node| self.config.peers.contains(node))
-    }
-
     /// The events that were seen here.
     pub fn context(&self) -> &Context {
         self.keys.context()

@@ -37,7 +37,10 @@ fn whoever_meets_one_member_learns_of_all() {
     members.start(1, false);
     assert!(!members.with(1, |swim, _| swim.has_joined()).unwrap());
     members.pass(60 * SECOND);
-    assert!(!members.with(1, |swim, _| swim.has_joined()).unwrap(), "nobody answered");
+    assert!(
+        !members.with(1, |swim, _| swim.has_joined()).unwrap(),
+        "nobody answered"
+    );
     assert_eq!(states(&members, 1), [MemberState::Up], "itself alone");
 
     let members = cluster(4, 0, 1);
@@ -45,7 +48,10 @@ fn whoever_meets_one_member_learns_of_all() {
         assert_eq!(states(&members, at), [MemberState::Up; 4], "at {at}");
     }
     let addresses: Vec<String> = members.members(3).into_iter().map(|m| m.address).collect();
-    assert_eq!(addresses, ["host0:7400", "host1:7400", "host2:7400", "host3:7400"]);
+    assert_eq!(
+        addresses,
+        ["host0:7400", "host1:7400", "host2:7400", "host3:7400"]
+    );
 }
 
 #[test]
@@ -138,18 +144,38 @@ fn whoever_is_removed_and_runs_comes_back_in_a_new_life() {
     let mut members = cluster(3, 0, 6);
     members.kill(2);
     members.pass(15 * SECOND);
-    assert!(members.with(0, |swim, now| swim.remove(now, &Members::name(2))).unwrap());
-    assert!(!members.with(0, |swim, now| swim.remove(now, &Members::name(2))).unwrap());
+    assert!(
+        members
+            .with(0, |swim, now| swim.remove(now, &Members::name(2)))
+            .unwrap()
+    );
+    assert!(
+        !members
+            .with(0, |swim, now| swim.remove(now, &Members::name(2)))
+            .unwrap()
+    );
     members.pass(SECOND);
     assert_eq!(members.state(1, 2), Some(MemberState::Removed));
 
     let generation = members.members(0)[1].generation;
-    assert!(members.with(0, |swim, now| swim.remove(now, &Members::name(1))).unwrap());
+    assert!(
+        members
+            .with(0, |swim, now| swim.remove(now, &Members::name(1)))
+            .unwrap()
+    );
     assert_eq!(members.state(0, 1), Some(MemberState::Removed));
     members.pass(5 * SECOND);
-    assert_eq!(members.state(0, 1), Some(MemberState::Up), "it was told, and objects");
+    assert_eq!(
+        members.state(0, 1),
+        Some(MemberState::Up),
+        "it was told, and objects"
+    );
     assert!(members.members(0)[1].generation > generation);
-    assert!(!members.with(0, |swim, now| swim.remove(now, &Members::name(0))).unwrap());
+    assert!(
+        !members
+            .with(0, |swim, now| swim.remove(now, &Members::name(0)))
+            .unwrap()
+    );
 }
 
 #[test]
@@ -233,7 +259,14 @@ fn what_a_stranger_to_the_truth_sends_is_refused() {
     let refused = a.handle_message(now, &peer, &packet.bytes);
     assert!(matches!(refused, Err(FrameError::Untrue(_))), "{refused:?}");
     let before = a.members();
-    for bad in [&[][..], &[0], &[0, 1, 2, 3], &[1], &[1, 1], &[1, 255, 255, 255, 255, 15]] {
+    for bad in [
+        &[][..],
+        &[0],
+        &[0, 1, 2, 3],
+        &[1],
+        &[1, 1],
+        &[1, 255, 255, 255, 255, 15],
+    ] {
         assert!(a.handle_message(now, &peer, bad).is_err(), "{bad:?}");
     }
     for message in &all {
@@ -242,7 +275,10 @@ fn what_a_stranger_to_the_truth_sends_is_refused() {
             let _ = a.handle_message(now, &peer, &message.bytes[..cut]);
         }
     }
-    assert!(a.handle_message(now, &peer, &[9, 9]).is_ok(), "of a later version");
+    assert!(
+        a.handle_message(now, &peer, &[9, 9]).is_ok(),
+        "of a later version"
+    );
     assert_eq!(a.members(), before);
 }
 
@@ -252,7 +288,10 @@ fn a_list_says_who_is_connected() {
     let others = [(b.clone(), "host:1".to_owned()), (a.clone(), String::new())];
     let mut list = StaticMembers::new(a.clone(), others);
     let states = |list: &StaticMembers| -> Vec<MemberState> {
-        list.members().iter().map(|member: &Member| member.state).collect()
+        list.members()
+            .iter()
+            .map(|member: &Member| member.state)
+            .collect()
     };
     assert_eq!(states(&list), [MemberState::Up, MemberState::Down]);
     let version = list.version();

@@ -119,6 +119,10 @@ impl<T: Transport> Transport for Broken<T> {
         }
     }
 
+    fn forget(&mut self, node: &NodeId) {
+        self.inner.forget(node);
+    }
+
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {
         self.sent += 1;
         if self.fault == Fault::LosesAFrame && self.sent == HIT {

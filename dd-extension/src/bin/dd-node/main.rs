@@ -34,7 +34,16 @@ struct Args {
     /// UDP address to listen at; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Another node of the cluster, as NAME=HOST:PORT; once for each
+    /// Where some node of the cluster is; as often as you like, one that answers is enough
+    #[arg(long = "seed", value_name = "HOST:PORT", conflicts_with = "peers")]
+    seeds: Vec<String>,
+    /// Begin a new cluster, with this node as its first member
+    #[arg(long)]
+    bootstrap: bool,
+    /// Where others reach this node, if that is not where it listens
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// Instead of seeds: another node of a cluster whose members are a list; once for each
     #[arg(long = "peer", value_name = "NAME=HOST:PORT", value_parser = parse_peer)]
     peers: Vec<(String, String)>,
     /// Certificate of the cluster's authority, PEM
@@ -93,7 +102,21 @@ async fn run(args: Args) -> Result<(), Failure> {
     for (name, address) in &args.peers {
         config = config.peer(name, address);
     }
-    let cluster = Cluster::join(config).await?;
+    for address in &args.seeds {
+        config = config.seed(address);
+    }
+    if let Some(address) = &args.advertise {
+        config = config.advertise(address);
+    }
+    let cluster = if args.bootstrap {
+        Cluster::bootstrap(config).await?
+    } else if args.seeds.is_empty() && args.peers.is_empty() {
+        return Err("which cluster? give --seed HOST:PORT of a node of it, or, if there is none yet, begin it \
+                    with --bootstrap"
+            .into());
+    } else {
+        Cluster::join(config).await?
+    };
     let address = cluster
         .local_addr()
         .map_or_else(String::new, |address| address.to_string());
