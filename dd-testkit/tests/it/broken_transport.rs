@@ -120,7 +120,7 @@ impl<T: Transport> Transport for Broken<T> {
     }
 
     fn forget(&mut self, node: &NodeId) {
-        self.inner.forget(node);
+        self.inner_mut().forget(node);
     }
 
     fn send(&mut self, peer: &NodeId, frame: Bytes) -> Result<(), SendError> {

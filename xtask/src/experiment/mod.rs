@@ -1,6 +1,7 @@
-//! `cargo xtask experiment`: measurements over real QUIC on loopback, printed as tables.
+//! `cargo xtask experiment`: measurements, printed as tables.
 
 mod cluster;
+mod detection;
 mod idle;
 mod original;
 
@@ -12,6 +13,8 @@ use clap::Subcommand;
 pub(crate) enum Experiment {
     /// Bytes between two converged nodes while nothing happens, and for one changed key
     Idle(idle::Idle),
+    /// A member that fails, among many simulated ones: when it is noticed, and false alarms
+    Detection(detection::Detection),
     /// 10 000 keys of sets of 10 on one of three nodes: until all have all, and one change after
     Original(original::Original),
 }
@@ -23,6 +26,7 @@ impl Experiment {
             .build()?;
         match self {
             Experiment::Idle(idle) => runtime.block_on(idle.run()),
+            Experiment::Detection(detection) => detection.run(),
             Experiment::Original(original) => runtime.block_on(original.run()),
         }
     }
