@@ -286,7 +286,7 @@ impl Cluster {
     }
 
     /// Tells the others that this node leaves for good: it counts in majorities no more, and what it
-    /// [owned](crate::Keys::owned) is taken away. To be called before the store is stopped, which delivers what was
+    /// [owned](crate::OwnedKeys) is taken away. To be called before the store is stopped, which delivers what was
     /// written last.
     ///
     /// A node that is only started anew does not leave: it is missed for as long as it is away, and counts.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dd_gossip::{Config, MAX_CHUNK, Replica, Time};
+use dd_gossip::{Config, MAX_CHUNK, NodeId, Replica, Time};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use crate::config::StoreConfig;
 use crate::driver::Driver;
 use crate::error::{NotStarted, StartError, StopError};
 use crate::store::{Inner, Store, wall};
+use crate::wire::Wire;
 
 /// The store of this process. Put it in a `static`; whoever needs the store asks it. Dropping it stops
 /// the store, and nobody waits for that as [`stop`](Self::stop) does.
@@ -154,6 +155,13 @@ impl Default for DistributedData {
     }
 }
 
+/// The other members by now.
+fn others(wire: &Wire) -> Vec<NodeId> {
+    let members = wire.members().into_iter();
+    let members = members.filter(|member| member.state.is_member());
+    members.map(|member| member.node).collect()
+}
+
 impl Running {
     fn start(cluster: &Cluster, config: StoreConfig) -> Result<Self, StartError> {
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
@@ -167,7 +175,7 @@ impl Running {
                 replica: cluster.node().incarnation(wall(), tail),
                 nonce,
                 seed: nonce,
-                peers: wire.members().collect(),
+                peers: others(&wire),
                 bootstrap: cluster.takes_founding(),
                 timing: config.timing,
                 limits: config.limits,

@@ -46,9 +46,12 @@ impl Driver {
         let now = store.now();
         let connected = wire.connected().iter().cloned();
         let peers: BTreeMap<_, _> = connected.map(|peer| (peer, None)).collect();
+        let mut replica = store.replica.write();
+        replica.set_members(now, &wire.members());
         for peer in peers.keys() {
-            store.replica.write().handle_connected(now, peer);
+            replica.handle_connected(now, peer);
         }
+        drop(replica);
         Self {
             store,
             wire,
@@ -125,7 +128,7 @@ impl Driver {
             WireEvent::Transport(event) => event,
             WireEvent::Members => {
                 let members = self.wire.members();
-                return self.store.replica.write().set_members(now, members);
+                return self.store.replica.write().set_members(now, &members);
             }
         };
         match event {

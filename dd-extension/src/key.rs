@@ -6,6 +6,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
+use dd_gossip::NodeId;
+
 /// A key with the type of the value under it.
 ///
 /// The type is the caller's claim; the store keeps the shape with the value, so two claims about
@@ -130,6 +132,11 @@ impl<T> Keys<T> {
         }
     }
 
+    /// A family of keys that belong to nodes and go with them.
+    pub const fn owned(prefix: &'static str) -> OwnedKeys<T> {
+        OwnedKeys(Self::with_prefix(prefix))
+    }
+
     /// The prefix.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -158,5 +165,61 @@ impl<T> Clone for Keys<T> {
 impl<T> fmt::Debug for Keys<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keys({}*)", self.prefix)
+    }
+}
+
+/// Keys that belong to nodes and go with them: presence, sessions, a registry of services.
+///
+/// A key belongs to the node in its name, `<prefix><node>/<rest>`. Only that node writes it, through the key
+/// that [`Store::own`](crate::Store::own) gives it; everybody reads.
+///
+/// * When its node has left, was removed or is down, the key is deleted everywhere, some seconds later
+///   ([`Timing::orphaned`](crate::Timing::orphaned)).
+/// * A node that was only cut off writes its keys again by itself when it is back: they hold what its process
+///   wrote, also if the others deleted them meanwhile.
+/// * A process begins without owned keys: what a former one of its node left is deleted when it is back.
+///
+/// ```
+/// use dd_extension::{Keys, OwnedKeys, types::OrSet};
+///
+/// const SESSIONS: OwnedKeys<OrSet<String>> = Keys::owned("session/");
+/// let key = SESSIONS.of(&"a".parse().unwrap(), "web");
+/// assert_eq!(key.as_str(), "session/a/web");
+/// assert_eq!(SESSIONS.owner_of(&key), Some(("a".parse().unwrap(), "web")));
+/// ```
+pub struct OwnedKeys<T>(Keys<T>);
+
+impl<T> OwnedKeys<T> {
+    /// The key of a node, to read it. [`Store::own`](crate::Store::own) gives this node's, to write it.
+    pub fn of(&self, node: &NodeId, rest: impl fmt::Display) -> Key<T> {
+        self.0.key(format_args!("{node}/{rest}"))
+    }
+
+    /// All of them, to subscribe to and to list.
+    pub fn all(&self) -> &Keys<T> {
+        &self.0
+    }
+
+    /// The prefix.
+    pub fn prefix(&self) -> &str {
+        self.0.prefix()
+    }
+
+    /// Whose a key is, and what it has behind the name, if it is of the family.
+    pub fn owner_of<'k>(&self, key: &'k Key<T>) -> Option<(NodeId, &'k str)> {
+        let (node, rest) = self.0.rest_of(key)?.split_once('/')?;
+        Some((node.parse().ok()?, rest))
+    }
+}
+
+impl<T> Clone for OwnedKeys<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for OwnedKeys<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnedKeys({}<node>/*)", self.prefix())
     }
 }

@@ -61,7 +61,7 @@ pub use cluster_config::ClusterConfig;
 pub use config::StoreConfig;
 pub use distributed_data::DistributedData;
 pub use error::{JoinError, NotStarted, StartError, StopError, StoreError, TryUpdateError};
-pub use key::{Key, Keys};
+pub use key::{Key, Keys, OwnedKeys};
 pub use member_changes::{MemberChange, MemberChanges};
 pub use snapshot::{Change, Snapshot};
 pub use status::StoreStatus;

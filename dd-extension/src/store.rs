@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::closure;
 use crate::error::{StoreError, TryUpdateError};
-use crate::key::{Key, Keys};
+use crate::key::{Key, Keys, OwnedKeys};
 use crate::snapshot::Snapshot;
 use crate::status::StoreStatus;
 use crate::subscription::{Registry, Subscription, SubscriptionAll};
@@ -202,6 +202,24 @@ impl Store {
         Ok(removed)
     }
 
+    /// A key of this node in a family of owned keys, to be written by this process alone: what others write
+    /// under it is undone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the prefix of the family is empty or too long, or there are too many families.
+    pub fn own<T>(
+        &self,
+        keys: &OwnedKeys<T>,
+        rest: impl std::fmt::Display,
+    ) -> Result<Key<T>, StoreError> {
+        self.check()?;
+        let (now, prefix) = (self.0.now(), keys.prefix().as_bytes());
+        self.0.replica.write().own(now, prefix)?;
+        self.0.work.notify_one();
+        Ok(keys.of(&self.0.node, rest))
+    }
+
     /// Watches a key: the current value first, then each change.
     ///
     /// # Errors
@@ -248,6 +266,22 @@ impl Store {
             page.extend(names.into_iter().filter_map(text));
         }
         Ok(page)
+    }
+
+    /// A page of the keys of a family, as [`keys`](Self::keys). Those that have values of other types only
+    /// are among them, and read as empty.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn keys_of<T>(
+        &self,
+        family: &Keys<T>,
+        after: Option<&Key<T>>,
+        limit: usize,
+    ) -> Result<Vec<Key<T>>, StoreError> {
+        let page = self.keys(family.prefix(), after.map(Key::as_str), limit)?;
+        Ok(page.into_iter().map(Key::of).collect())
     }
 
     /// The shapes of the values under a key. More than one: nodes disagreed on its type; each reads

@@ -126,11 +126,9 @@ impl Wire {
         self.transport.as_mut()
     }
 
-    /// The members of the cluster, all that are.
-    pub(crate) fn members(&self) -> impl Iterator<Item = NodeId> + use<> {
-        let members = self.membership.members().into_iter();
-        let members = members.filter(|member| member.state.is_member());
-        members.map(|member| member.node)
+    /// All that is known of members.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        self.membership.members()
     }
 
     /// The peers that are connected: whoever takes the wire over was not told of them.

@@ -67,6 +67,8 @@ pub struct Timing {
     /// How long a peer may be away before removals are forgotten without it. It then catches up by
     /// a full comparison. Default 24 h.
     pub away: Duration,
+    /// How long a node may be dead before what it owned is deleted. Default 2 s.
+    pub orphaned: Duration,
 }
 
 impl Default for Timing {
@@ -79,6 +81,7 @@ impl Default for Timing {
             retry: Duration::from_secs(5),
             hold: Duration::from_millis(250),
             away: Duration::from_secs(24 * 60 * 60),
+            orphaned: Duration::from_secs(2),
         }
     }
 }

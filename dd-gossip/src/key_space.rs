@@ -42,6 +42,9 @@ pub(crate) struct KeySpace {
     hashes: Hashes,
     context_hash: Option<u128>,
     changed: Changed,
+    /// Changed keys that begin with one of these are noted besides.
+    marks: Vec<Name>,
+    marked: BTreeSet<Name>,
 }
 
 impl KeySpace {
@@ -63,6 +66,8 @@ impl KeySpace {
             hashes,
             context_hash: None,
             changed,
+            marks: Vec::new(),
+            marked: BTreeSet::new(),
         }
     }
 
@@ -111,6 +116,16 @@ impl KeySpace {
 
     pub(crate) fn has_changed(&self) -> bool {
         !matches!(&self.changed, Changed::Keys(keys) if keys.is_empty())
+    }
+
+    /// From now on changes of keys that begin with one of these are noted.
+    pub(crate) fn mark(&mut self, prefixes: Vec<Name>) {
+        self.marks = prefixes;
+    }
+
+    /// The noted keys that changed since this was asked last.
+    pub(crate) fn take_marked(&mut self) -> BTreeSet<Name> {
+        std::mem::take(&mut self.marked)
     }
 
     /// Runs a local update.
@@ -226,6 +241,9 @@ impl KeySpace {
 
     /// Counts one change for each key.
     fn note_changed(&mut self, touched: BTreeSet<Name>) {
+        let is_marked = |key: &&Name| self.marks.iter().any(|mark| key.starts_with(mark));
+        self.marked
+            .extend(touched.iter().filter(is_marked).cloned());
         let Changed::Keys(keys) = &mut self.changed else {
             return;
         };

@@ -35,8 +35,8 @@ pub use membership::{
 pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
-    Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_RECORDS, PeerStatus,
-    Refresh, Replica, Status, TooManyBarriers, UpdateError,
+    Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FAMILIES, MAX_FAMILY, MAX_FLUSH_EVENTS,
+    MAX_RECORDS, PeerStatus, Refresh, Replica, Status, TooManyBarriers, UpdateError,
 };
 pub use time::Time;
 pub use transport::{

@@ -15,6 +15,7 @@ mod keys;
 mod lifecycle;
 mod members;
 mod node;
+mod owned;
 mod quic;
 mod scripted;
 mod subscriptions;

@@ -15,7 +15,12 @@ const HITS: Key<PnCounter> = Key::new("hits");
 const MAJORITY: Consistency = Consistency::majority();
 
 /// A cluster over an in-memory network, where addresses are names, by SWIM.
-fn swim(network: &MemoryNetwork, name: &str, generation: u64, seed: Option<&str>) -> Cluster {
+pub(crate) fn swim(
+    network: &MemoryNetwork,
+    name: &str,
+    generation: u64,
+    seed: Option<&str>,
+) -> Cluster {
     let mut transport = Box::new(network.transport(id(name)));
     if let Some(seed) = seed {
         dd_extension::Transport::seed(transport.as_mut(), seed).unwrap();
@@ -39,7 +44,7 @@ fn swim(network: &MemoryNetwork, name: &str, generation: u64, seed: Option<&str>
     }
 }
 
-async fn three(network: &MemoryNetwork) -> [Node; 3] {
+pub(crate) async fn three(network: &MemoryNetwork) -> [Node; 3] {
     let config = StoreConfig::default();
     let a = Node::start(swim(network, "a", 1, None), config).await;
     let b = Node::start(swim(network, "b", 1, Some("a")), config).await;
@@ -57,7 +62,7 @@ fn up(node: &Node) -> usize {
         .count()
 }
 
-fn state(node: &Node, of: &str) -> Option<MemberState> {
+pub(crate) fn state(node: &Node, of: &str) -> Option<MemberState> {
     let members = node.cluster.members();
     members.iter().find(|m| m.node == id(of)).map(|m| m.state)
 }

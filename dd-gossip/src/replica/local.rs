@@ -4,6 +4,7 @@ use crdt_core::kernel::{EditError, NodeRef};
 use crdt_core::{Crdt, Name, Shape, Timestamp};
 
 use super::Replica;
+use super::owned::{MAX_FAMILIES, MAX_FAMILY, is_reserved};
 use crate::config::MAX_KEY;
 use crate::time::Time;
 
@@ -14,17 +15,30 @@ pub enum UpdateError {
     /// The key is empty or too long.
     #[error("a key of {0} bytes; keys have 1 to {MAX_KEY}")]
     Key(usize),
+    /// The key begins with a zero byte: such keys are the store's own.
+    #[error("a key that begins with a zero byte: those are the store's own")]
+    Reserved,
+    /// The prefix of a family of owned keys is empty, too long or one too many.
+    #[error(
+        "a family of owned keys with a prefix of {0} bytes; they have 1 to {MAX_FAMILY}, and there are at most {MAX_FAMILIES}"
+    )]
+    Family(usize),
     /// A limit on values was passed.
     #[error(transparent)]
     Edit(#[from] EditError),
 }
 
-/// Checks the length of a key.
+/// Before all keys that a user names, behind all that are the store's own.
+const FIRST: &[u8] = &[0, 0xff];
+
+/// Checks a key that a user names.
 fn check_key(key: &[u8]) -> Result<(), UpdateError> {
-    if (1..=MAX_KEY).contains(&key.len()) {
-        Ok(())
-    } else {
+    if !(1..=MAX_KEY).contains(&key.len()) {
         Err(UpdateError::Key(key.len()))
+    } else if is_reserved(key) {
+        Err(UpdateError::Reserved)
+    } else {
+        Ok(())
     }
 }
 
@@ -60,6 +74,17 @@ impl Replica {
         update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         check_key(key)?;
+        self.write_at::<T, R, E>(now, clock, key, update)
+    }
+
+    /// As [`update_at`](Self::update_at), for any key.
+    pub(super) fn write_at<T: Crdt, R, E: From<UpdateError>>(
+        &mut self,
+        now: Time,
+        clock: Timestamp,
+        key: &[u8],
+        update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         let path = [Name::new(key), Shape::of::<T>().name().clone()];
         let (replica, limits) = (self.config.replica, self.config.limits);
         let before = self.keys.context().max(replica);
@@ -73,6 +98,7 @@ impl Replica {
                 Refused::Edit(error) => UpdateError::Edit(error).into(),
             })?;
         if self.keys.context().max(replica) > before {
+            self.note_own_writes();
             self.schedule_flushes(now);
         }
         Ok(value)
@@ -86,12 +112,18 @@ impl Replica {
     /// [`UpdateError::Key`].
     pub fn delete(&mut self, now: Time, key: &[u8]) -> Result<bool, UpdateError> {
         check_key(key)?;
+        self.remove_key(now, key)
+    }
+
+    /// As [`delete`](Self::delete), for any key.
+    pub(super) fn remove_key(&mut self, now: Time, key: &[u8]) -> Result<bool, UpdateError> {
         let (replica, limits) = (self.config.replica, self.config.limits);
         let clock = Timestamp::ZERO;
         let removed = self.keys.transact(replica, clock, limits, |tx| {
             Ok::<_, EditError>(tx.at(&[Name::new(key)]).remove())
         })?;
         if removed {
+            self.note_own_writes();
             self.schedule_flushes(now);
         }
         Ok(removed)
@@ -114,7 +146,9 @@ impl Replica {
 
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
     pub fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
-        self.keys.keys(prefix, after, limit)
+        // The store's own keys are the first.
+        let after = after.map_or(FIRST, |after| after.max(FIRST));
+        self.keys.keys(prefix, Some(after), limit)
     }
 }
 

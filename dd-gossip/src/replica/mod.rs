@@ -5,6 +5,7 @@
 
 mod local;
 mod members;
+mod owned;
 mod protocol;
 mod quorum;
 mod status;
@@ -25,6 +26,7 @@ use crate::time::Time;
 use crate::{FrameError, NodeId};
 
 pub use local::UpdateError;
+pub use owned::{MAX_FAMILIES, MAX_FAMILY};
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
 pub use status::{PeerStatus, Status};
 pub use transmit::MAX_FLUSH_EVENTS;
@@ -60,6 +62,7 @@ pub struct Replica {
     forget_at: Option<Time>,
     caught_up: bool,
     quorum: quorum::Quorum,
+    owned: owned::Owned,
     events: std::collections::VecDeque<Event>,
     counts: Counts,
 }
@@ -152,10 +155,12 @@ impl Replica {
             peers,
             forget_at: None,
             quorum: quorum::Quorum::new(config.bootstrap),
+            owned: Default::default(),
             events: Default::default(),
             counts: Counts::default(),
             config,
         };
+        replica.begin_owned();
         replica.recover();
         replica
     }

@@ -58,6 +58,7 @@ impl Replica {
         let result = Frame::decode(frame).and_then(|frame| self.accept(now, node, frame));
         match &result {
             Ok(()) => {
+                self.settle_owned(now);
                 self.recover();
                 self.ask_holders_again();
                 self.counts.frames_received += 1;

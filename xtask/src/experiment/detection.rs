@@ -27,7 +27,10 @@ pub(crate) struct Detection {
 
 impl Detection {
     pub(crate) fn run(&self) -> Result<()> {
-        ensure!(self.nodes > self.failures + 1, "too few nodes for so many failures");
+        ensure!(
+            self.nodes > self.failures + 1,
+            "too few nodes for so many failures"
+        );
         println!(
             "{} nodes in virtual time, connected each with each, default timing; delays of 1 to 21 ms.\n\n\
              {:>6}  {:>22}  {:>22}  {:>18}  {:>18}  {:>12}",
@@ -103,7 +106,10 @@ impl Detection {
             while noticed.len() < victim {
                 members.pass(Duration::from_millis(100));
                 let waited = members.now().since(killed);
-                ensure!(waited < Duration::from_secs(120), "not noticed after two minutes");
+                ensure!(
+                    waited < Duration::from_secs(120),
+                    "not noticed after two minutes"
+                );
                 let name = Members::name(victim);
                 noticed = members
                     .changes
