@@ -66,9 +66,8 @@ async fn attempt(shared: &Arc<Shared>, address: &Address) -> Result<(), String> 
     let mut attempts = JoinSet::new();
     let mut answered = false;
     for target in targets {
-        if is_own(local, target) {
-            answered = true;
-        } else if shared.with(|registry| registry.is_connected_to(target)) {
+        let connected = || shared.with(|registry| registry.is_connected_to(target));
+        if is_own(local, target) || connected() {
             answered = true;
         } else {
             let shared = Arc::clone(shared);

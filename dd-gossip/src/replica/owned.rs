@@ -152,7 +152,7 @@ impl Replica {
                 self.read_families();
                 continue;
             }
-            match self.keys.store().root().get(&[key.clone()]) {
+            match self.keys.store().root().get(std::slice::from_ref(&key)) {
                 Some(node) => self.owned.mine.insert(key, node.to_node()),
                 None => self.owned.mine.remove(&key),
             };
@@ -171,7 +171,7 @@ impl Replica {
             }
         }
         for key in marked {
-            let stands = self.keys.store().root().get(&[key.clone()]);
+            let stands = self.keys.store().root().get(std::slice::from_ref(&key));
             let stands = stands.map(NodeRef::to_node);
             let wanted = self.owned.mine.get(&key);
             if !is_reserved(&key) && stands.as_ref() != wanted {
@@ -191,7 +191,7 @@ impl Replica {
         }
         let (replica, limits) = (self.config.replica, self.config.limits);
         let written = self.keys.transact(replica, Timestamp::ZERO, limits, |tx| {
-            tx.at(&[key.clone()]).remove();
+            tx.at(std::slice::from_ref(key)).remove();
             for (path, value) in wanted {
                 match value {
                     Value::Run(run) => tx.at(&path).count(run.total - run.cut_total),
