@@ -33,8 +33,9 @@ const ROSTER: u8 = 1;
 
 /// How many others are asked to try it, when a node does not answer.
 const HELPERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
-/// How often a change is passed on by each node.
-const TRANSMISSIONS: NonZeroU8 = NonZeroU8::new(10).expect("10 is not 0");
+/// How often a change is passed on by each node: of a hundred nodes of which half of the packets are lost, one
+/// in some twenty thousand then misses a change, and has to find out by itself.
+const TRANSMISSIONS: NonZeroU8 = NonZeroU8::new(20).expect("20 is not 0");
 const ONE: NonZeroUsize = NonZeroUsize::new(1).expect("1 is not 0");
 
 /// When members are probed and given up. [`SwimTiming::default`] suits a local network: with it a node that
