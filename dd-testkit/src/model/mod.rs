@@ -13,11 +13,14 @@
 //!   nodes lost for ever, counters, transactions. It is held against the definition after every
 //!   step.
 //!
-//! Both can leave out a rule on purpose and must then fail, which shows that they can.
+//! * [`sealing`] is by itself: when what a process that is gone had made is settled.
+//!
+//! All can leave out a rule on purpose and must then fail, which shows that they can.
 
 mod definition;
 pub mod full;
 mod path;
+pub mod sealing;
 pub mod store_protocol;
 
 pub use definition::{EventDot, Expected, History, Kind, Seen, Share};
