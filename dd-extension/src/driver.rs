@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use crdt_core::Name;
@@ -67,6 +67,8 @@ impl Driver {
         self.tell();
         self.store.progress.notify_waiters();
         *self.store.transport_stats.lock() = self.transport.stats();
+        let round_trip = |peer| Some((Clone::clone(peer), self.transport.round_trip(peer)?));
+        *self.store.round_trips.lock() = self.peers.keys().filter_map(round_trip).collect();
     }
 
     async fn wait(&mut self) -> Woken {
@@ -190,11 +192,15 @@ impl Driver {
                 Some(Event::PeerDown(peer)) => {
                     tracing::debug!(node = %self.store.node, %peer, "peer is down");
                 }
-                Some(Event::Diverged(peer)) => tracing::error!(
-                    node = %self.store.node,
-                    %peer,
-                    "equal contexts with unequal state: this replica's memory or the peer's is damaged"
-                ),
+                Some(Event::Diverged(peer)) => {
+                    tracing::error!(
+                        node = %self.store.node,
+                        %peer,
+                        "equal contexts with unequal state: this replica's memory or the peer's is damaged"
+                    );
+                    let mut diverged = self.store.diverged.lock();
+                    diverged.entry(peer).or_insert_with(SystemTime::now);
+                }
                 Some(other) => tracing::debug!(?other, "an event of a later replica"),
             }
         }

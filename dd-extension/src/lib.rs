@@ -49,6 +49,8 @@ mod error;
 mod key;
 mod snapshot;
 mod status;
+#[cfg(feature = "status-page")]
+pub mod status_page;
 mod store;
 mod subscription;
 
@@ -59,14 +61,15 @@ pub use distributed_data::DistributedData;
 pub use error::{JoinError, NotStarted, StartError, StopError, StoreError, TryUpdateError};
 pub use key::{Key, Keys};
 pub use snapshot::{Change, Snapshot};
-pub use status::StoreStatus;
+pub use status::{Agreement, StoreStatus};
 pub use store::Store;
 pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
 
 pub use crdt_core as types;
 pub use dd_gossip::{
-    AddressError, ClusterId, Consistency, Counts, NameError, NodeId, PeerStatus, SendError, Status,
-    Timing, TooManyBarriers, Transport, TransportEvent, TransportStats, UpdateError,
+    AddressError, ClusterId, Consistency, Counts, NameError, NodeId, PeerStatus, RecordsAwaited,
+    SendError, Status, Timing, TooManyBarriers, Traffic, TrafficByKind, Transport, TransportEvent,
+    TransportStats, UpdateError,
 };
 pub use dd_transport_quic::{
     Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,

@@ -16,6 +16,7 @@ mod replica;
 mod rng;
 mod session;
 mod time;
+mod traffic;
 mod transport;
 
 pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
@@ -27,9 +28,10 @@ pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
     Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_RECORDS, PeerStatus,
-    Refresh, Replica, Status, TooManyBarriers, UpdateError,
+    RecordsAwaited, Refresh, Replica, Status, TooManyBarriers, UpdateError,
 };
 pub use time::Time;
+pub use traffic::{Traffic, TrafficByKind};
 pub use transport::{
     AddressError, MAX_FRAME, SendError, Transport, TransportEvent, TransportStats,
 };
