@@ -129,7 +129,7 @@ impl Node {
         let line = self.line()?;
         match line.strip_prefix("ok ") {
             Some(answer) => Ok(answer.to_owned()),
-            None => bail!("{line}"),
+            None => bail!("{}", line.strip_prefix("error ").unwrap_or(&line)),
         }
     }
 

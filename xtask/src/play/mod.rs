@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::cluster::{Cluster, NODES, Settings};
@@ -103,14 +103,13 @@ impl Game {
 
     fn line(&mut self, at: usize, line: &str) -> Result<()> {
         self.watch.writes(line);
-        let answer = self.cluster.node(at).and_then(|node| node.ask(line));
-        let hint = || format!("`start {}` starts it", NODES[at]);
-        let answer = if self.cluster.is_alive(at) {
-            answer?
-        } else {
-            answer.with_context(hint)?
-        };
-        self.say(&format!("{}: {answer}", NODES[at]));
+        let name = NODES[at];
+        ensure!(
+            self.cluster.is_alive(at),
+            "node {name} is dead; `start {name}` starts it"
+        );
+        let answer = self.cluster.node(at)?.ask(line)?;
+        self.say(&format!("{name}: {answer}"));
         Ok(())
     }
 
