@@ -18,7 +18,8 @@ pub(super) fn parameter(query: &str, name: &str) -> Result<Option<String>, Query
     let mut found = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if decode(key)? == name && found.replace(decode(value)?).is_some() {
+        let (key, value) = (decode(key)?, decode(value)?);
+        if key == name && found.replace(value).is_some() {
             return Err(QueryError::Twice);
         }
     }

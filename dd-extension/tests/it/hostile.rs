@@ -303,10 +303,11 @@ async fn that_a_peer_diverged_is_remembered() {
         }
     })
     .await;
+    script.frame(digest.clone());
     until(|| agreement() == Agreement::Equal).await;
     let mut bytes = digest.to_vec();
     *bytes.last_mut().unwrap() ^= 1;
-    script.frame(bytes.into());
+    script.frame(bytes);
     until(|| agreement() == Agreement::Diverged).await;
     let first = node.store.status().unwrap().diverged;
     assert!(first.keys().eq([&id("b")]));

@@ -107,10 +107,13 @@ async fn keys_come_in_pages() {
 async fn a_value_is_shown_whole_by_itself_and_in_part_among_others() {
     let served = Served::start().await;
     let (tags, hits) = (Key::<Tags>::of("k"), Key::<PnCounter>::of("k"));
-    let insert = |tags: &mut dyn FnMut(String)| (0..5000).for_each(|n| tags(format!("{n:04}")));
     served
         .store
-        .update(&tags, |tags| insert(&mut |n| drop(tags.insert(n.as_str()))))
+        .update(&tags, |tags| {
+            for n in 0..5000 {
+                tags.insert(format!("{n:04}").as_str());
+            }
+        })
         .unwrap();
     served.store.update(&hits, |hits| hits.add(7)).unwrap();
     let motd = Key::<LwwRegister<String>>::of("motd");

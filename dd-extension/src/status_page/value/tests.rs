@@ -65,10 +65,19 @@ fn every_type_is_shown_as_what_it_holds() {
     assert_eq!(shown::<EwFlag>(|f| f.enable()), json!(true));
     assert_eq!(shown::<DwFlag>(|f| f.disable()), json!(false));
     assert_eq!(
-        shown::<OrSet<String>>(|s| ["b", "a"].iter().for_each(|e| drop(s.insert(*e)))),
+        shown::<OrSet<String>>(|s| {
+            for e in ["b", "a"] {
+                s.insert(e);
+            }
+        }),
         json!(["a", "b"])
     );
-    assert_eq!(shown::<GSet<i16>>(|s| drop(s.insert(&-5))), json!([-5]));
+    assert_eq!(
+        shown::<GSet<i16>>(|s| {
+            s.insert(&-5);
+        }),
+        json!([-5])
+    );
     assert_eq!(
         shown::<RemoveWinsSet<u64>>(|s| {
             s.insert(&1);
@@ -78,7 +87,9 @@ fn every_type_is_shown_as_what_it_holds() {
         json!([2])
     );
     assert_eq!(
-        shown::<OrSet<(u32, String, [u8; 2])>>(|s| drop(s.insert(&(7, "x\0y".into(), [1, 255])))),
+        shown::<OrSet<(u32, String, [u8; 2])>>(|s| {
+            s.insert(&(7, "x\0y".into(), [1, 255]));
+        }),
         json!([[7, "x\0y", { "bytes": "01ff" }]])
     );
     assert_eq!(shown::<MaxRegister<u64>>(|r| r.raise(&7)), json!(7));
@@ -99,7 +110,9 @@ fn every_type_is_shown_as_what_it_holds() {
         json!(["x"])
     );
     assert_eq!(
-        shown::<LwwMap<u16, String>>(|m| drop(m.insert(&9, &"on".into()))),
+        shown::<LwwMap<u16, String>>(|m| {
+            m.insert(&9, &"on".into());
+        }),
         json!({ "9": "on" })
     );
     assert_eq!(
@@ -117,14 +130,20 @@ fn every_type_is_shown_as_what_it_holds() {
         json!({ "name": "Ann", "visits": 2, "tags": ["new"] })
     );
     assert_eq!(
-        shown::<Joined<Longest>>(|j| drop(j.update(|l| l.0 = "Ann".into()))),
+        shown::<Joined<Longest>>(|j| {
+            j.update(|l| l.0 = "Ann".into());
+        }),
         json!(["Ann"])
     );
 }
 
 #[test]
 fn what_is_not_known_is_counted() {
-    let value = tree::<OrSet<u64>>(|s| [1, 2].iter().for_each(|e| drop(s.insert(e))));
+    let value = tree::<OrSet<u64>>(|s| {
+        for e in [1, 2] {
+            s.insert(&e);
+        }
+    });
     let show_as = |shape: &str| {
         let shape = Shape::parse(shape.as_bytes()).unwrap();
         show(&shape, value.as_ref(), LIMIT)
@@ -160,7 +179,11 @@ fn what_is_not_known_is_counted() {
 #[test]
 fn no_more_is_shown_than_was_asked_for() {
     let few = Limit { items: 3, text: 8 };
-    let set = shown_within::<OrSet<u64>>(few, |s| (0..10).for_each(|n| drop(s.insert(&n))));
+    let set = shown_within::<OrSet<u64>>(few, |s| {
+        for n in 0..10 {
+            s.insert(&n);
+        }
+    });
     assert_eq!((set.value, set.is_whole), (json!([0, 1, 2]), false));
     let text = shown_within::<LwwRegister<String>>(few, |r| r.set(&"ééééé".to_owned()));
     assert_eq!((text.value, text.is_whole), (json!("éééé…"), false));
@@ -170,14 +193,20 @@ fn no_more_is_shown_than_was_asked_for() {
         }
     });
     assert_eq!((map.value, map.is_whole), (json!({ "1": [1, 2] }), false));
-    let bytes = shown_within::<GSet<Vec<u8>>>(few, |s| drop(s.insert(&[7u8; 9][..])));
+    let bytes = shown_within::<GSet<Vec<u8>>>(few, |s| {
+        s.insert(&[7u8; 9][..]);
+    });
     assert_eq!(bytes.value, json!([{ "bytes": "07070707…" }]));
     assert!(!bytes.is_whole);
 }
 
 #[test]
 fn sizes_are_measured_up_to_a_limit() {
-    let value = tree::<OrSet<String>>(|s| ["one", "three"].iter().for_each(|e| drop(s.insert(*e))));
+    let value = tree::<OrSet<String>>(|s| {
+        for e in ["one", "three"] {
+            s.insert(e);
+        }
+    });
     let measure = |most| measure(value.as_ref(), most);
     let all = Size {
         entries: 2,
