@@ -163,6 +163,11 @@ fn between<'d>(text: &'d str, begin: &str, end: &str) -> Option<&'d str> {
     Some(&text[from..from + len])
 }
 
+/// Whether a browser is here under one of its names.
+pub(crate) fn has_browser() -> bool {
+    Browser::find(None).is_ok()
+}
+
 struct Browser(PathBuf);
 
 impl Browser {

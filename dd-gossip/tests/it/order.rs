@@ -356,8 +356,9 @@ fn status_remembers_what_a_peer_lacked_when_it_was_last_heard() {
 
 #[test]
 fn frames_are_counted_by_kind() {
-    let mut net = Net::mesh(&["a", "b"]);
+    let mut net = Net::of(&["a", "b"]);
     insert(&mut net, "a", "key", "x");
+    net.connect_all();
     net.run_millis(10_000);
     insert(&mut net, "a", "key", "y");
     net.run_millis(10_000);

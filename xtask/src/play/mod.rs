@@ -2,6 +2,7 @@
 
 mod line;
 mod prompt;
+mod smoke;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use crate::cluster::{Cluster, NODES, Settings};
 use line::{Line, USAGE, parse};
 use prompt::{Printer, Prompt};
 use watch::Watch;
+
+pub(crate) use smoke::{SMOKE, check, say};
 
 /// Starts three nodes as processes and takes lines for them: write on any, cut wires, kill one, and
 /// see what becomes of it. Lines can also come from a file or a pipe
