@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use crdt_core::Name;
@@ -91,7 +91,10 @@ impl Driver {
         self.transmit(now);
         self.tell();
         self.store.progress.notify_waiters();
-        *self.store.transport_stats.lock() = self.wire.transport().stats();
+        let transport = self.wire.transport();
+        *self.store.transport_stats.lock() = transport.stats();
+        let round_trip = |peer| Some((Clone::clone(peer), transport.round_trip(peer)?));
+        *self.store.round_trips.lock() = self.peers.keys().filter_map(round_trip).collect();
     }
 
     async fn wait(&mut self) -> Woken {
@@ -222,11 +225,15 @@ impl Driver {
                 Some(Event::PeerDown(peer)) => {
                     tracing::debug!(node = %self.store.node, %peer, "peer is down");
                 }
-                Some(Event::Diverged(peer)) => tracing::error!(
-                    node = %self.store.node,
-                    %peer,
-                    "equal contexts with unequal state: this replica's memory or the peer's is damaged"
-                ),
+                Some(Event::Diverged(peer)) => {
+                    tracing::error!(
+                        node = %self.store.node,
+                        %peer,
+                        "equal contexts with unequal state: this replica's memory or the peer's is damaged"
+                    );
+                    let mut diverged = self.store.diverged.lock();
+                    diverged.entry(peer).or_insert_with(SystemTime::now);
+                }
                 Some(other) => tracing::debug!(?other, "an event of a later replica"),
             }
         }

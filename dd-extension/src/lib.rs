@@ -51,6 +51,8 @@ mod key;
 mod member_changes;
 mod snapshot;
 mod status;
+#[cfg(feature = "status-page")]
+pub mod status_page;
 mod store;
 mod subscription;
 mod wire;
@@ -64,15 +66,16 @@ pub use error::{JoinError, NotStarted, StartError, StopError, StoreError, TryUpd
 pub use key::{Key, Keys, OwnedKeys};
 pub use member_changes::{MemberChange, MemberChanges};
 pub use snapshot::{Change, Snapshot};
-pub use status::StoreStatus;
+pub use status::{Agreement, StoreStatus};
 pub use store::Store;
 pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
 
 pub use crdt_core as types;
 pub use dd_gossip::{
     AddressError, ClusterId, Consistency, Counts, Member, MemberState, Membership, NameError,
-    NodeId, PeerStatus, SendError, StaticMembers, Status, Swim, SwimTiming, Timing,
-    TooManyBarriers, Transport, TransportEvent, TransportStats, UpdateError,
+    NodeId, PeerStatus, RecordsAwaited, SendError, StaticMembers, Status, Swim, SwimTiming, Timing,
+    TooManyBarriers, Traffic, TrafficByKind, Transport, TransportEvent, TransportStats,
+    UpdateError,
 };
 pub use dd_transport_quic::{
     Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,

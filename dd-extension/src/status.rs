@@ -1,6 +1,10 @@
 //! How a store is doing.
 
-use dd_gossip::{Status, TransportStats};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use dd_gossip::{NodeId, RecordsAwaited, Status, TransportStats};
 
 use crate::store::Inner;
 
@@ -19,6 +23,37 @@ pub struct StoreStatus {
     /// Who was refused last, and why: by the transport before there was a connection, or by the
     /// replica for a frame. The name of a node, or an address where no name was known yet.
     pub refusals: Vec<(String, String)>,
+    /// How long a packet to a connected peer and back takes, where the transport knows.
+    pub round_trips: BTreeMap<NodeId, Duration>,
+    /// Why removal records are still kept.
+    pub records_awaited: RecordsAwaited,
+    /// Peers that showed another state after the same events, each with when that was found first.
+    /// That this was so stays here until the process ends.
+    pub diverged: BTreeMap<NodeId, SystemTime>,
+}
+
+/// Whether nodes agree, as far as one of them knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Agreement {
+    /// All connected peers have the events that this node has, and no others; those that are away
+    /// had when they were last heard.
+    Equal,
+    /// Something is missing here or at a peer, or this node has not caught up since its start.
+    Behind,
+    /// A peer had seen the same events and held another state. That is a fault in somebody's memory,
+    /// and nothing that goes away.
+    Diverged,
+}
+
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Equal => "equal",
+            Self::Behind => "behind",
+            Self::Diverged => "diverged",
+        })
+    }
 }
 
 impl StoreStatus {
@@ -29,6 +64,7 @@ impl StoreStatus {
         let conflicts = still
             .map(|key| String::from_utf8_lossy(key).into_owned())
             .collect();
+        let records_awaited = replica.records_awaited(store.now());
         drop(replica);
         Self {
             replica: store.replica.write().status(),
@@ -36,6 +72,22 @@ impl StoreStatus {
             subscriptions: store.subscribers.len(),
             conflicts,
             refusals: store.refusals.lock().iter().cloned().collect(),
+            round_trips: store.round_trips.lock().clone(),
+            records_awaited,
+            diverged: store.diverged.lock().clone(),
+        }
+    }
+
+    /// Whether nodes agree, as far as this one knows.
+    pub fn agreement(&self) -> Agreement {
+        let replica = &self.replica;
+        let lacks = replica.peers.iter().any(|p| p.unconfirmed + p.ahead > 0);
+        if !self.diverged.is_empty() {
+            Agreement::Diverged
+        } else if lacks || !replica.caught_up {
+            Agreement::Behind
+        } else {
+            Agreement::Equal
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The handle: what a service calls.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) transport_stats: Mutex<TransportStats>,
     pub(crate) refusals: Mutex<VecDeque<(String, String)>>,
     pub(crate) conflicts: Mutex<BTreeSet<Name>>,
+    pub(crate) round_trips: Mutex<BTreeMap<NodeId, Duration>>,
+    pub(crate) diverged: Mutex<BTreeMap<NodeId, SystemTime>>,
     started: Instant,
 }
 
@@ -69,6 +71,8 @@ impl Inner {
             transport_stats: Mutex::default(),
             refusals: Mutex::default(),
             conflicts: Mutex::default(),
+            round_trips: Mutex::default(),
+            diverged: Mutex::default(),
             started,
         }
     }
@@ -295,6 +299,17 @@ impl Store {
         Ok(self.0.replica.read().shapes(key.as_bytes()))
     }
 
+    /// The tree of a value of any shape, to be looked at without its type; see
+    /// [`kernel`](crdt_core::kernel). O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn tree(&self, key: &str, shape: &Shape) -> Result<Option<Node>, StoreError> {
+        self.check()?;
+        Ok(self.0.value(key.as_bytes(), shape))
+    }
+
     /// This node.
     pub fn node(&self) -> &NodeId {
         &self.0.node
@@ -327,7 +342,7 @@ impl Store {
         }
     }
 
-    /// How the store is doing. O(records + peers × replicas).
+    /// How the store is doing. O(peers × (records + replicas)).
     ///
     /// # Errors
     ///

@@ -18,6 +18,7 @@ mod replica;
 mod rng;
 mod session;
 mod time;
+mod traffic;
 mod transport;
 
 pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
@@ -36,9 +37,11 @@ pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
     Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FAMILIES, MAX_FAMILY, MAX_FLUSH_EVENTS,
-    MAX_RECORDS, PeerStatus, Refresh, Replica, Status, TooManyBarriers, UpdateError,
+    MAX_RECORDS, PeerStatus, RecordsAwaited, Refresh, Replica, Status, TooManyBarriers,
+    UpdateError,
 };
 pub use time::Time;
+pub use traffic::{Traffic, TrafficByKind};
 pub use transport::{
     AddressError, MAX_FRAME, SendError, Transport, TransportEvent, TransportStats,
 };

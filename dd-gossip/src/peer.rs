@@ -24,6 +24,9 @@ pub(crate) struct Peer {
     pub(crate) hello_due: bool,
     pub(crate) hello_sent: Option<Time>,
     pub(crate) process: Option<Process>,
+    /// What its process had when it was last heard. For people alone: its next process may have
+    /// nothing.
+    pub(crate) left_with: Context,
 }
 
 /// One process of a peer.
@@ -103,6 +106,7 @@ impl Peer {
             hello_due: false,
             hello_sent: None,
             process: None,
+            left_with: Context::new(),
         }
     }
 
@@ -111,6 +115,7 @@ impl Peer {
         *self = Self {
             connected,
             hello_due: connected,
+            left_with: std::mem::take(&mut self.left_with),
             ..Self::new(self.node.clone(), self.member, now)
         };
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -94,6 +95,12 @@ pub trait Transport: Send + Debug {
 
     /// Counts since the start.
     fn stats(&self) -> TransportStats;
+
+    /// How long a packet to a connected peer and back takes, where the transport knows.
+    fn round_trip(&self, peer: &NodeId) -> Option<Duration> {
+        let _ = peer;
+        None
+    }
 }
 
 /// What happens on a transport.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dd_gossip::{NodeId, SendError, TransportEvent, TransportStats};
@@ -162,6 +163,12 @@ impl Registry {
         } else {
             DialState::Free(self.confirmed.get(peer).copied().unwrap_or_default())
         }
+    }
+
+    /// The round trip that QUIC measured on the connection that stands.
+    pub(crate) fn round_trip(&self, peer: &NodeId) -> Option<Duration> {
+        let link = self.links.get(self.standing.get(peer)?)?;
+        Some(link.connection.rtt())
     }
 
     /// Whether a new connection to this peer would find room.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dd_gossip::{
@@ -257,6 +258,10 @@ impl Transport for QuicTransport {
 
     fn stats(&self) -> TransportStats {
         self.shared.with(|registry| registry.stats())
+    }
+
+    fn round_trip(&self, peer: &NodeId) -> Option<Duration> {
+        self.shared.with(|registry| registry.round_trip(peer))
     }
 }
 

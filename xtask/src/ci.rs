@@ -6,6 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use crate::{play, status_page};
+
 /// Format, lints, docs, examples, and a smoke of every longer campaign.
 #[derive(Debug, Args)]
 pub(crate) struct Ci {}
@@ -42,6 +44,12 @@ impl Ci {
         xtask(&["sabotage", "--seeds", "0..1000", "takeover"])?;
         xtask(&["conformance", "dd-testkit/tests/data/vectors.jsonl"])?;
         xtask(&["demo"])?;
+        play()?;
+        if status_page::has_browser() {
+            xtask(&["status-page"])?;
+        } else {
+            println!("No Chromium is here: the status page was not looked at.");
+        }
         xtask(&[
             "experiment",
             "idle",
@@ -72,6 +80,15 @@ fn program() -> PathBuf {
 fn xtask(args: &[&str]) -> Result<()> {
     let this = std::env::current_exe().context("finding this program")?;
     run(Command::new(this).args(args), args)
+}
+
+/// A conflict made by hand at the prompt, and what becomes of it.
+fn play() -> Result<()> {
+    let this = std::env::current_exe().context("finding this program")?;
+    println!("\n$ play < a few lines");
+    let said = play::say(&this, play::SMOKE)?;
+    print!("{said}");
+    play::check(&said)
 }
 
 fn run(command: &mut Command, args: &[&str]) -> Result<()> {

@@ -3,6 +3,7 @@
 mod bench;
 mod certs;
 mod ci;
+mod cluster;
 mod conformance;
 mod demo;
 mod experiment;
@@ -10,9 +11,11 @@ mod laws;
 mod model;
 mod mutants;
 mod no_std;
+mod play;
 mod sabotage;
 mod seeds;
 mod sim;
+mod status_page;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,8 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Play(play::Play),
+    StatusPage(status_page::StatusPage),
     Sim(sim::Sim),
     Sabotage(sabotage::Sabotage),
     Model(model::Model),
@@ -47,6 +52,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Demo(demo) => demo.run(),
+        Command::Play(play) => play.run(),
+        Command::StatusPage(page) => page.run(),
         Command::Sim(sim) => sim.run(),
         Command::Sabotage(sabotage) => sabotage.run(),
         Command::Model(model) => model.run(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dd_extension::types::kernel::DotStore;
 use dd_extension::types::{Crdt, Limits, OrSet, PnCounter};
-use dd_extension::{Key, Keys, Store, StoreConfig, Timing, UpdateError};
+use dd_extension::{Agreement, Key, Keys, Store, StoreConfig, Timing, UpdateError};
 use dd_gossip::{
     Config, FRAME_VERSION, MAX_CHUNK, MAX_FRAME, Replica, Time, TransportEvent, carries_data,
 };
@@ -283,4 +283,38 @@ async fn refusals_are_kept_up_to_a_limit() {
     until(|| refusals().last().is_some_and(is_last)).await;
     assert_eq!(refusals().len(), 16);
     assert_eq!(refusals()[0].0, "stranger 4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_peer_diverged_is_remembered() {
+    let (script, node) = connected().await;
+    let agreement = || node.store.status().unwrap().agreement();
+    assert_eq!(agreement(), Agreement::Behind, "nobody was met yet");
+    let mut peer = Peer::new();
+    peer.talk(&script, &node.store).await;
+    // The fingerprint is the end of the next digest.
+    let digest = soon(async {
+        loop {
+            match peer.next_frame() {
+                Some(frame) if frame.get(1) == Some(&2) => return frame,
+                Some(frame) => script.frame(frame),
+                None => peer.listen(&script).await,
+            }
+        }
+    })
+    .await;
+    script.frame(digest.clone());
+    until(|| agreement() == Agreement::Equal).await;
+    let mut bytes = digest.to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    script.frame(bytes);
+    until(|| agreement() == Agreement::Diverged).await;
+    let first = node.store.status().unwrap().diverged;
+    assert!(first.keys().eq([&id("b")]));
+    // It stays, also when the peer is well again.
+    script.frame(digest);
+    script.connect();
+    until(|| !is_up(&node.store, "b")).await;
+    assert_eq!(agreement(), Agreement::Diverged);
+    assert_eq!(node.store.status().unwrap().diverged, first);
 }

@@ -6,7 +6,7 @@
 
 mod program;
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use program::{Program, run};
 
@@ -168,8 +168,76 @@ fn a_watched_key_prints_what_another_node_does() {
 }
 
 #[test]
+fn a_status_page_is_served_where_it_is_told() {
+    let mut a = Program::start(&["--dev", "secret", "--node", "a", "--bootstrap"]);
+    let seed = a.address().to_owned();
+    let dev = ["--dev", "secret", "--node", "b", "--seed", &seed];
+    let mut b = Program::start(&[&dev[..], &["--status", "127.0.0.1:0"]].concat());
+    let page = b.line();
+    assert!(page.starts_with("page http://127.0.0.1:"), "{page}");
+    let address = page
+        .trim_start_matches("page http://")
+        .trim_end_matches('/');
+    assert_eq!(b.ask("ready"), "ok ready");
+    assert_eq!(a.ask("add hits 3"), "ok 3");
+    let status = get_until(address, |status| {
+        status["keys"] == 1 && status["agreement"] == "equal"
+    });
+    let member = &status["members"][0];
+    assert_eq!(
+        (&member["node"], &member["up"]),
+        (&"a".into(), &true.into())
+    );
+    assert!(member["round_trip_ms"].as_f64().unwrap() > 0.0, "{member}");
+    // Nobody else can have the address, and that is said.
+    let (success, stderr) = run(&[
+        "--dev",
+        "s",
+        "--node",
+        "c",
+        "--bootstrap",
+        "--status",
+        address,
+    ]);
+    assert!(
+        !success && stderr.contains("the status page at"),
+        "{stderr}"
+    );
+}
+
+/// The status at an address, once it is like that.
+fn get_until(address: &str, is_so: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    let begin = std::time::Instant::now();
+    loop {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let request = format!("GET /status.json HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let status = serde_json::from_str(body).unwrap();
+        if is_so(&status) {
+            return status;
+        }
+        assert!(begin.elapsed().as_secs() < 60, "still {status}");
+    }
+}
+
+#[test]
 fn wrong_arguments_are_said_and_are_a_failure() {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
+        (
+            &[
+                "--dev",
+                "s",
+                "--node",
+                "a",
+                "--bootstrap",
+                "--status",
+                "8080",
+            ],
+            "invalid socket address",
+        ),
         (&["--dev", "s", "--node", "a"], "--bootstrap"),
         (
             &[

@@ -23,6 +23,7 @@ use crate::key_space::{Changed, KeySpace};
 use crate::peer::{Peer, Process};
 use crate::rng::Rng;
 use crate::time::Time;
+use crate::traffic::TrafficByKind;
 use crate::{FrameError, NodeId};
 
 pub use local::UpdateError;
@@ -30,7 +31,7 @@ pub use owned::{MAX_FAMILIES, MAX_FAMILY};
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
 pub use status::{PeerStatus, Status};
 pub use transmit::MAX_FLUSH_EVENTS;
-pub use upkeep::MAX_RECORDS;
+pub use upkeep::{MAX_RECORDS, RecordsAwaited};
 
 /// A replica of the store, without I/O.
 ///
@@ -99,6 +100,10 @@ pub struct Counts {
     pub frames_received: u64,
     /// Bytes of frames received and accepted.
     pub bytes_received: u64,
+    /// What was sent, by kind of frame.
+    pub sent: TrafficByKind,
+    /// What was received and accepted, by kind of frame.
+    pub received: TrafficByKind,
     /// Frames refused as errors of a peer.
     pub frames_refused: u64,
     /// Exchanges sent to their end.

@@ -33,6 +33,9 @@ impl Replica {
             return;
         };
         let was_up = peer.process.is_some();
+        if let Some(process) = &peer.process {
+            peer.left_with = process.known.clone();
+        }
         peer.reset(false, now);
         if !peer.member {
             self.peers.remove(node);
@@ -55,10 +58,16 @@ impl Replica {
         node: &NodeId,
         frame: &Bytes,
     ) -> Result<(), FrameError> {
-        let result = Frame::decode(frame).and_then(|frame| self.accept(now, node, frame));
+        // Counted under its kind only once it was accepted: taking it apart takes it.
+        let mut received = self.counts.received;
+        let result = Frame::decode(frame).and_then(|decoded| {
+            received.of(&decoded).count(frame.len());
+            self.accept(now, node, decoded)
+        });
         match &result {
             Ok(()) => {
                 self.settle_owned(now);
+                self.counts.received = received;
                 self.recover();
                 self.ask_holders_again();
                 self.counts.frames_received += 1;

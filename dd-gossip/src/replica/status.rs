@@ -47,6 +47,10 @@ pub struct PeerStatus {
     pub replica: Option<ReplicaId>,
     /// How many of the events seen here it is not known to have. `None` if it is not up.
     pub behind: Option<u64>,
+    /// The same, also of a peer that is not up: as far as it was known when it was last heard.
+    pub unconfirmed: u64,
+    /// How many events it is known to have had that are not here.
+    pub ahead: u64,
 }
 
 impl Replica {
@@ -56,11 +60,15 @@ impl Replica {
         let context = self.keys.context().clone();
         let peers = self.peers.values().map(|peer| {
             let process = peer.process.as_ref();
+            let known = process.map_or(&peer.left_with, |process| &process.known);
+            let unconfirmed = context.difference(known).len();
             PeerStatus {
                 node: peer.node.clone(),
                 up: process.is_some(),
                 replica: process.map(|process| process.replica),
-                behind: process.map(|process| context.difference(&process.known).len()),
+                behind: process.map(|_| unconfirmed),
+                unconfirmed,
+                ahead: known.difference(&context).len(),
             }
         });
         Status {

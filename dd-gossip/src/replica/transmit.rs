@@ -17,10 +17,12 @@ pub const MAX_FLUSH_EVENTS: u64 = 4096;
 impl Replica {
     /// The next frame for a peer, made now. `None` if there is nothing to send.
     pub fn poll_transmit(&mut self, now: Time, node: &NodeId) -> Option<Bytes> {
-        let frame = self.next_frame(now, node)?.encode();
+        let frame = self.next_frame(now, node)?;
+        let bytes = frame.encode();
         self.counts.frames_sent += 1;
-        self.counts.bytes_sent += frame.len() as u64;
-        Some(frame)
+        self.counts.bytes_sent += bytes.len() as u64;
+        self.counts.sent.of(&frame).count(bytes.len());
+        Some(bytes)
     }
 
     fn next_frame(&mut self, now: Time, node: &NodeId) -> Option<Frame> {

@@ -1,12 +1,15 @@
 //! What is due with time: comparisons of contexts, retries, forgetting.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crdt_core::kernel::Record;
-use crdt_core::{Context, Path};
+use crdt_core::{Context, Path, ReplicaId};
 
 use super::Replica;
 use crate::NodeId;
+use crate::config::Config;
+use crate::key_space::KeySpace;
 use crate::peer::Peer;
 use crate::time::Time;
 
@@ -140,39 +143,82 @@ impl Replica {
     /// Forgets the removal records that every peer has. A peer that has been away for too long is
     /// not waited for, and with too many records none is.
     fn forget(&mut self, now: Time) {
-        let away = self.config.timing.away;
-        let crowded = self.keys.store().record_count() > MAX_RECORDS;
-        let nothing = Context::new();
-        let waited_for = |peer: &Peer| !crowded && now.since(peer.seen) < away;
-        let known: Vec<&Context> = self
-            .peers
-            .values()
-            .filter_map(|peer| match &peer.process {
-                Some(process) => Some(&process.known),
-                None => waited_for(peer).then_some(&nothing),
-            })
-            .collect();
-        let own = self.config.replica;
-        let owners: Vec<_> = self
-            .peers
-            .values()
-            .filter_map(|peer| peer.process.as_ref())
-            .map(|process| (process.replica, &process.stated))
-            .collect();
+        let awaited = Awaited::of(&self.config, &self.peers, &self.keys, now);
         let stable = |mine: &Context, _: &Path, record: &Record| {
-            let everywhere = crowded || known.iter().all(|known| known.contains(record.dot));
-            // The owner of a run that was cut knows of the cut, and what it had counted by then is
-            // here; what it counts later carries the cut.
-            let owner_done = |replica| {
-                replica == own
-                    || owners.iter().any(|(owner, stated)| {
-                        *owner == replica
-                            && stated.contains(record.dot)
-                            && stated.restrict([replica]).is_subset(mine)
-                    })
-            };
-            everywhere && record.cuts.keys().all(|key| owner_done(key.replica))
+            awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)
         };
         self.counts.records_forgotten += self.keys.forget(stable) as u64;
+    }
+
+    /// Why removal records are still kept. O(records × peers).
+    pub fn records_awaited(&self, now: Time) -> RecordsAwaited {
+        let awaited = Awaited::of(&self.config, &self.peers, &self.keys, now);
+        let mut why = RecordsAwaited::default();
+        for (_, record) in self.keys.store().records() {
+            for node in awaited.lacking(record) {
+                *why.by_peer.entry(node.clone()).or_default() += 1;
+            }
+            why.of_counters += u64::from(!awaited.is_settled(self.keys.context(), record));
+        }
+        why
+    }
+}
+
+/// Why removal records are still kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordsAwaited {
+    /// Peers that are not known to have some of them, with how many. A peer that has been away for
+    /// longer than [`Timing::away`](crate::Timing::away) is not waited for.
+    pub by_peer: BTreeMap<NodeId, u64>,
+    /// Records of removed counters that wait for word from a process that counted in them.
+    pub of_counters: u64,
+}
+
+/// What the peers are known to have, for the question whether a record may be forgotten.
+struct Awaited<'a> {
+    own: ReplicaId,
+    known: Vec<(&'a NodeId, Option<&'a Context>)>,
+    /// Processes with what they stated themselves.
+    owners: Vec<(ReplicaId, &'a Context)>,
+}
+
+impl<'a> Awaited<'a> {
+    fn of(config: &Config, peers: &'a BTreeMap<NodeId, Peer>, keys: &KeySpace, now: Time) -> Self {
+        let crowded = keys.store().record_count() > MAX_RECORDS;
+        let is_awaited =
+            |peer: &Peer| peer.process.is_some() || now.since(peer.seen) < config.timing.away;
+        let awaited = peers.values().filter(|peer| !crowded && is_awaited(peer));
+        let known = awaited.map(|peer| {
+            let process = peer.process.as_ref();
+            (&peer.node, process.map(|process| &process.known))
+        });
+        let processes = peers.values().filter_map(|peer| peer.process.as_ref());
+        Self {
+            own: config.replica,
+            known: known.collect(),
+            owners: processes.map(|p| (p.replica, &p.stated)).collect(),
+        }
+    }
+
+    /// The peers that are not known to have a record.
+    fn lacking(&self, record: &Record) -> impl Iterator<Item = &'a NodeId> {
+        let has = |known: &Context| known.contains(record.dot);
+        let lacking = self.known.iter().filter(move |(_, k)| !k.is_some_and(has));
+        lacking.map(|(node, _)| *node)
+    }
+
+    /// Whether the owner of each run that was cut knows of the cut, and what it had counted by then
+    /// is here; what it counts later carries the cut.
+    fn is_settled(&self, mine: &Context, record: &Record) -> bool {
+        let is_done = |replica| {
+            replica == self.own
+                || self.owners.iter().any(|(owner, stated)| {
+                    *owner == replica
+                        && stated.contains(record.dot)
+                        && stated.restrict([replica]).is_subset(mine)
+                })
+        };
+        record.cuts.keys().all(|key| is_done(key.replica))
     }
 }

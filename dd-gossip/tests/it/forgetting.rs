@@ -7,7 +7,7 @@ use crdt_core::{Dot, LwwRegister, OrSet, PnCounter};
 use dd_gossip::{Config, MIN_CHUNK, Replica};
 
 use crate::support::net::Net;
-use crate::support::{config, craft, restarted};
+use crate::support::{config, craft, node, restarted};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -49,6 +49,32 @@ fn records_go_when_every_peer_has_the_removal() {
         );
     }
     net.assert_equal();
+}
+
+#[test]
+fn it_is_known_whom_records_wait_for() {
+    let mut net = Net::with(NAMES.map(impatient).to_vec());
+    net.connect_all();
+    insert(&mut net, "a", "key", "x");
+    net.write::<PnCounter>("c", "hits", |hits| hits.add(1));
+    net.run_millis(10_000);
+    net.disconnect("a", "c");
+    net.disconnect("b", "c");
+    net.delete("a", "key");
+    net.delete("a", "hits");
+    net.run_millis(10_000);
+    let awaited = |net: &mut Net| {
+        let now = net.now;
+        net["a"].records_awaited(now)
+    };
+    let why = awaited(&mut net);
+    assert!(why.by_peer.iter().eq([(&node("c"), &2)]), "{why:?}");
+    assert_eq!(why.of_counters, 1, "c had counted");
+    // Who is away for long is not waited for, but for what it had counted.
+    net.run_millis(60_000);
+    let why = awaited(&mut net);
+    assert!(why.by_peer.is_empty(), "{why:?}");
+    assert_eq!((why.of_counters, net["a"].status().records), (1, 1));
 }
 
 #[test]

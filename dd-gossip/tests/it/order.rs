@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crdt_core::{LwwRegister, OrSet};
-use dd_gossip::{Changed, Event, Replica};
+use dd_gossip::{Changed, Event, FRAME_VERSION, Replica, Time, TrafficByKind};
 
 use crate::support::net::Net;
 use crate::support::{config, craft, node, visible};
@@ -331,4 +331,60 @@ fn status_tells_how_far_a_peer_is_behind() {
     assert_eq!(behind(&mut net), None);
     let nobody = Replica::new(config("z", &[]), net.now);
     assert!(nobody.has_sent_all(&node("b")), "nothing can be handed out");
+}
+
+#[test]
+fn status_remembers_what_a_peer_lacked_when_it_was_last_heard() {
+    let mut net = Net::mesh(&["a", "b"]);
+    insert(&mut net, "a", "key", "x");
+    net.run_millis(10_000);
+    let lacks = |net: &mut Net| {
+        let peer = net["a"].status().peers.remove(0);
+        (peer.behind, peer.unconfirmed, peer.ahead)
+    };
+    assert_eq!(lacks(&mut net), (Some(0), 0, 0));
+    net.disconnect("a", "b");
+    assert_eq!(lacks(&mut net), (None, 0, 0));
+    insert(&mut net, "a", "key", "y");
+    insert(&mut net, "b", "key", "z");
+    assert_eq!(lacks(&mut net), (None, 1, 0));
+    // What it says before it can send anything.
+    net.connect("a", "b");
+    net.run_millis(10_000);
+    assert_eq!(lacks(&mut net), (Some(0), 0, 0));
+}
+
+#[test]
+fn frames_are_counted_by_kind() {
+    let mut net = Net::of(&["a", "b"]);
+    insert(&mut net, "a", "key", "x");
+    net.connect_all();
+    net.run_millis(10_000);
+    insert(&mut net, "a", "key", "y");
+    net.run_millis(10_000);
+    let (a, b) = (net["a"].counts(), net["b"].counts());
+    for counts in [a, b] {
+        let sum = |all: TrafficByKind| {
+            let kinds = all.kinds().into_iter();
+            kinds.fold((0, 0), |sum, (_, of)| (sum.0 + of.frames, sum.1 + of.bytes))
+        };
+        assert_eq!(sum(counts.sent), (counts.frames_sent, counts.bytes_sent));
+        let received = (counts.frames_received, counts.bytes_received);
+        assert_eq!(sum(counts.received), received);
+    }
+    // Nothing was lost here, so each got what the other sent.
+    assert_eq!((a.sent, b.sent), (b.received, a.received));
+    for (kind, of) in a.sent.kinds() {
+        let is_used = matches!(kind, "hello" | "digest" | "exchange" | "flush");
+        assert!(!is_used || of.frames > 0, "{kind}");
+    }
+    assert!(b.sent.ack.frames > 0 && b.sent.flush.frames == 0);
+    // A frame that is refused is none of any kind.
+    let frame = Bytes::from_static(&[FRAME_VERSION, 2, 1, 0]);
+    assert!(
+        net["b"]
+            .handle_frame(Time::ZERO, &node("a"), &frame)
+            .is_err()
+    );
+    assert_eq!(net["b"].counts().received, b.received);
 }

@@ -73,7 +73,11 @@ pub fn run(seed: u64, broken: Option<Break>) -> Result<bool, Failure> {
         });
     }
     let mut question: Option<Question> = None;
-    let rounds = if broken == Some(Break::OneRound) { 1 } else { 2 };
+    let rounds = if broken == Some(Break::OneRound) {
+        1
+    } else {
+        2
+    };
     for _ in 0..40 {
         let (a, b) = (rng.below(count), rng.below(count));
         match rng.below(20) {
@@ -124,7 +128,12 @@ pub fn run(seed: u64, broken: Option<Break>) -> Result<bool, Failure> {
                     continue;
                 }
                 let own = members[asked.asker].holds.clone();
-                let same = asked.rounds.iter().flatten().flatten().all(|(_, set)| *set == own);
+                let same = asked
+                    .rounds
+                    .iter()
+                    .flatten()
+                    .flatten()
+                    .all(|(_, set)| *set == own);
                 let processes = |round: &Vec<Option<Answer>>| -> Vec<u64> {
                     round.iter().flatten().map(|(nonce, _)| *nonce).collect()
                 };
@@ -175,7 +184,8 @@ fn check(seed: u64, members: &[Member]) -> Result<(), Failure> {
     };
     for (at, member) in members.iter().enumerate() {
         if let Some(lost) = member.holds.difference(sealed).next() {
-            let what = format!("member {at} holds event {lost}, which a seal with {sealed:?} calls void");
+            let what =
+                format!("member {at} holds event {lost}, which a seal with {sealed:?} calls void");
             return Err(Failure { seed, what });
         }
     }

@@ -1,30 +1,20 @@
 //! `cargo xtask demo`: three nodes as processes, a partition, a killed node, and every claim checked.
 
 mod implied;
-mod node;
-mod relay;
 mod script;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
-use dd_transport_quic::Authority;
 
-use crate::certs;
+use crate::cluster::{Cluster, LOOK, NODES, Settings};
 use implied::Implied;
-use node::Node;
-use relay::Relay;
-use script::{NODES, Step};
+use script::Step;
 
 pub(crate) const DEFAULT: &str = include_str!("default.ops");
-
-/// Longest wait until nodes are equal.
-const CONVERGENCE: Duration = Duration::from_secs(60);
-/// Between two looks at whether they are.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// Starts three nodes as processes with fresh certificates, runs a file of operations on them, cuts
 /// one off, kills one, and checks that all end with what the file implies.
@@ -44,11 +34,7 @@ impl Demo {
             None => DEFAULT.to_owned(),
         };
         let steps = script::parse(&text)?;
-        println!("Building the node program.");
-        let program = build()?;
-        let certs = tempfile::tempdir().context("making a folder for certificates")?;
-        make_certificates(certs.path())?;
-        let mut world = World::start(&program, certs.path())?;
+        let mut world = World::start()?;
         world.run(&steps)?;
         world.finish()?;
         println!(
@@ -59,104 +45,24 @@ impl Demo {
     }
 }
 
-fn build() -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = std::process::Command::new(cargo)
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "--package",
-            "dd-extension",
-            "--features",
-            "node",
-        ])
-        .args([
-            "--bin",
-            "dd-node",
-            "--message-format",
-            "json-render-diagnostics",
-        ])
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .context("running cargo to build the node program")?;
-    ensure!(output.status.success(), "the node program does not build");
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let program = messages.lines().rev().find_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some(PathBuf::from(message["executable"].as_str()?))
-    });
-    program.context("cargo does not say where the node program is")
-}
-
-fn make_certificates(dir: &Path) -> Result<()> {
-    let authority = Authority::new(&"demo".parse()?)?;
-    std::fs::write(dir.join("ca.pem"), authority.certificate_pem())?;
-    for name in NODES {
-        certs::issue(&authority, name, dir)?;
-    }
-    println!(
-        "Made a cluster authority and a certificate for each of {}.",
-        NODES.join(", ")
-    );
-    Ok(())
-}
-
-struct World<'p> {
-    program: &'p Path,
-    certs: &'p Path,
-    /// By dialling and dialled node.
-    relays: BTreeMap<(usize, usize), Relay>,
-    nodes: [Option<Node>; 3],
+struct World {
+    cluster: Cluster,
     /// Which process each node is: counted up with every start.
     processes: [usize; 3],
-    cut: Option<usize>,
     implied: Implied,
     lines: usize,
 }
 
-impl<'p> World<'p> {
-    fn start(program: &'p Path, certs: &'p Path) -> Result<Self> {
-        let mut relays = BTreeMap::new();
-        for from in 0..NODES.len() {
-            for to in (0..NODES.len()).filter(|to| *to != from) {
-                relays.insert((from, to), Relay::new().context("making a wire")?);
-            }
-        }
-        let nodes = [None, None, None];
-        let implied = Implied::default();
-        let processes = [0, 1, 2];
-        let mut world = Self {
-            program,
-            certs,
-            relays,
-            nodes,
-            processes,
-            cut: None,
-            implied,
-            lines: 0,
-        };
-        for at in 0..NODES.len() {
-            world.spawn(at)?;
-        }
-        world.await_connected()?;
+impl World {
+    fn start() -> Result<Self> {
+        let cluster = Cluster::start(Settings::default())?;
         claim("Three processes authenticated each other and are connected.");
-        Ok(world)
-    }
-
-    fn spawn(&mut self, at: usize) -> Result<()> {
-        let others = (0..NODES.len()).filter(|other| *other != at);
-        let peers: Vec<_> = others
-            .map(|other| (NODES[other], self.relays[&(at, other)].address))
-            .collect();
-        let node = Node::start(self.program, NODES[at], self.certs, &peers)?;
-        for ((_, to), relay) in &self.relays {
-            if *to == at {
-                relay.lead_to(node.address);
-            }
-        }
-        self.nodes[at] = Some(node);
-        Ok(())
+        Ok(Self {
+            cluster,
+            processes: [0, 1, 2],
+            implied: Implied::default(),
+            lines: 0,
+        })
     }
 
     fn run(&mut self, steps: &[Step]) -> Result<()> {
@@ -176,9 +82,8 @@ impl<'p> World<'p> {
     /// One line at one node; then whoever is connected with it has seen it before anything else is
     /// done, so that the file alone says who had seen what.
     fn line(&mut self, at: usize, line: &str) -> Result<()> {
-        let node = self.nodes[at].as_mut().context("a line for a dead node")?;
         println!("    {}> {line}", NODES[at]);
-        node.ask(line)?;
+        self.cluster.node(at)?.ask(line)?;
         self.implied.line(self.processes[at], line)?;
         self.lines += 1;
         // Timestamps of writes on two sides of a cut are as far apart as the lines are.
@@ -188,8 +93,7 @@ impl<'p> World<'p> {
 
     fn cut(&mut self, at: usize) -> Result<()> {
         self.show("before the cut")?;
-        self.wires_of(at, true);
-        self.cut = Some(at);
+        self.cluster.set_cut_off(at, true);
         println!(
             "\nCut the wires of {}: both sides go on writing.",
             NODES[at]
@@ -199,15 +103,14 @@ impl<'p> World<'p> {
 
     fn heal(&mut self, at: usize) -> Result<()> {
         self.show(&format!("while {} is cut off", NODES[at]))?;
-        let here = self.status(at)?;
-        let there = self.status((at + 1) % NODES.len())?;
+        let here = self.cluster.status(at)?;
+        let there = self.cluster.status((at + 1) % NODES.len())?;
         ensure!(
             here["context"] != there["context"],
             "the two sides wrote nothing while apart"
         );
         claim("Both sides accepted every write while they were apart, and differ now.");
-        self.cut = None;
-        self.wires_of(at, false);
+        self.cluster.set_cut_off(at, false);
         let healed = Instant::now();
         self.await_equal()?;
         claim(&format!(
@@ -218,8 +121,7 @@ impl<'p> World<'p> {
     }
 
     fn kill(&mut self, at: usize) -> Result<()> {
-        let mut node = self.nodes[at].take().context("the node is dead already")?;
-        node.kill()?;
+        self.cluster.kill(at)?;
         println!(
             "\nKilled {} with SIGKILL: the others go on writing.",
             NODES[at]
@@ -231,22 +133,20 @@ impl<'p> World<'p> {
         claim("The two that are left accepted every write and agree.");
         self.show(&format!("while {} is dead", NODES[at]))?;
         let started = Instant::now();
-        self.spawn(at)?;
+        self.cluster.spawn(at)?;
         self.processes[at] += NODES.len();
-        if let Some(node) = &mut self.nodes[at] {
-            node.ask("ready")?;
-        }
+        self.cluster.node(at)?.ask("ready")?;
         self.await_equal()?;
         claim(&format!(
             "{} came back with nothing, as a new incarnation, and has everything after {:.2} s.",
             NODES[at],
             started.elapsed().as_secs_f64()
         ));
-        self.await_connected()
+        self.cluster.await_connected()
     }
 
     /// Checks the values, and ends the nodes.
-    fn finish(&mut self) -> Result<()> {
+    fn finish(mut self) -> Result<()> {
         self.await_equal()?;
         self.show("at the end")?;
         let implied = self.implied.values();
@@ -259,16 +159,13 @@ impl<'p> World<'p> {
             self.lines
         ));
         claim("Nothing that was deleted came back, nothing that survived a conflict is missing.");
-        for node in &mut self.nodes {
-            let well = node.as_mut().map_or(Ok(true), Node::quit)?;
-            ensure!(well, "a node did not end well");
-        }
+        self.cluster.stop()?;
         claim("All nodes stopped cleanly.");
         Ok(())
     }
 
     fn check_values(&mut self, at: usize, implied: &BTreeMap<String, String>) -> Result<()> {
-        let node = self.nodes[at].as_mut().context("a node is dead")?;
+        let node = self.cluster.node(at)?;
         let keys = node.ask("keys")?;
         let keys: Vec<&str> = keys
             .split_once(": ")
@@ -292,65 +189,15 @@ impl<'p> World<'p> {
         Ok(())
     }
 
-    fn wires_of(&self, at: usize, cut: bool) {
-        for ((from, to), relay) in &self.relays {
-            if *from == at || *to == at {
-                relay.set_cut(cut);
-            }
-        }
-    }
-
-    fn status(&mut self, at: usize) -> Result<BTreeMap<String, String>> {
-        self.nodes[at]
-            .as_mut()
-            .context("the node is dead")?
-            .status()
-    }
-
-    /// Nodes that are alive and on one side, the node that is cut off by itself.
-    fn sides(&self) -> Vec<Vec<usize>> {
-        let alive = (0..NODES.len()).filter(|at| self.nodes[*at].is_some());
-        let (apart, together) = alive.partition(|at| self.cut == Some(*at));
-        vec![apart, together]
-    }
-
+    /// Waits until those who can reach each other are equal.
     fn await_equal(&mut self) -> Result<()> {
-        for side in self.sides() {
-            let deadline = Instant::now() + CONVERGENCE;
-            loop {
-                let statuses = side
-                    .iter()
-                    .map(|at| self.status(*at))
-                    .collect::<Result<Vec<_>>>()?;
-                let contexts = statuses
-                    .windows(2)
-                    .all(|two| two[0]["context"] == two[1]["context"]);
-                if contexts {
-                    let prints = statuses
-                        .windows(2)
-                        .all(|two| two[0]["fingerprint"] == two[1]["fingerprint"]);
-                    ensure!(prints, "equal contexts with unequal fingerprints");
-                    break;
-                }
-                if Instant::now() > deadline {
-                    self.show("when patience ended")?;
-                    bail!("the nodes are not equal after {CONVERGENCE:?}");
-                }
-                std::thread::sleep(LOOK);
+        for side in self.cluster.sides() {
+            if let Err(error) = self.cluster.await_equal(&side) {
+                self.show("when patience ended")?;
+                return Err(error);
             }
             let processes: Vec<usize> = side.iter().map(|at| self.processes[*at]).collect();
             self.implied.exchanged(&processes);
-        }
-        Ok(())
-    }
-
-    fn await_connected(&mut self) -> Result<()> {
-        let deadline = Instant::now() + CONVERGENCE;
-        for (at, name) in NODES.iter().enumerate() {
-            while self.status(at)?["peers"].contains("away") {
-                ensure!(Instant::now() < deadline, "{name} does not reach its peers");
-                std::thread::sleep(LOOK);
-            }
         }
         Ok(())
     }
@@ -370,11 +217,11 @@ impl<'p> World<'p> {
             "received B"
         );
         for (at, name) in NODES.iter().enumerate() {
-            if self.nodes[at].is_none() {
+            if !self.cluster.is_alive(at) {
                 println!("  {name:<5} (dead)");
                 continue;
             }
-            let status = self.status(at)?;
+            let status = self.cluster.status(at)?;
             println!(
                 "  {:<5} {:>5} {:>7} {:>8} {:>8}  {:<12} {:<12} {:>10} {:>10}",
                 name,

@@ -2,8 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-/// The nodes of the demo.
-pub(crate) const NODES: [&str; 3] = ["a", "b", "c"];
+use crate::cluster::node_named;
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +46,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Step>> {
 }
 
 fn step(line: &str) -> Result<Step> {
-    let node = |name: &str| {
-        let at = NODES.iter().position(|node| *node == name.trim());
-        at.with_context(|| format!("{name:?} is no node; they are a, b and c"))
-    };
+    let node = node_named;
     if let Some(about) = line.strip_prefix("---") {
         let (verb, name) = about.trim().split_once(' ').unwrap_or((about.trim(), ""));
         return Ok(match verb {

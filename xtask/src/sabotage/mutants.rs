@@ -267,8 +267,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a record with cuts waits for the owners of the runs",
         changes: &[Change {
             file: UPKEEP,
-            from: "everywhere && record.cuts.keys().all(|key| owner_done(key.replica))",
-            to: "let _ = owner_done; everywhere",
+            from: "awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)",
+            to: "let _ = mine; awaited.lacking(record).next().is_none()",
         }],
     },
     Mutant {

@@ -1,7 +1,8 @@
 //! A node of a store, driven by lines on standard input.
 //!
 //! Every line is answered by one line that begins with `ok` or `error`; a watched key prints lines
-//! that begin with `change` besides. `help` lists the commands.
+//! that begin with `change` besides, and the address of a status page is said once in a line that
+//! begins with `page`. `help` lists the commands.
 
 mod command;
 mod value;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use dd_extension::status_page::StatusPage;
 use dd_extension::types::PnCounter;
 use dd_extension::{
     Cluster, ClusterConfig, DistributedData, Identity, Key, Store, StoreConfig, StoreError,
@@ -67,6 +69,9 @@ struct Args {
     /// Lines to run before those of standard input
     #[arg(long)]
     file: Option<PathBuf>,
+    /// TCP address to serve a status page at, with all keys and values; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    status: Option<SocketAddr>,
 }
 
 fn parse_peer(text: &str) -> Result<(String, String), String> {
@@ -126,6 +131,10 @@ async fn run(args: Args) -> Result<(), Failure> {
         cluster.node(),
         cluster.id()
     );
+    let _page = match args.status {
+        Some(listen) => Some(serve_status(store.clone(), listen).await?),
+        None => None,
+    };
     let mut node = Node {
         store,
         watched: BTreeMap::new(),
@@ -148,6 +157,14 @@ async fn run(args: Args) -> Result<(), Failure> {
     drop(node);
     DD.stop().await?;
     Ok(())
+}
+
+async fn serve_status(store: Store, listen: SocketAddr) -> Result<StatusPage, Failure> {
+    let page = StatusPage::serve(store, listen)
+        .await
+        .map_err(|error| format!("the status page at {listen}: {error}"))?;
+    println!("page http://{}/", page.local_addr());
+    Ok(page)
 }
 
 fn identity(args: &Args) -> Result<Identity, Failure> {
@@ -359,7 +376,8 @@ impl Node {
         let status = self.store.status()?;
         let (replica, transport) = (&status.replica, &status.transport);
         let peers = replica.peers.iter().map(|peer| match peer.behind {
-            None => format!("{}:away", peer.node),
+            None if peer.unconfirmed == 0 => format!("{}:away", peer.node),
+            None => format!("{}:away-behind-{}", peer.node, peer.unconfirmed),
             Some(0) => format!("{}:equal", peer.node),
             Some(n) => format!("{}:behind-{n}", peer.node),
         });

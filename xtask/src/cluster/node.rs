@@ -5,10 +5,16 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+
+use super::Settings;
+
+/// Is told the name of a node and what it says of a key that is watched.
+pub(crate) type OnChange = Arc<dyn Fn(&'static str, &str) + Send + Sync>;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,6 +27,8 @@ pub(crate) struct Node {
     lines: ChildStdin,
     answers: Receiver<String>,
     pub(crate) address: SocketAddr,
+    /// Its status page, if it serves one.
+    pub(crate) page: Option<String>,
 }
 
 impl Node {
@@ -30,6 +38,7 @@ impl Node {
         name: &'static str,
         certs: &Path,
         peers: &[(&str, SocketAddr)],
+        settings: &Settings,
     ) -> Result<Self> {
         let mut command = Command::new(program);
         command.arg("--ca").arg(certs.join("ca.pem"));
@@ -37,6 +46,9 @@ impl Node {
         command.arg("--key").arg(certs.join(format!("{name}.key")));
         for (peer, address) in peers {
             command.arg("--peer").arg(format!("{peer}={address}"));
+        }
+        if settings.status_pages {
+            command.arg("--status").arg("127.0.0.1:0");
         }
         // What a node warns of (a peer that was killed, a wire that was cut) is what the demo does.
         command
@@ -55,9 +67,12 @@ impl Node {
             .take()
             .context("the node has no standard output")?;
         let (answer, answers) = channel();
+        let on_change = Arc::clone(&settings.on_change);
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if !line.starts_with("change ") && answer.send(line).is_err() {
+                if let Some(change) = line.strip_prefix("change ") {
+                    on_change(name, change);
+                } else if answer.send(line).is_err() {
                     break;
                 }
             }
@@ -68,6 +83,7 @@ impl Node {
             lines,
             answers,
             address: ([127, 0, 0, 1], 0).into(),
+            page: None,
         };
         let hello = node.answer()?;
         let address = hello
@@ -75,6 +91,11 @@ impl Node {
             .next()
             .and_then(|address| address.parse().ok());
         node.address = address.with_context(|| format!("node {name} said {hello:?}"))?;
+        if settings.status_pages {
+            let said = node.line()?;
+            let page = said.strip_prefix("page ").map(str::to_owned);
+            node.page = Some(page.with_context(|| format!("node {name} said {said:?}"))?);
+        }
         Ok(node)
     }
 
@@ -85,14 +106,30 @@ impl Node {
             .with_context(|| format!("{}> {line}", self.name))
     }
 
-    fn answer(&mut self) -> Result<String> {
-        let line = self
-            .answers
+    /// What it knows to do, line by line.
+    pub(crate) fn help(&mut self) -> Result<Vec<String>> {
+        writeln!(self.lines, "help").with_context(|| format!("node {} is gone", self.name))?;
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.starts_with("ok ") {
+                return Ok(lines);
+            }
+            lines.push(line);
+        }
+    }
+
+    fn line(&mut self) -> Result<String> {
+        self.answers
             .recv_timeout(PATIENCE)
-            .with_context(|| format!("node {} does not answer", self.name))?;
+            .with_context(|| format!("node {} does not answer", self.name))
+    }
+
+    fn answer(&mut self) -> Result<String> {
+        let line = self.line()?;
         match line.strip_prefix("ok ") {
             Some(answer) => Ok(answer.to_owned()),
-            None => bail!("{line}"),
+            None => bail!("{}", line.strip_prefix("error ").unwrap_or(&line)),
         }
     }
 

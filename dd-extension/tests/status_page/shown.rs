@@ -1,0 +1,167 @@
+//! What it shows.
+
+use dd_extension::Key;
+use dd_extension::types::{LwwRegister, OrSet, PnCounter};
+use serde_json::json;
+
+use crate::Served;
+
+type Tags = OrSet<String>;
+
+/// Text that would do something if it were taken for HTML.
+const MARKUP: &str = "</script><img src=x onerror=alert(1)>&\"'";
+
+#[tokio::test]
+async fn the_page_needs_nothing_from_elsewhere_and_takes_nothing_for_html() {
+    let served = Served::start().await;
+    let key = Key::<Tags>::of(MARKUP);
+    served
+        .store
+        .update(&key, |tags| tags.insert(MARKUP))
+        .unwrap();
+    let page = served.get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.headers
+            .contains("content-type: text/html; charset=utf-8")
+    );
+    assert!(
+        page.headers
+            .contains("content-security-policy: default-src 'none'")
+    );
+    assert!(page.headers.contains("x-content-type-options: nosniff"));
+    assert!(
+        !page.body.contains(MARKUP),
+        "it is the same for every store"
+    );
+    let sinks = [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+    ];
+    for bad in ["http://", "https://", "src=", "@import", "url("]
+        .iter()
+        .chain(&sinks)
+    {
+        assert!(!page.body.contains(bad), "{bad}");
+    }
+    // As JSON it can't be taken for anything else: the type is said, and not guessed.
+    let path = "/value.json?key=%3C/script%3E%3Cimg%20src=x%20onerror=alert(1)%3E%26%22'";
+    let value = served.json(path).await;
+    assert_eq!(value["key"], MARKUP);
+    assert_eq!(value["values"][0]["value"], json!([MARKUP]));
+}
+
+#[tokio::test]
+async fn the_status_says_how_the_store_is_doing() {
+    let served = Served::start().await;
+    served
+        .store
+        .update(&Key::<PnCounter>::of("hits"), |hits| hits.add(3))
+        .unwrap();
+    let status = served.json("/status.json").await;
+    assert_eq!(status["node"], "a");
+    assert_eq!(status["agreement"], "equal");
+    assert_eq!((&status["keys"], &status["events"]), (&json!(1), &json!(1)));
+    assert_eq!(status["members"], json!([]));
+    assert_eq!(status["records"]["kept"], 0);
+    assert_eq!(status["traffic"][0]["kind"], "hello");
+    assert_eq!(status["refusals"], json!([]));
+}
+
+#[tokio::test]
+async fn keys_come_in_pages() {
+    let served = Served::start().await;
+    for n in 0..120 {
+        let key = Key::<PnCounter>::of(format!("k/{n:03}"));
+        served.store.update(&key, |hits| hits.add(n)).unwrap();
+    }
+    served
+        .store
+        .update(&Key::<Tags>::of("other"), |tags| tags.insert("x"))
+        .unwrap();
+    let (mut after, mut seen, mut pages) = (String::new(), Vec::new(), 0);
+    loop {
+        let page = served
+            .json(&format!("/keys.json?prefix=k%2F&after={after}"))
+            .await;
+        for key in page["keys"].as_array().unwrap() {
+            assert_eq!(key["values"][0]["shape"], "pn_counter");
+            seen.push(key["key"].as_str().unwrap().to_owned());
+        }
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => after = next.replace('/', "%2F"),
+            None => break,
+        }
+    }
+    let all: Vec<String> = (0..120).map(|n| format!("k/{n:03}")).collect();
+    assert_eq!((seen, pages), (all, 3));
+    let none = served.json("/keys.json?prefix=nothing").await;
+    assert_eq!(none, json!({ "keys": [], "next": null }));
+}
+
+#[tokio::test]
+async fn a_value_is_shown_whole_by_itself_and_in_part_among_others() {
+    let served = Served::start().await;
+    let (tags, hits) = (Key::<Tags>::of("k"), Key::<PnCounter>::of("k"));
+    served
+        .store
+        .update(&tags, |tags| {
+            for n in 0..5000 {
+                tags.insert(format!("{n:04}").as_str());
+            }
+        })
+        .unwrap();
+    served.store.update(&hits, |hits| hits.add(7)).unwrap();
+    let motd = Key::<LwwRegister<String>>::of("motd");
+    served
+        .store
+        .update(&motd, |r| r.set(&"hello".to_owned()))
+        .unwrap();
+    // Two types stand side by side; the larger is cut, and says so.
+    let value = served.json("/value.json?key=k").await;
+    let [set, counter] = &value["values"].as_array().unwrap()[..] else {
+        panic!("{value}");
+    };
+    assert_eq!(set["value"].as_array().unwrap().len(), 2000);
+    assert_eq!(
+        (&set["whole"], &set["entries"]),
+        (&json!(false), &json!(5000))
+    );
+    assert_eq!(
+        (&counter["value"], &counter["whole"]),
+        (&json!(7), &json!(true))
+    );
+    let glance = served.json("/keys.json?prefix=k").await;
+    let shown = glance["keys"][0]["values"][0]["value"].as_array().unwrap();
+    assert_eq!(shown.len(), 8);
+    assert_eq!(
+        served.json("/value.json?key=motd").await["values"][0]["value"],
+        "hello"
+    );
+    let nothing = served.json("/value.json?key=gone").await;
+    assert_eq!(nothing["values"], json!([]));
+}
+
+#[tokio::test]
+async fn a_store_that_was_stopped_has_no_status() {
+    let served = Served::start().await;
+    served.dd.stop().await.unwrap();
+    let answer = served.get("/status.json").await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert_eq!(served.get("/").await.status, 200, "the page says so");
+}
+
+#[tokio::test]
+async fn a_page_that_is_dropped_is_gone() {
+    let Served { page, dd: _dd, .. } = Served::start().await;
+    let address = page.local_addr();
+    drop(page);
+    // The task ends at its next turn.
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,37 @@
+//! The node program.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+/// Builds it, and says where it is.
+pub(super) fn build() -> Result<PathBuf> {
+    println!("Building the node program.");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = std::process::Command::new(cargo)
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "dd-extension",
+            "--features",
+            "node",
+        ])
+        .args([
+            "--bin",
+            "dd-node",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("running cargo to build the node program")?;
+    ensure!(output.status.success(), "the node program does not build");
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let program = messages.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(PathBuf::from(message["executable"].as_str()?))
+    });
+    program.context("cargo does not say where the node program is")
+}
