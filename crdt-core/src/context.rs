@@ -7,10 +7,14 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::fmt;
-use core::ops::Deref;
+use core::hash::Hasher;
+use core::ops::{Bound, Deref};
+
+use siphasher::sip::SipHasher24;
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::cow_map::CowMap;
+use crate::seals::{Seal, Seals};
 use crate::{Dot, ReplicaId};
 
 /// Most ranges beyond the prefix that a decoded context may have for one origin. A replica that
@@ -60,6 +64,12 @@ impl Deref for Ranges {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 }
+
+/// All numbers that there are.
+static ALL: Seqs = Seqs {
+    prefix: MAX_SEQ,
+    ranges: Ranges::NONE,
+};
 
 impl Seqs {
     /// The numbers `1..=prefix`.
@@ -273,7 +283,9 @@ impl fmt::Debug for Seqs {
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Context {
+    /// None of them is sealed.
     origins: CowMap<ReplicaId, Seqs>,
+    seals: Seals,
 }
 
 impl Context {
@@ -284,18 +296,73 @@ impl Context {
 
     /// Whether nothing was seen.
     pub fn is_empty(&self) -> bool {
-        self.origins.is_empty()
+        self.origins.is_empty() && self.seals.is_empty()
     }
 
-    /// Number of events. The last number there is, if a peer made up more than that.
+    /// Number of events, without those of sealed origins. The last number there is, if a peer made up more than that.
     pub fn len(&self) -> u64 {
         self.iter()
             .fold(0, |n: u64, (_, seqs)| n.saturating_add(seqs.len()))
     }
 
-    /// Number of origins.
+    /// Number of origins, without those that are sealed.
     pub fn origins(&self) -> usize {
         self.origins.len()
+    }
+
+    /// The seals: for each of these nodes, every event of its incarnations up to one counts as seen.
+    pub fn seals(&self) -> &Seals {
+        &self.seals
+    }
+
+    /// Whether all that this replica made counts as seen.
+    pub fn is_sealed(&self, replica: ReplicaId) -> bool {
+        self.seals.covers(replica)
+    }
+
+    /// What is kept of a node's incarnations up to one, as a number: equal if, and all but only if, what was
+    /// seen of them is equal. Incarnations that are sealed already don't count.
+    pub fn digest_up_to(&self, last: ReplicaId) -> u64 {
+        let first = ReplicaId::new(last.node(), 0);
+        let origins = self.origins.iter_from(Bound::Included(&first));
+        let mut w = Writer::new();
+        for (origin, seqs) in origins.take_while(|(origin, _)| **origin <= last) {
+            w.raw(&origin.to_bytes());
+            seqs.encode(&mut w);
+        }
+        let mut hasher = SipHasher24::new();
+        hasher.write(&w.finish());
+        hasher.finish()
+    }
+
+    /// From now on every event of the incarnations of a node up to this one counts as seen, and what was seen
+    /// of them takes no room. For incarnations that are gone and of which every replica has seen the same;
+    /// `digest` is [`digest_up_to`](Self::digest_up_to) of that. Does nothing if a later one is sealed.
+    pub fn seal(&mut self, last: ReplicaId, digest: u64) {
+        let incarnation = last.incarnation();
+        if !self.seals.insert(last.node(), Seal { incarnation, digest }) {
+            return;
+        }
+        let first = ReplicaId::new(last.node(), 0);
+        let origins = self.origins.iter_from(Bound::Included(&first));
+        let origins = origins.take_while(|(origin, _)| **origin <= last);
+        let gone: Vec<ReplicaId> = origins.map(|(origin, _)| *origin).collect();
+        for origin in gone {
+            self.origins.remove(&origin);
+        }
+    }
+
+    /// Takes over the seals of `other` where what was seen here is what was sealed there: then nothing is
+    /// lacking that it says was seen. Returns whether there was any.
+    pub fn adopt_seals(&mut self, other: &Self) -> bool {
+        let mut adopted = false;
+        for (last, digest) in other.seals.iter() {
+            if !self.is_sealed(last) && self.digest_up_to(last) == digest {
+                self.seal(last, digest);
+                adopted = true;
+            }
+        }
+        adopted
     }
 
     /// Whether the event was seen.
@@ -304,12 +371,15 @@ impl Context {
             .is_some_and(|seqs| seqs.contains(dot.seq))
     }
 
-    /// What was seen of one origin.
+    /// What was seen of one origin; of a sealed one all numbers that there are.
     pub fn get(&self, origin: ReplicaId) -> Option<&Seqs> {
+        if self.seals.covers(origin) {
+            return Some(&ALL);
+        }
         self.origins.get(&origin)
     }
 
-    /// Origins with what was seen of each, in the order of the ids.
+    /// Origins that are not sealed, with what was seen of each, in the order of the ids.
     pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, &Seqs)> {
         self.origins.iter().map(|(origin, seqs)| (*origin, seqs))
     }
@@ -326,6 +396,9 @@ impl Context {
 
     /// Adds the events `first..=last` of an origin.
     pub fn insert_range(&mut self, origin: ReplicaId, first: u64, last: u64) {
+        if self.seals.covers(origin) {
+            return;
+        }
         if let Some(seqs) = self.origins.get_mut(&origin) {
             seqs.insert_range(first, last);
         } else {
@@ -335,8 +408,11 @@ impl Context {
         }
     }
 
-    /// Replaces what was seen of one origin.
+    /// Replaces what was seen of one origin; not of a sealed one.
     pub fn set(&mut self, origin: ReplicaId, seqs: Seqs) {
+        if self.seals.covers(origin) {
+            return;
+        }
         if seqs.is_empty() {
             self.origins.remove(&origin);
         } else {
@@ -346,7 +422,19 @@ impl Context {
 
     /// Adds all events of `other`.
     pub fn union(&mut self, other: &Self) {
+        for (last, digest) in other.seals.iter() {
+            self.seal(last, digest);
+        }
         if self.origins.same(&other.origins) {
+            return;
+        }
+        if !self.seals.is_empty() {
+            for (origin, seqs) in other.iter().filter(|(origin, _)| !self.seals.covers(*origin)) {
+                match self.origins.get_mut(&origin) {
+                    Some(mine) => drop(mine.union(seqs)),
+                    None => drop(self.origins.insert(origin, seqs.clone())),
+                }
+            }
             return;
         }
         if self.origins.len() == other.origins.len()
@@ -395,15 +483,17 @@ impl Context {
         }
         Self {
             origins: CowMap::from_sorted(all),
+            seals: self.seals.clone(),
         }
     }
 
     /// Whether all events of `self` are in `other`.
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.origins.same(&other.origins) || self.without(other).next().is_none()
+        self.seals.is_subset(&other.seals)
+            && (self.origins.same(&other.origins) || self.without(other).next().is_none())
     }
 
-    /// The ranges of `self` that are not in `other`, by origin, ascending.
+    /// The ranges of `self` that are not in `other`, by origin, ascending. Seals are not among them.
     pub fn without<'a>(
         &'a self,
         other: &'a Self,
@@ -425,6 +515,9 @@ impl Context {
         for (origin, first, last) in self.without(other) {
             out.insert_range(origin, first, last);
         }
+        for (last, digest) in self.seals.iter().filter(|(last, _)| !other.is_sealed(*last)) {
+            out.seal(last, digest);
+        }
         out
     }
 
@@ -432,11 +525,15 @@ impl Context {
     /// out, never rounded up.
     pub fn truncated(&self, bytes: usize) -> Self {
         let size = |seqs: &Seqs| 28 + 20 * seqs.ranges.len();
-        let mut left = bytes;
+        let mut left = bytes.saturating_sub(Seals::SIZE * self.seals.len());
         if self.iter().map(|(_, seqs)| size(seqs)).sum::<usize>() <= left {
             return self.clone();
         }
-        let mut out = Self::new();
+        // Without a seal nobody could tell that the rest is a part.
+        let mut out = Self {
+            origins: CowMap::default(),
+            seals: self.seals.clone(),
+        };
         for (origin, seqs) in self.iter() {
             let prefix = Seqs::up_to(seqs.prefix);
             if size(&prefix) > left {
@@ -452,19 +549,64 @@ impl Context {
     pub fn restrict(&self, origins: impl IntoIterator<Item = ReplicaId>) -> Self {
         let mut out = Self::new();
         for origin in origins {
-            if let Some(seqs) = self.get(origin) {
+            if let Some(digest) = self.seals.digest_of(origin) {
+                let (last, digest) = digest;
+                out.seal(last, digest);
+            } else if let Some(seqs) = self.origins.get(&origin) {
                 out.origins.insert(origin, seqs.clone());
             }
         }
         out
     }
 
-    /// Writes the canonical bytes.
+    /// Writes the canonical bytes: a seal as the last incarnation that it covers, of which no number was seen,
+    /// and its digest.
     pub fn encode(&self, w: &mut Writer) {
-        w.count(self.origins.len());
-        for (origin, seqs) in self.iter() {
+        w.count(self.entries());
+        self.for_each_entry(|origin, entry| {
             w.raw(&origin.to_bytes());
-            seqs.encode(w);
+            entry.encode(w);
+        });
+    }
+
+    /// Origins and seals.
+    pub(crate) fn entries(&self) -> usize {
+        self.origins.len() + self.seals.len()
+    }
+
+    /// Origins and seals in the order of their ids.
+    pub(crate) fn for_each_entry(&self, mut each: impl FnMut(ReplicaId, ContextEntry)) {
+        let mut seals = self.seals.iter().peekable();
+        for (origin, seqs) in self.iter() {
+            while let Some((last, digest)) = seals.next_if(|(last, _)| *last < origin) {
+                each(last, ContextEntry::Sealed(digest));
+            }
+            each(origin, ContextEntry::Seen(seqs.clone()));
+        }
+        for (last, digest) in seals {
+            each(last, ContextEntry::Sealed(digest));
+        }
+    }
+
+    /// Adds an entry behind those that are there. Returns whether it is in order.
+    pub(crate) fn push_entry(&mut self, origin: ReplicaId, entry: ContextEntry) -> bool {
+        let before = self.origins.last().map(|(last, _)| *last);
+        let sealed = self.seals.last();
+        if before >= Some(origin) || sealed.is_some_and(|last| last >= origin) {
+            return false;
+        }
+        match entry {
+            ContextEntry::Seen(seqs) => {
+                self.origins.insert(origin, seqs);
+                true
+            }
+            ContextEntry::Sealed(digest) => {
+                // What it covers does not stand beside it.
+                let of_it = |id: Option<ReplicaId>| id.is_some_and(|id| id.node() == origin.node());
+                let alone = !of_it(before) && !of_it(sealed);
+                self.seal(origin, digest);
+                alone
+            }
         }
     }
 
@@ -475,23 +617,50 @@ impl Context {
     /// [`DecodeError`] if the bytes are no canonical encoding.
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut out = Self::new();
-        let mut last = None;
         for _ in 0..r.count()? {
             let origin = ReplicaId::from_bytes(r.array()?);
-            let seqs = Seqs::decode(r)?;
-            if last >= Some(origin) || seqs.is_empty() {
+            if !out.push_entry(origin, ContextEntry::decode(r)?) {
                 return Err(DecodeError::NotCanonical);
             }
-            last = Some(origin);
-            out.origins.insert(origin, seqs);
         }
         Ok(out)
     }
 }
 
+/// What a context has of one origin, as it is written.
+pub(crate) enum ContextEntry {
+    Seen(Seqs),
+    /// And all before it of its node.
+    Sealed(u64),
+}
+
+impl ContextEntry {
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        match self {
+            Self::Seen(seqs) => seqs.encode(w),
+            Self::Sealed(digest) => {
+                Seqs::default().encode(w);
+                w.raw(&digest.to_be_bytes());
+            }
+        }
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let seqs = Seqs::decode(r)?;
+        if seqs.is_empty() {
+            return Ok(Self::Sealed(u64::from_be_bytes(r.array()?)));
+        }
+        Ok(Self::Seen(seqs))
+    }
+}
+
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.origins.fmt(f)
+        self.origins.fmt(f)?;
+        if !self.seals.is_empty() {
+            write!(f, " sealed {:?}", self.seals)?;
+        }
+        Ok(())
     }
 }
 
@@ -548,6 +717,18 @@ impl VersionVector {
     pub fn join(&mut self, other: &Self) {
         for (origin, seq) in other.iter() {
             self.raise(origin, seq);
+        }
+    }
+
+    /// Drops the numbers of origins that are sealed in a context.
+    pub fn drop_sealed(&mut self, context: &Context) {
+        if context.seals().is_empty() {
+            return;
+        }
+        let sealed = self.iter().filter(|(origin, _)| context.is_sealed(*origin));
+        let sealed: Vec<ReplicaId> = sealed.map(|(origin, _)| origin).collect();
+        for origin in sealed {
+            self.origins.remove(&origin);
         }
     }
 

@@ -187,6 +187,7 @@ mod name;
 mod payload;
 #[cfg(doctest)]
 mod refused;
+mod seals;
 mod shape;
 mod types;
 
@@ -201,6 +202,7 @@ pub use kernel::EditError;
 pub use limits::Limits;
 pub use name::{Name, Path};
 pub use payload::{Payload, PayloadError, check_payload};
+pub use seals::Seals;
 pub use shape::{MAX_SHAPE, MAX_SHAPE_DEPTH, Shape};
 pub use types::{
     Crdt, DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView, GCounter, GCounterEdit,

@@ -67,6 +67,9 @@ pub struct Timing {
     /// How long a peer may be away before removals are forgotten without it. It then catches up by
     /// a full comparison. Default 24 h.
     pub away: Duration,
+    /// How often it is looked whether contexts can be made smaller, because processes that are gone left
+    /// nothing that is not everywhere. Default 60 s.
+    pub seal: Duration,
     /// How long a node may be dead before what it owned is deleted. Default 2 s.
     pub orphaned: Duration,
 }
@@ -81,6 +84,7 @@ impl Default for Timing {
             retry: Duration::from_secs(5),
             hold: Duration::from_millis(250),
             away: Duration::from_secs(24 * 60 * 60),
+            seal: Duration::from_secs(60),
             orphaned: Duration::from_secs(2),
         }
     }

@@ -12,6 +12,8 @@
 //! answer    = bind number votes 0                    "equal to that"
 //! answer    = bind number votes 1 context            "this one"
 //! answer    = bind number votes 2                    "too long for a frame"
+//! seal-ask  = bind number incarnations               "what have you seen of these?"
+//! seal-answer = bind number digests                  "this"
 //! membership = message                               "of a membership service"; see `membership`
 //! ```
 //!
@@ -47,6 +49,9 @@ pub const MAX_CHUNK: usize = MAX_FRAME - 64;
 /// later and is never wrong.
 pub(crate) const MAX_CONTEXT: usize = MAX_FRAME - 1024;
 
+/// Nodes of which incarnations are sealed at one time, at most.
+pub const MAX_SEALS: usize = 256;
+
 /// Largest message that is put together from chunks: the largest payload, and as much again for
 /// everything beside it.
 pub const MAX_MESSAGE: usize = 128 * 1024 * 1024;
@@ -61,6 +66,8 @@ const QUERY: u8 = 7;
 const ANSWER: u8 = 8;
 /// Not a replica's affair: see [`membership_message`].
 const MEMBERSHIP: u8 = 9;
+const SEAL_ASK: u8 = 10;
+const SEAL_ANSWER: u8 = 11;
 
 const UNIT: u8 = 0;
 const PART: u8 = 1;
@@ -149,6 +156,18 @@ pub(crate) enum Frame {
         number: u64,
         votes: bool,
         answer: Answer,
+    },
+    /// What the peer has seen of these incarnations, and of those before them of their nodes.
+    SealAsk {
+        bind: u64,
+        number: u64,
+        last: Vec<ReplicaId>,
+    },
+    /// A digest for each; none where its node's process may still run.
+    SealAnswer {
+        bind: u64,
+        number: u64,
+        digests: Vec<Option<u64>>,
     },
     /// Of a kind that this version does not know: passed over.
     Unknown(u8),
@@ -246,6 +265,31 @@ impl Frame {
                 }
                 ANSWER
             }
+            Frame::SealAsk { bind, number, last } => {
+                w.raw(&bind.to_be_bytes());
+                w.varint(*number);
+                w.count(last.len());
+                for replica in last {
+                    w.raw(&replica.to_bytes());
+                }
+                SEAL_ASK
+            }
+            Frame::SealAnswer {
+                bind,
+                number,
+                digests,
+            } => {
+                w.raw(&bind.to_be_bytes());
+                w.varint(*number);
+                w.count(digests.len());
+                for digest in digests {
+                    w.byte(u8::from(digest.is_some()));
+                    if let Some(digest) = digest {
+                        w.raw(&digest.to_be_bytes());
+                    }
+                }
+                SEAL_ANSWER
+            }
             Frame::Unknown(kind) => *kind,
         };
         let body = w.finish();
@@ -310,6 +354,19 @@ impl Frame {
                     _ => return Err(DecodeError::Invalid("kind of an answer").into()),
                 },
             },
+            SEAL_ASK => Frame::SealAsk {
+                bind: u64::from_be_bytes(r.array()?),
+                number: r.varint()?,
+                last: few(&mut r, |r| Ok(ReplicaId::from_bytes(r.array()?)))?,
+            },
+            SEAL_ANSWER => Frame::SealAnswer {
+                bind: u64::from_be_bytes(r.array()?),
+                number: r.varint()?,
+                digests: few(&mut r, |r| {
+                    let digest = flag(r)?.then(|| r.array()).transpose()?;
+                    Ok(digest.map(u64::from_be_bytes))
+                })?,
+            },
             other => return Ok(Frame::Unknown(other)),
         };
         r.finish()?;
@@ -369,6 +426,17 @@ fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
         1 => Ok(true),
         _ => Err(DecodeError::Invalid("flag")),
     }
+}
+
+fn few<T>(
+    r: &mut Reader<'_>,
+    mut one: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
+) -> Result<Vec<T>, FrameError> {
+    let count = r.varint()?;
+    if count > MAX_SEALS as u64 {
+        return Err(FrameError::Limit("incarnations to be sealed at one time"));
+    }
+    Ok((0..count).map(|_| one(r)).collect::<Result<_, _>>()?)
 }
 
 /// A message of a session.

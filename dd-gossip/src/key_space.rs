@@ -152,6 +152,19 @@ impl KeySpace {
         self.context_hash = None;
     }
 
+    /// Seals incarnations of a node; see [`Context::seal`].
+    pub(crate) fn seal(&mut self, last: ReplicaId, digest: u64) {
+        self.frozen.store.seal(last, digest);
+        self.context_hash = None;
+    }
+
+    /// Seals what another has sealed, where the same was seen here.
+    pub(crate) fn adopt_seals(&mut self, other: &Context) {
+        if self.frozen.store.adopt_seals(other) {
+            self.context_hash = None;
+        }
+    }
+
     pub(crate) fn commit(
         &mut self,
         comparison: &Comparison,

@@ -24,7 +24,7 @@ mod transport;
 pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
 pub use consistency::Consistency;
 pub use frame::{
-    FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, carries_data, membership_frame,
+    FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, MAX_SEALS, carries_data, membership_frame,
     membership_message,
 };
 pub use incoming::{MAX_HELD, MAX_HELD_BYTES};

@@ -47,9 +47,14 @@ impl NodeId {
     /// time of their start, in milliseconds since 1970; `random` tells apart those of one
     /// millisecond.
     pub fn incarnation(&self, started: u64, random: u16) -> ReplicaId {
+        ReplicaId::new(self.hashed(), (started << 16) | u64::from(random))
+    }
+
+    /// The half of a [`ReplicaId`] that names this node.
+    pub(crate) fn hashed(&self) -> u64 {
         let mut hasher = SipHasher24::new();
         hasher.write(self.as_str().as_bytes());
-        ReplicaId::new(hasher.finish(), (started << 16) | u64::from(random))
+        hasher.finish()
     }
 }
 

@@ -92,6 +92,10 @@ pub(crate) struct Due {
     pub(crate) query: bool,
     /// It asked for this replica's: the number and the hash of its question.
     pub(crate) answer: Option<(u64, u128)>,
+    /// It is to be asked what it has seen of incarnations that may be sealed: the number of the question.
+    pub(crate) seal_ask: Option<u64>,
+    /// It asked that.
+    pub(crate) seal_answer: Option<(u64, Vec<Option<u64>>)>,
     /// Own events are to be pushed.
     pub(crate) flush: bool,
 }

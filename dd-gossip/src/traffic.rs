@@ -42,13 +42,15 @@ pub struct TrafficByKind {
     pub query: Traffic,
     /// Answers to those.
     pub answer: Traffic,
+    /// Questions and answers about what may be sealed.
+    pub seal: Traffic,
     /// Of kinds that this version does not know.
     pub unknown: Traffic,
 }
 
 impl TrafficByKind {
     /// All kinds with their names, in the order of the fields.
-    pub fn kinds(&self) -> [(&'static str, Traffic); 11] {
+    pub fn kinds(&self) -> [(&'static str, Traffic); 12] {
         [
             ("hello", self.hello),
             ("digest", self.digest),
@@ -60,6 +62,7 @@ impl TrafficByKind {
             ("ack", self.ack),
             ("query", self.query),
             ("answer", self.answer),
+            ("seal", self.seal),
             ("unknown", self.unknown),
         ]
     }
@@ -78,6 +81,7 @@ impl TrafficByKind {
             Frame::Ack { .. } => &mut self.ack,
             Frame::Query { .. } => &mut self.query,
             Frame::Answer { .. } => &mut self.answer,
+            Frame::SealAsk { .. } | Frame::SealAnswer { .. } => &mut self.seal,
             Frame::Unknown(_) => &mut self.unknown,
         }
     }

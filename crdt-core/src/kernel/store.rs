@@ -15,7 +15,7 @@ use super::unit::Unit;
 use crate::codec::DecodeError;
 use crate::context::{Seqs, VersionVector};
 use crate::name::{Name, Path};
-use crate::{Context, Dot};
+use crate::{Context, Dot, ReplicaId};
 
 /// Live dots in a tree, the removal records that are still kept, and the context that says which
 /// events they are the outcome of. Cloning is O(1).
@@ -68,7 +68,15 @@ impl DotStore {
     ///
     /// Sets are compared below the floor, not prefixes: an event that died with its only holder
     /// would otherwise hold every prefix back for ever.
+    ///
+    /// Nor is it one who lacks a seal, unless what it has seen is what was sealed: removals of sealed
+    /// incarnations are below no floor any more.
     pub fn is_behind_floor(&self, peer: &Context) -> bool {
+        let lacks = |(last, digest)| !peer.is_sealed(last) && peer.digest_up_to(last) != digest;
+        self.context.seals().iter().any(lacks) || self.is_below_floor(peer)
+    }
+
+    fn is_below_floor(&self, peer: &Context) -> bool {
         self.floor.iter().any(|(origin, floor)| {
             let Some(mine) = self.context.get(origin) else {
                 return false;
@@ -269,6 +277,7 @@ impl DotStore {
             self.drop_record(path, *dot, effects);
             self.floor.raise(dot.replica, dot.seq);
         }
+        self.floor.drop_sealed(&self.context);
         gone.len()
     }
 
@@ -296,6 +305,21 @@ impl DotStore {
     pub fn take_over(&mut self, context: &Context, floor: &VersionVector) {
         self.context.union(context);
         self.floor.join(floor);
+        self.floor.drop_sealed(&self.context);
+    }
+
+    /// Seals incarnations of a node; see [`Context::seal`].
+    pub fn seal(&mut self, last: ReplicaId, digest: u64) {
+        self.context.seal(last, digest);
+        self.floor.drop_sealed(&self.context);
+    }
+
+    /// Takes over seals of what was seen here as it was sealed there; see [`Context::adopt_seals`]. Returns
+    /// whether there was any.
+    pub fn adopt_seals(&mut self, other: &Context) -> bool {
+        let adopted = self.context.adopt_seals(other);
+        self.floor.drop_sealed(&self.context);
+        adopted
     }
 
     /// A live dot arrives that the context lacks: it is live here unless a record says it is dead.

@@ -9,7 +9,7 @@ use super::leaf::{Entry, MAX_TOTAL, Run, Value};
 use super::record::{Cut, CutKey, Record};
 use super::unit_codec::{KIND_BYTES, KIND_RUN, KIND_UNIT};
 use crate::codec::{DecodeError, Reader};
-use crate::context::{MAX_SEQ, Seqs};
+use crate::context::{ContextEntry, MAX_SEQ};
 use crate::limits::Limits;
 use crate::name::{Name, Path};
 use crate::{Context, Dot, ReplicaId};
@@ -292,18 +292,11 @@ impl<'r, 'a> UnitReader<'r, 'a> {
     fn record(&mut self, path: &Path) -> Result<Record, DecodeError> {
         let dot = self.dot()?;
         let mut seen = Context::new();
-        let mut last = None;
         for _ in 0..self.r.count()? {
             let origin = self.origin()?;
-            if last >= Some(origin) {
+            if !seen.push_entry(self.origins[origin], ContextEntry::decode(self.r)?) {
                 return Err(DecodeError::NotCanonical);
             }
-            last = Some(origin);
-            let seqs = Seqs::decode(self.r)?;
-            if seqs.is_empty() {
-                return Err(DecodeError::NotCanonical);
-            }
-            seen.set(self.origins[origin], seqs);
         }
         let mut cuts = BTreeMap::new();
         for _ in 0..self.r.count()? {

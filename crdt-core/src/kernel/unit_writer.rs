@@ -28,6 +28,7 @@ impl Origins {
     pub(super) fn add_record(&mut self, record: &Record) {
         self.0.insert(record.dot.replica);
         self.extend(record.seen.iter().map(|(origin, _)| origin));
+        self.extend(record.seen.seals().iter().map(|(last, _)| last));
         self.extend(record.cuts.keys().map(|key| key.replica));
     }
 
@@ -224,11 +225,11 @@ impl Encoder {
     fn record(&mut self, w: &mut Writer, path: &Path, record: &Record) {
         self.path(w, path);
         self.dot(w, record.dot);
-        w.count(record.seen.origins());
-        for (origin, seqs) in record.seen.iter() {
+        w.count(record.seen.entries());
+        record.seen.for_each_entry(|origin, entry| {
             self.origin(w, origin);
-            seqs.encode(w);
-        }
+            entry.encode(w);
+        });
         w.count(record.cuts.len());
         for (key, cut) in &record.cuts {
             relative_path(w, key.path.get(path.len()..).unwrap_or_default());

@@ -8,6 +8,7 @@ mod members;
 mod owned;
 mod protocol;
 mod quorum;
+mod sealing;
 mod status;
 mod transmit;
 mod upkeep;
@@ -64,6 +65,7 @@ pub struct Replica {
     caught_up: bool,
     quorum: quorum::Quorum,
     owned: owned::Owned,
+    sealing: sealing::Sealing,
     events: std::collections::VecDeque<Event>,
     counts: Counts,
 }
@@ -161,6 +163,7 @@ impl Replica {
             forget_at: None,
             quorum: quorum::Quorum::new(config.bootstrap),
             owned: Default::default(),
+            sealing: sealing::Sealing::new(now + config.timing.seal),
             events: Default::default(),
             counts: Counts::default(),
             config,

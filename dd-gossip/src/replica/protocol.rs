@@ -138,6 +138,14 @@ impl Replica {
                 votes,
                 answer,
             } if bound(bind) => self.answered(now, node, number, answer, votes),
+            Frame::SealAsk { bind, number, last } if bound(bind) => {
+                self.seal_asked(node, number, &last)
+            }
+            Frame::SealAnswer {
+                bind,
+                number,
+                digests,
+            } if bound(bind) => self.seal_answered(node, number, digests),
             // Of another incarnation of either side, or of a kind from a later version.
             _ => Ok(()),
         }
@@ -214,6 +222,7 @@ impl Replica {
         context: Context,
     ) -> Result<(), FrameError> {
         self.check_context(&context)?;
+        self.keys.adopt_seals(&context);
         self.note_different(now);
         let frozen = self.keys.freeze();
         let process = self.process(node)?;
@@ -284,7 +293,15 @@ impl Replica {
                 self.counts.comparisons_received += 1;
                 self.finished(now, node, session, &context)?;
             }
-            Step::Held => self.check_newest_flush(node)?,
+            Step::Held => {
+                self.check_newest_flush(node)?;
+                let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
+                let held = process.and_then(|process| process.incoming.newest_held());
+                let context = held.map(|held| &held.context);
+                if let Some(context) = context.filter(|context| !context.seals().is_empty()) {
+                    self.keys.adopt_seals(context);
+                }
+            }
         }
         self.apply_due_flushes(now)
     }

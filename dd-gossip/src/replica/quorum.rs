@@ -309,6 +309,7 @@ impl Replica {
             Answer::Equal => asked.context.clone(),
             Answer::Context(context) => {
                 self.check_context(&context)?;
+                self.keys.adopt_seals(&context);
                 context
             }
             Answer::TooLong => {

@@ -23,6 +23,8 @@ pub struct Status {
     pub fingerprint: u128,
     /// Live dots and removal records.
     pub events_indexed: usize,
+    /// Processes in the context of which each takes room, and nodes of which former ones are sealed.
+    pub origins: (usize, usize),
     /// Removal records that are still kept.
     pub records: usize,
     /// Whether the first catch-up is done.
@@ -78,6 +80,7 @@ impl Replica {
             context_hash,
             fingerprint: self.keys.fingerprint(),
             events_indexed: self.keys.events_indexed(),
+            origins: (context.origins(), context.seals().len()),
             records: self.keys.store().record_count(),
             caught_up: self.caught_up,
             votes: self.votes(),

@@ -87,6 +87,18 @@ impl Replica {
                 answer,
             });
         }
+        if let Some((number, digests)) = process.due.seal_answer.take() {
+            return Some(Frame::SealAnswer {
+                bind,
+                number,
+                digests,
+            });
+        }
+        let ask = process.due.seal_ask.take();
+        if let Some((number, last)) = ask.and_then(|n| Some((n, self.seals_asked(n)?))) {
+            return Some(Frame::SealAsk { bind, number, last });
+        }
+        let process = self.process(node).ok()?;
         if waits && process.due.query {
             process.due.query = false;
             let unanswered = process.question.take().filter(|asked| !asked.answered);

@@ -32,6 +32,7 @@ impl Replica {
             self.begin_exchange(now);
         }
         self.delete_orphans(now);
+        self.look_for_seals(now);
         if self.forget_at.is_some_and(|at| now >= at) {
             self.forget_at = None;
             self.forget(now);
@@ -44,6 +45,7 @@ impl Replica {
         let mut next = self
             .forget_at
             .map_or(self.exchange_at, |at| at.min(self.exchange_at));
+        next = next.min(self.sealing.poll_timeout());
         next = self.owned.poll_timeout().map_or(next, |at| at.min(next));
         for peer in self.peers.values().filter(|peer| peer.connected) {
             let hello = peer.hello_sent.filter(|_| peer.process.is_none());

@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn every_part_of_the_rule_is_needed() {
         for broken in [Break::OneRound, Break::AnyProcess, Break::Connected] {
-            let failed = (0..200_000).find(|seed| run(*seed, Some(broken)).is_err());
+            let failed = (0..1_000_000).find(|seed| run(*seed, Some(broken)).is_err());
             assert!(failed.is_some(), "without {broken:?} nothing was noticed");
         }
     }

@@ -69,6 +69,7 @@ pub struct Tally {
     pub nodes_lost: u64,
     pub clock_jumps: u64,
     pub records_forgotten: u64,
+    pub sealed: u64,
     pub majority_writes: u64,
     pub majority_reads: u64,
     pub simulated_seconds: u64,
@@ -76,7 +77,7 @@ pub struct Tally {
 
 impl Tally {
     /// All counts with their names.
-    pub fn fields(&self) -> [(&'static str, u64); 26] {
+    pub fn fields(&self) -> [(&'static str, u64); 27] {
         [
             ("runs", self.runs),
             ("events", self.events),
@@ -101,6 +102,7 @@ impl Tally {
             ("nodes_lost", self.nodes_lost),
             ("clock_jumps", self.clock_jumps),
             ("records_forgotten", self.records_forgotten),
+            ("sealed", self.sealed),
             ("majority_writes", self.majority_writes),
             ("majority_reads", self.majority_reads),
             ("simulated_seconds", self.simulated_seconds),
@@ -132,6 +134,7 @@ impl Tally {
         self.nodes_lost += other.nodes_lost;
         self.clock_jumps += other.clock_jumps;
         self.records_forgotten += other.records_forgotten;
+        self.sealed += other.sealed;
         self.majority_writes += other.majority_writes;
         self.majority_reads += other.majority_reads;
         self.simulated_seconds += other.simulated_seconds;

@@ -1,5 +1,6 @@
 //! One run: nodes, what is done to them, and the checks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crdt_core::kernel::DotStore;
@@ -15,6 +16,8 @@ use crate::rng::Rng;
 
 /// Virtual time after which healed replicas must be equal.
 const CONVERGENCE: Duration = Duration::from_secs(120);
+/// By when what can be sealed is sealed.
+const SEALING: Duration = Duration::from_secs(200);
 /// How long they are then watched for needless traffic.
 const QUIESCENCE: Duration = Duration::from_secs(30);
 /// Old snapshots that are kept of a node.
@@ -29,6 +32,8 @@ pub(super) struct World {
     oracle: Oracle,
     quorum: Quorum,
     tally: Tally,
+    /// What had been seen of each node's incarnations when they were sealed, up to the last one.
+    sealed: BTreeMap<ReplicaId, Context>,
     /// Whether all writes go to one counter: what is rare elsewhere then happens often.
     one_counter: bool,
 }
@@ -43,6 +48,8 @@ struct Node {
     lost: bool,
     snapshots: Vec<DotStore>,
     checked: Context,
+    /// The same with what was sealed as it was before.
+    full: Context,
     wall_offset: i64,
     wall_drift: i64,
     timer: Option<Time>,
@@ -62,6 +69,7 @@ impl World {
             lost: false,
             snapshots: Vec::new(),
             checked: Context::new(),
+            full: Context::new(),
             wall_offset: rng.below(7_200_000) as i64 - 3_600_000,
             wall_drift: rng.below(200) as i64 - 100,
             timer: None,
@@ -79,6 +87,7 @@ impl World {
             oracle,
             quorum: Quorum::default(),
             tally,
+            sealed: BTreeMap::new(),
             one_counter,
         }
     }
@@ -163,11 +172,11 @@ impl World {
             return Ok(());
         };
         let id = replica.replica_id();
-        let seen = replica.state().context().clone();
+        let bare = replica.state().context().clone();
         op.run(replica, now, wall)
             .map_err(|error| format!("{op:?} was refused: {error}"))?;
         let state = replica.state();
-        let seq = seen.max(id) + 1;
+        let seq = bare.max(id) + 1;
         if state.context().max(id) >= seq {
             let footprint = op.footprint();
             let kind = footprint.kind.unwrap_or_else(|| {
@@ -183,7 +192,7 @@ impl World {
             let event = oracle::Event {
                 path: footprint.path,
                 kind,
-                seen,
+                seen: self.unsealed(&bare)?,
             };
             self.oracle.record(Dot::new(id, seq), event);
             if self.rng.chance(30) {
@@ -289,14 +298,17 @@ impl World {
             bootstrap: false,
             timing: Timing {
                 away: self.away(),
+                seal: Duration::from_secs([2, 10, 60][self.rng.below(3)]),
                 ..Timing::default()
             },
             limits: Limits::default(),
             chunk,
         };
+        let full = self.unsealed(state.context())?;
         let node = &mut self.nodes[at];
         node.incarnation = incarnation;
         node.checked = state.context().clone();
+        node.full = full;
         node.timer = None;
         node.forgotten = 0;
         node.replica = Some(Replica::restore(config, state, self.now));
@@ -434,10 +446,10 @@ impl World {
         }
         node.checked = state.context().clone();
         self.tally.checks += 1;
-        let (actual, expected) = (
-            Oracle::actual(state.root()),
-            self.oracle.expected(state.context()),
-        );
+        self.note_seals(at, state.context())?;
+        let full = self.unsealed(state.context())?;
+        let (actual, expected) = (Oracle::actual(state.root()), self.oracle.expected(&full));
+        self.nodes[at].full = full;
         if actual != expected {
             return Err(format!(
                 "at {:?} after {after} node {at} is not what it should be:\n{}",
@@ -446,6 +458,52 @@ impl World {
             ));
         }
         Ok(())
+    }
+
+    /// A seal that is new in the whole run says that all that was seen here before is all that there is. No
+    /// process that runs may have seen more, unless it is behind and will be told.
+    fn note_seals(&mut self, at: usize, context: &Context) -> Result<(), String> {
+        for (last, _) in context.seals().iter() {
+            if self.sealed.contains_key(&last) {
+                continue;
+            }
+            self.tally.sealed += 1;
+            let of_it = |full: &Context| -> Context {
+                let covered = full.iter().map(|(origin, _)| origin);
+                let covered = covered.filter(|o| o.node() == last.node() && *o <= last);
+                full.restrict(covered.collect::<Vec<_>>())
+            };
+            let seen = of_it(&self.nodes[at].full);
+            for (other, node) in self.nodes.iter().enumerate() {
+                if node.replica.is_some() && !of_it(&node.full).is_subset(&seen) {
+                    return Err(format!(
+                        "node {at} sealed {last} with {seen:?}, and node {other} has {:?}",
+                        of_it(&node.full)
+                    ));
+                }
+            }
+            self.sealed.insert(last, seen);
+        }
+        Ok(())
+    }
+
+    /// A context with what is sealed in it as it was seen before.
+    fn unsealed(&self, context: &Context) -> Result<Context, String> {
+        let mut full: Context = Context::new();
+        for (origin, seqs) in context.iter() {
+            full.set(origin, seqs.clone());
+        }
+        for (last, _) in context.seals().iter() {
+            let sealed = self.sealed.get(&last).ok_or("a seal that was not noted")?;
+            full.union(sealed);
+            // An earlier seal of the node may be part of it.
+            for (earlier, sealed) in &self.sealed {
+                if earlier.node() == last.node() && *earlier < last {
+                    full.union(sealed);
+                }
+            }
+        }
+        Ok(full)
     }
 
     /// Ends all faults, brings back who can come back, and demands convergence.
@@ -460,19 +518,28 @@ impl World {
                 self.mend_connection(a, b);
             }
         }
-        let deadline = self.now + CONVERGENCE;
-        while !self.converged() {
-            if self.now > deadline {
-                return Err(self.not_converged());
-            }
-            self.pass(Duration::from_millis(500))?;
-        }
+        self.await_convergence()?;
+        self.check_equal()?;
+        // Until there is nothing left to seal.
+        self.pass(SEALING)?;
+        self.await_convergence()?;
         self.check_equal()?;
         self.check_quiet()?;
         for at in 0..self.nodes.len() {
             if let Some(replica) = self.nodes[at].replica.take() {
                 self.count(&replica);
             }
+        }
+        Ok(())
+    }
+
+    fn await_convergence(&mut self) -> Result<(), String> {
+        let deadline = self.now + CONVERGENCE;
+        while !self.converged() {
+            if self.now > deadline {
+                return Err(self.not_converged());
+            }
+            self.pass(Duration::from_millis(500))?;
         }
         Ok(())
     }
