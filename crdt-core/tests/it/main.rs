@@ -14,6 +14,7 @@ mod hostile;
 mod large;
 mod laws;
 mod leaf;
+mod seals;
 mod situations;
 mod support;
 mod traps;

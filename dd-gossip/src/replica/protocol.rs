@@ -145,7 +145,7 @@ impl Replica {
                 bind,
                 number,
                 digests,
-            } if bound(bind) => self.seal_answered(node, number, digests),
+            } if bound(bind) => self.seal_answered(now, node, number, digests),
             // Of another incarnation of either side, or of a kind from a later version.
             _ => Ok(()),
         }

@@ -76,7 +76,7 @@ impl Replica {
         let asked: Option<BTreeMap<NodeId, u64>> = asked.map(process).collect();
         let candidates = self.candidates();
         if let (Some(asked), false) = (asked, candidates.is_empty()) {
-            self.ask_for_seals(candidates, asked, false);
+            self.ask_for_seals(now, candidates, asked, false);
         }
     }
 
@@ -112,6 +112,7 @@ impl Replica {
 
     fn ask_for_seals(
         &mut self,
+        now: Time,
         candidates: Vec<(ReplicaId, u64)>,
         asked: BTreeMap<NodeId, u64>,
         second: bool,
@@ -130,7 +131,7 @@ impl Replica {
             answered: BTreeMap::new(),
             second,
         });
-        self.weigh_seals();
+        self.weigh_seals(now);
     }
 
     /// What is asked of others, for the question of this number.
@@ -166,6 +167,7 @@ impl Replica {
     /// A peer answers.
     pub(super) fn seal_answered(
         &mut self,
+        now: Time,
         node: &NodeId,
         number: u64,
         digests: Vec<Option<u64>>,
@@ -180,13 +182,13 @@ impl Replica {
         }
         if question.asked.get(node) == Some(&nonce) {
             question.answered.insert(node.clone(), digests);
-            self.weigh_seals();
+            self.weigh_seals(now);
         }
         Ok(())
     }
 
     /// When all have answered, asks once more, or seals.
-    fn weigh_seals(&mut self) {
+    fn weigh_seals(&mut self, now: Time) {
         let whole = |question: &mut Question| question.answered.len() == question.asked.len();
         let Some(question) = self.sealing.question.take_if(whole) else {
             return;
@@ -206,7 +208,7 @@ impl Replica {
             return;
         }
         if !question.second && !question.asked.is_empty() {
-            return self.ask_for_seals(agreed, question.asked, true);
+            return self.ask_for_seals(now, agreed, question.asked, true);
         }
         for (last, digest) in &agreed {
             self.keys.seal(*last, *digest);
@@ -216,5 +218,7 @@ impl Replica {
         for process in processes.filter_map(|peer| peer.process.as_mut()) {
             process.due.digest = true;
         }
+        // Records may have waited for processes that are gone.
+        self.schedule_forgetting(now);
     }
 }

@@ -215,6 +215,7 @@ impl<'a> Awaited<'a> {
     fn is_settled(&self, mine: &Context, record: &Record) -> bool {
         let is_done = |replica| {
             replica == self.own
+                || mine.is_sealed(replica)
                 || self.owners.iter().any(|(owner, stated)| {
                     *owner == replica
                         && stated.contains(record.dot)

@@ -9,6 +9,7 @@ mod limits;
 mod membership;
 mod order;
 mod quorum;
+mod sealing;
 mod situations;
 mod support;
 mod untrue;
