@@ -10,6 +10,7 @@ mod frame;
 mod incoming;
 mod index;
 mod key_space;
+mod linked;
 mod node_id;
 mod peer;
 mod replica;
@@ -23,11 +24,13 @@ pub use consistency::Consistency;
 pub use frame::{FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, carries_data};
 pub use incoming::{MAX_HELD, MAX_HELD_BYTES};
 pub use key_space::Changed;
+pub use linked::MAX_LINKED;
 pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
-    Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_RECORDS, PeerStatus,
-    Refresh, Replica, Status, TooManyBarriers, UpdateError,
+    Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_RECORDS,
+    MAX_TRANSACTIONS, PeerStatus, Refresh, Replica, Status, TooManyBarriers, Transaction,
+    UpdateError,
 };
 pub use time::Time;
 pub use transport::{

@@ -1,6 +1,6 @@
 //! Local calls: updates, reads, deletes, lists of keys.
 
-use crdt_core::kernel::{EditError, NodeRef};
+use crdt_core::kernel::{self, EditError, NodeRef};
 use crdt_core::{Crdt, Name, Shape, Timestamp};
 
 use super::Replica;
@@ -20,7 +20,7 @@ pub enum UpdateError {
 }
 
 /// Checks the length of a key.
-fn check_key(key: &[u8]) -> Result<(), UpdateError> {
+pub(super) fn check_key(key: &[u8]) -> Result<(), UpdateError> {
     if (1..=MAX_KEY).contains(&key.len()) {
         Ok(())
     } else {
@@ -61,13 +61,23 @@ impl Replica {
     ) -> Result<R, E> {
         check_key(key)?;
         let path = [Name::new(key), Shape::of::<T>().name().clone()];
+        self.write(now, clock, |tx| {
+            update(&mut T::edit(tx.at(&path))).map_err(Refused::Caller)
+        })
+    }
+
+    /// Runs a local update, and sees to it that its events are pushed.
+    pub(super) fn write<R, E: From<UpdateError>>(
+        &mut self,
+        now: Time,
+        clock: Timestamp,
+        update: impl FnOnce(&mut kernel::Transaction) -> Result<R, Refused<E>>,
+    ) -> Result<R, E> {
         let (replica, limits) = (self.config.replica, self.config.limits);
         let before = self.keys.context().max(replica);
         let value = self
             .keys
-            .transact(replica, clock, limits, |tx| {
-                update(&mut T::edit(tx.at(&path))).map_err(Refused::Caller)
-            })
+            .transact(replica, clock, limits, update)
             .map_err(|refused| match refused {
                 Refused::Caller(error) => error,
                 Refused::Edit(error) => UpdateError::Edit(error).into(),
@@ -119,7 +129,7 @@ impl Replica {
 }
 
 /// Tells the closure's own error from ours.
-enum Refused<E> {
+pub(super) enum Refused<E> {
     Caller(E),
     Edit(EditError),
 }

@@ -7,6 +7,7 @@ mod local;
 mod protocol;
 mod quorum;
 mod status;
+mod transaction;
 mod transmit;
 mod upkeep;
 
@@ -26,8 +27,9 @@ use crate::{FrameError, NodeId};
 pub use local::UpdateError;
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
 pub use status::{PeerStatus, Status};
+pub use transaction::Transaction;
 pub use transmit::MAX_FLUSH_EVENTS;
-pub use upkeep::MAX_RECORDS;
+pub use upkeep::{MAX_RECORDS, MAX_TRANSACTIONS};
 
 /// A replica of the store, without I/O.
 ///
@@ -117,6 +119,8 @@ pub struct Counts {
     pub comparisons_cut: u64,
     /// Removal records forgotten.
     pub records_forgotten: u64,
+    /// Transactions forgotten.
+    pub transactions_forgotten: u64,
     /// Events that were dropped because nobody asked for them.
     pub events_dropped: u64,
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crdt_core::kernel::{Comparison, Unit};
 use crdt_core::{Context, Dot, Path, ReplicaId, Shape, VersionVector};
 
-use super::{Event, Replica};
+use super::{Event, MAX_TRANSACTIONS, Replica};
 use crate::NodeId;
 use crate::config::MAX_KEY;
 use crate::frame::{Data, Frame, FrameError, SessionKind};
@@ -415,11 +415,34 @@ impl Replica {
                 "an event of this replica that it never made",
             ));
         }
+        if unit
+            .links
+            .iter()
+            .any(|link| made_up(link.replica, link.last))
+        {
+            return Err(FrameError::Untrue(
+                "a transaction of this replica that it never made",
+            ));
+        }
+        self.check_links(std::slice::from_ref(unit))?;
         check_places(std::slice::from_ref(unit))?;
         let adds = unit.adds.iter().map(|(path, _)| (path, 2));
         let records = unit.records.iter().map(|(path, _)| (path, 1));
+        let links = unit.links.iter().flat_map(|link| link.paths.iter());
+        let links = links.map(|path| (path, 1));
         adds.chain(records)
+            .chain(links)
             .try_for_each(|(path, depth)| check_path(path, depth))
+    }
+
+    /// What claims to be a transaction stays until its events have come. Those of a peer that is sound
+    /// are forgotten long before there are so many.
+    fn check_links(&self, units: &[Unit]) -> Result<(), FrameError> {
+        let more: usize = units.iter().map(|unit| unit.links.len()).sum();
+        if more > 0 && self.keys.store().link_count() + more > 4 * MAX_TRANSACTIONS {
+            return Err(FrameError::Limit("transactions"));
+        }
+        Ok(())
     }
 
     fn check_comparison(
@@ -429,6 +452,7 @@ impl Replica {
     ) -> Result<(), FrameError> {
         let units = comparison.units();
         units.iter().try_for_each(|unit| self.check_unit(unit))?;
+        self.check_links(units)?;
         check_places(units)?;
         if units
             .iter()

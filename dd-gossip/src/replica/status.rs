@@ -25,6 +25,8 @@ pub struct Status {
     pub events_indexed: usize,
     /// Removal records that are still kept.
     pub records: usize,
+    /// Transactions that are still kept, to be sent as one.
+    pub transactions: usize,
     /// Whether the first catch-up is done.
     pub caught_up: bool,
     /// Whether this process has a vote in reads; see [`Replica::votes`].
@@ -71,6 +73,7 @@ impl Replica {
             fingerprint: self.keys.fingerprint(),
             events_indexed: self.keys.events_indexed(),
             records: self.keys.store().record_count(),
+            transactions: self.keys.store().link_count(),
             caught_up: self.caught_up,
             votes: self.votes(),
             peers: peers.collect(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crdt_core::kernel::Record;
+use crdt_core::kernel::{Link, Record};
 use crdt_core::{Context, Path};
 
 use super::Replica;
@@ -16,6 +16,10 @@ const FORGET: Duration = Duration::from_millis(250);
 /// Removal records that are kept at most; beyond it those that this replica's context covers go,
 /// and a peer that lacks them catches up by a full comparison. At some 100 bytes each, 64 MiB.
 pub const MAX_RECORDS: usize = 640 * 1024;
+
+/// Transactions that are kept at most, as of records: beyond it those go of which this replica has all
+/// events. At some hundred bytes each, 2 MiB; at the most paths that each may have, some 300 MiB.
+pub const MAX_TRANSACTIONS: usize = 16 * 1024;
 
 impl Replica {
     /// Does what is due by now. To be called when [`poll_timeout`](Self::poll_timeout) is over;
@@ -130,18 +134,20 @@ impl Replica {
     }
 
     pub(super) fn schedule_forgetting(&mut self, now: Time) {
-        if self.keys.store().records().next().is_some() {
+        let store = self.keys.store();
+        if store.record_count() + store.link_count() > 0 {
             self.forget_at.get_or_insert(now + FORGET);
         }
     }
 
-    /// Forgets the removal records that every peer has. A peer that has been away for too long is
-    /// not waited for, and with too many records none is.
-    fn forget(&mut self, now: Time) {
+    /// Forgets the removal records that every peer has, and the transactions. A peer that has been
+    /// away for too long is not waited for, and with too many records or transactions none is.
+    pub(super) fn forget(&mut self, now: Time) {
         let away = self.config.timing.away;
         let crowded = self.keys.store().record_count() > MAX_RECORDS;
+        let many_links = self.has_many_transactions();
         let nothing = Context::new();
-        let waited_for = |peer: &Peer| !crowded && now.since(peer.seen) < away;
+        let waited_for = |peer: &Peer| now.since(peer.seen) < away;
         let known: Vec<&Context> = self
             .peers
             .values()
@@ -171,6 +177,13 @@ impl Replica {
             };
             everywhere && record.cuts.keys().all(|key| owner_done(key.replica))
         };
+        let everywhere = |link: &Link| many_links || known.iter().all(|known| link.is_in(known));
+        let links = self.keys.forget_links(everywhere);
+        self.counts.transactions_forgotten += links as u64;
         self.counts.records_forgotten += self.keys.forget(stable) as u64;
+    }
+
+    pub(super) fn has_many_transactions(&self) -> bool {
+        self.keys.store().link_count() > MAX_TRANSACTIONS
     }
 }
