@@ -174,8 +174,11 @@ impl Replica {
         let equal = self.keys.context_hash() == hash;
         let same_state = self.keys.fingerprint() as u64 == fingerprint;
         let context = self.keys.context().clone();
-        let ask = self.may_ask(now, node);
+        let may_ask = self.may_ask(now, node);
+        let then = now.before(self.config.timing.retry);
         let process = self.process(node)?;
+        // It would begin anew what it is sending, and with a large message never come to its end.
+        let ask = may_ask && !process.incoming.is_catching_up(then);
         if equal {
             process.due.same = Some(hash as u64);
             process.set_equal(&context);
