@@ -14,6 +14,7 @@ mod hostile;
 mod large;
 mod laws;
 mod leaf;
+mod links;
 mod situations;
 mod support;
 mod traps;

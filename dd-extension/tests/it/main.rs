@@ -17,4 +17,5 @@ mod node;
 mod quic;
 mod scripted;
 mod subscriptions;
+mod transactions;
 mod updates;

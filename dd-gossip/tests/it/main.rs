@@ -10,4 +10,5 @@ mod order;
 mod quorum;
 mod situations;
 mod support;
+mod transactions;
 mod untrue;
