@@ -244,5 +244,8 @@ fn golden_bytes_of_a_link() {
     );
     unit.encode(&mut w);
     let hex: String = w.finish().iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, "GOLDEN");
+    assert_eq!(
+        hex,
+        "01000000000000000100000000000000010101000602030002026b02780002026c0001010279030002026b0278010003000002026c00010002000101027901000200"
+    );
 }

@@ -122,7 +122,7 @@ async fn who_catches_up_through_a_third_node_sees_no_part() {
     until(|| is_up(&c.store, "a") && is_up(&c.store, "b")).await;
     for n in 0..40 {
         a.store
-            .update(&FROM, |set| set.insert(n.to_string()))
+            .update(&FROM, |set| set.insert(&n.to_string()))
             .unwrap();
     }
     until(|| agree(&[&a, &b, &c])).await;
@@ -155,7 +155,9 @@ async fn who_catches_up_through_a_third_node_sees_no_part() {
         }
         let (count, text) = c
             .store
-            .transaction(|tx| Ok::<_, Infallible>((tx.view(&COUNT).value(), tx.view(&TEXT).get())))
+            .transaction(|tx| {
+                Ok::<_, Infallible>((tx.view(&COUNT).value(), tx.view(&TEXT).get().unwrap()))
+            })
             .unwrap();
         assert_eq!(count == 0, text.is_none());
         agree(&[&b, &c])

@@ -320,15 +320,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
-        name: "txnrest",
-        what: "a takeover brings the transactions of which all events are void",
-        changes: &[Change {
-            file: KEY_SPACE,
-            from: "rest.for_each(|link| builder.link(&link));",
-            to: "drop(rest);",
-        }],
-    },
-    Mutant {
         name: "txnforget",
         what: "a transaction is kept until every replica has its events",
         changes: &[
