@@ -110,7 +110,10 @@ async fn subscribers_on_another_node_see_all_of_it() {
         a.store.update(&FROM, |set| set.insert(&element)).unwrap();
         assert_eq!(shift(&a.store, &element), Ok(true));
         let change = soon(to.next()).await.unwrap();
-        assert_eq!(change.added().collect::<Vec<_>>(), [element.clone()]);
+        assert_eq!(
+            change.added().collect::<Vec<_>>(),
+            std::slice::from_ref(&element)
+        );
         assert_eq!(places(&b.store, &element), (false, true));
     }
 }
