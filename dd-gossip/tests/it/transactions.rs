@@ -373,7 +373,7 @@ fn scene() -> (Replica, Stranger) {
     transact(&mut b, Time::ZERO, |tx| {
         tx.edit::<Set>(b"own").insert("own");
     })
-    .unwrap();
+    .expect("within the limits");
     let stranger = Stranger::meet("a", &mut b, nonce);
     let own = craft::dots(&[Dot::new(replica_id("b"), 1)]);
     stranger.agree_on(&mut b, &own);
