@@ -328,6 +328,9 @@ impl<T: Crdt> Causal<T> {
         }
         let store = DotStore::decode_whole(&mut r, &Limits::default(), context, floor)?;
         r.finish()?;
+        if store.link_count() > 0 {
+            return Err(DecodeError::Invalid("a transaction within one value").into());
+        }
         let loaded = Self::with(store, replica, Timestamp::ZERO);
         if loaded.knows(replica) {
             return Err(UsedId(replica).into());

@@ -340,7 +340,13 @@ impl Context {
     /// `digest` is [`digest_up_to`](Self::digest_up_to) of that. Does nothing if a later one is sealed.
     pub fn seal(&mut self, last: ReplicaId, digest: u64) {
         let incarnation = last.incarnation();
-        if !self.seals.insert(last.node(), Seal { incarnation, digest }) {
+        if !self.seals.insert(
+            last.node(),
+            Seal {
+                incarnation,
+                digest,
+            },
+        ) {
             return;
         }
         let first = ReplicaId::new(last.node(), 0);
@@ -429,7 +435,10 @@ impl Context {
             return;
         }
         if !self.seals.is_empty() {
-            for (origin, seqs) in other.iter().filter(|(origin, _)| !self.seals.covers(*origin)) {
+            for (origin, seqs) in other
+                .iter()
+                .filter(|(origin, _)| !self.seals.covers(*origin))
+            {
                 match self.origins.get_mut(&origin) {
                     Some(mine) => drop(mine.union(seqs)),
                     None => drop(self.origins.insert(origin, seqs.clone())),
@@ -515,7 +524,11 @@ impl Context {
         for (origin, first, last) in self.without(other) {
             out.insert_range(origin, first, last);
         }
-        for (last, digest) in self.seals.iter().filter(|(last, _)| !other.is_sealed(*last)) {
+        for (last, digest) in self
+            .seals
+            .iter()
+            .filter(|(last, _)| !other.is_sealed(*last))
+        {
             out.seal(last, digest);
         }
         out

@@ -7,6 +7,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::causal::{LoadError, check_header, header};
+use crate::codec::DecodeError;
 use crate::context::VersionVector;
 use crate::kernel::{Committed, DotStore, Entry, Record, Unit};
 use crate::limits::Limits;
@@ -171,6 +172,9 @@ impl<T: Crdt> Delta<T> {
         let floor = VersionVector::decode(&mut r)?;
         let unit = Unit::decode(&mut r, &Limits::default())?;
         r.finish()?;
+        if !unit.links.is_empty() {
+            return Err(DecodeError::Invalid("a transaction within one value").into());
+        }
         Ok(Self::of(Parts {
             unit,
             needs,

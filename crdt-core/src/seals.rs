@@ -73,6 +73,8 @@ impl Seals {
 
 impl fmt::Debug for Seals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(|(last, _)| last)).finish()
+        f.debug_list()
+            .entries(self.iter().map(|(last, _)| last))
+            .finish()
     }
 }

@@ -20,7 +20,8 @@ pub enum StoreError {
     Update(#[from] UpdateError),
 }
 
-/// Why a [`try_update`](crate::Store::try_update) wrote nothing.
+/// Why a [`try_update`](crate::Store::try_update) or a
+/// [`transaction`](crate::Store::transaction) wrote nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TryUpdateError<E> {
     /// The closure returned this error.

@@ -36,8 +36,8 @@
 //!
 //! # What it does not do
 //!
-//! No locks, no compare-and-set, no uniqueness, no leader election, no partial replication, no
-//! eviction. Replicas are in memory: what is on no other node is lost with the process.
+//! No locks, no compare-and-set, no isolation of transactions, no uniqueness, no leader election, no
+//! partial replication, no eviction. Replicas are in memory: what is on no other node is lost with the process.
 
 mod barrier;
 mod closure;
@@ -55,6 +55,7 @@ mod status;
 pub mod status_page;
 mod store;
 mod subscription;
+mod transaction;
 mod wire;
 
 pub use barrier::{BarrierError, MAX_DEADLINE, Token};
@@ -69,6 +70,7 @@ pub use snapshot::{Change, Snapshot};
 pub use status::{Agreement, StoreStatus};
 pub use store::Store;
 pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
+pub use transaction::Transaction;
 
 pub use crdt_core as types;
 pub use dd_gossip::{

@@ -119,8 +119,8 @@ impl Store {
         }
     }
 
-    /// Changes the value under a key: at once, locally, as one unit that becomes visible whole
-    /// everywhere.
+    /// Changes the value under a key: at once, locally, as one. Other nodes see it whole too, unless they
+    /// are catching up. For several keys see [`transaction`](Self::transaction).
     ///
     /// # Errors
     ///

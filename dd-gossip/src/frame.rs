@@ -23,7 +23,7 @@
 //!
 //! ```text
 //! begin     = 4 floor                                first of an exchange, if anything was forgotten
-//! unit      = 0 unit                                 pieces, of an exchange or a flush
+//! unit      = 0 unit                                 pieces with their links, of an exchange or a flush
 //! part      = 1 kept unit                            a stretch of a full comparison
 //! end       = 2 floor context                        the last message of either
 //! flush     = 3 context hash floor unit              the last message of a flush: the events that

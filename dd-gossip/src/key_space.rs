@@ -4,17 +4,18 @@
 //! key are siblings, and a delete of the key acts on all. Everything derived (index, fingerprint,
 //! changed keys) follows the store's effects, so the store's memory layout is its own affair.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use crdt_core::kernel::{
-    Comparison, ComparisonPart, DotStore, EditError, Effect, Entry, NodeRef, Record, Transaction,
-    Unit, UnitBuilder, ValueRef,
+    Comparison, ComparisonPart, DotStore, EditError, Effect, Entry, Link, NodeRef, Record,
+    Transaction, Unit, UnitBuilder, ValueRef,
 };
 use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
 use crate::fingerprint::Hashes;
 use crate::index::Index;
+use crate::linked::Linked;
 
 /// Changed keys that are remembered until they are asked for; beyond it, "all" are.
 const MAX_CHANGED: usize = 65_536;
@@ -185,6 +186,10 @@ impl KeySpace {
         gone
     }
 
+    pub(crate) fn forget_links(&mut self, stable: impl FnMut(&Link) -> bool) -> usize {
+        self.frozen.store.forget_links(stable)
+    }
+
     /// The value of one shape under a key.
     pub(crate) fn value(&self, key: &[u8], shape: &Shape) -> Option<NodeRef<'_>> {
         let root = self.store().root();
@@ -292,16 +297,31 @@ impl KeySpace {
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
     next: Dot,
+    /// Links that go before everything else.
+    first: VecDeque<Link>,
+    linked: Linked,
 }
 
 impl Walk {
-    pub(crate) fn new() -> Self {
+    /// A walk whose pieces take effect as they come, but for those that are linked.
+    pub(crate) fn linked(linked: Linked) -> Self {
         Self {
             next: Dot::new(ReplicaId::from_bytes([0; 16]), 0),
+            first: VecDeque::new(),
+            linked,
         }
     }
 
-    /// Complete pieces of what `peer` lacks, of about `weight` bytes. `None` at the end.
+    /// A walk all of which takes effect as one.
+    pub(crate) fn as_one(links: VecDeque<Link>) -> Self {
+        Self {
+            first: links,
+            ..Self::linked(Linked::default())
+        }
+    }
+
+    /// Complete pieces of what `peer` lacks, of about `weight` bytes and more where transactions tie
+    /// more together. `None` at the end.
     pub(crate) fn pieces(
         &mut self,
         frozen: &Frozen,
@@ -309,10 +329,19 @@ impl Walk {
         weight: usize,
     ) -> Option<Unit> {
         let mut builder = UnitBuilder::new(&frozen.store, peer);
+        self.first.drain(..).for_each(|link| builder.link(&link));
         while builder.weight() < weight {
             let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
+                let mine = frozen.store.context();
+                let rest = self.linked.rest();
+                let rest = rest.filter(|link| link.is_news(mine, peer));
+                rest.for_each(|link| builder.link(&link));
                 break;
             };
+            if let Some(part) = self.linked.part_of(path) {
+                self.linked.send(part, &mut builder);
+                continue;
+            }
             // The piece of a path goes with its first event in this order.
             if first_lacking(&frozen.store, path, peer) == Some(dot) {
                 builder.piece(path);
@@ -331,6 +360,13 @@ impl Walk {
     ) -> Option<ComparisonPart> {
         let mut part = ComparisonPart::default();
         let mut done = 0;
+        while done < weight
+            && let Some(link) = self.first.pop_front()
+        {
+            let names = link.paths.iter().flat_map(|path| path.iter());
+            done += 8 + names.map(|name| name.len() + 2).sum::<usize>();
+            part.unit.links.push(link);
+        }
         while done < weight {
             let Some((dot, path)) = frozen.index.next(self.next) else {
                 break;

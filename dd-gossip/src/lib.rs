@@ -11,6 +11,7 @@ mod frame;
 mod incoming;
 mod index;
 mod key_space;
+mod linked;
 mod membership;
 mod node_id;
 mod peer;
@@ -29,6 +30,7 @@ pub use frame::{
 };
 pub use incoming::{MAX_HELD, MAX_HELD_BYTES};
 pub use key_space::Changed;
+pub use linked::MAX_LINKED;
 pub use membership::{
     MAX_ADDRESS, MAX_GONE, MAX_MEMBERS, MAX_PACKET, Member, MemberState, Membership, Message,
     StaticMembers, Swim, SwimTiming,
@@ -37,8 +39,8 @@ pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
     Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FAMILIES, MAX_FAMILY, MAX_FLUSH_EVENTS,
-    MAX_RECORDS, PeerStatus, RecordsAwaited, Refresh, Replica, Status, TooManyBarriers,
-    UpdateError,
+    MAX_RECORDS, MAX_TRANSACTIONS, PeerStatus, RecordsAwaited, Refresh, Replica, Status,
+    TooManyBarriers, Transaction, UpdateError,
 };
 pub use time::Time;
 pub use traffic::{Traffic, TrafficByKind};

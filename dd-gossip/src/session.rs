@@ -11,6 +11,7 @@ use crdt_core::{Context, ReplicaId, VersionVector};
 use crate::fingerprint::Hashes;
 use crate::frame::{Data, Frame, Message, SessionKind};
 use crate::key_space::{Frozen, Walk};
+use crate::linked::Linked;
 
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -32,12 +33,18 @@ pub(crate) struct Session {
 impl Session {
     /// Everything that a peer with context `against` lacks.
     pub(crate) fn exchange(id: u64, frozen: Frozen, against: Context) -> Self {
-        let kind = if frozen.store.is_behind_floor(&against) {
-            SessionKind::Comparison
-        } else {
-            SessionKind::Exchange
+        let linked = Linked::of(&frozen.store, &against);
+        let (kind, walk) = match linked {
+            Ok(linked) if !frozen.store.is_behind_floor(&against) => {
+                (SessionKind::Exchange, Walk::linked(linked))
+            }
+            // Which takes effect as one, so that nothing of it has to be linked.
+            _ => {
+                let links = frozen.store.links_lacked_by(&against).cloned();
+                (SessionKind::Comparison, Walk::as_one(links.collect()))
+            }
         };
-        Self::new(id, kind, frozen, against)
+        Self::new(id, kind, frozen, against, walk)
     }
 
     /// The events of `own` since the session before, at whose end the context was `before` and the
@@ -54,15 +61,20 @@ impl Session {
         against.set(own, before.get(own).cloned().unwrap_or_default());
         let news = context.difference(before);
         let risen = frozen.store.floor().beyond(floor);
-        (!frozen.store.is_behind_floor(&against)).then(|| Self {
+        if frozen.store.is_behind_floor(&against) {
+            return None;
+        }
+        let links = frozen.store.links_lacked_by(&against);
+        let links = links.filter(|link| link.is_news(context, &against));
+        let walk = Walk::as_one(links.cloned().collect());
+        Some(Self {
             news,
             risen,
-            ..Self::new(id, SessionKind::Flush, frozen, against)
+            ..Self::new(id, SessionKind::Flush, frozen, against, walk)
         })
     }
 
-    fn new(id: u64, kind: SessionKind, frozen: Frozen, against: Context) -> Self {
-        let walk = Walk::new();
+    fn new(id: u64, kind: SessionKind, frozen: Frozen, against: Context, walk: Walk) -> Self {
         let message = Bytes::new();
         Self {
             id,

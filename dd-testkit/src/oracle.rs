@@ -106,18 +106,7 @@ impl Oracle {
         }
         for (run, counts) in &self.runs {
             let (path, replica, start) = run;
-            let seen = |seq: u64| context.contains(Dot::new(*replica, seq));
-            let newest = counts
-                .iter()
-                .map(|c| c.0)
-                .filter(|seq| seen(*seq))
-                .max()
-                .unwrap_or(0);
-            let removers = self.removers_above(path).filter(|e| context.contains(*e));
-            let cut = removers
-                .map(|e| self.covered_up_to(e, run))
-                .max()
-                .unwrap_or(0);
+            let (newest, cut) = (self.newest(run, context), self.cut(run, context));
             let left = counts.iter().filter(|c| (cut + 1..=newest).contains(&c.0));
             let left: Vec<i128> = left.map(|c| c.1).collect();
             if !left.is_empty() {
@@ -126,6 +115,75 @@ impl Oracle {
             }
         }
         visible
+    }
+
+    /// Whether something of an event is to be seen in this context: the event is in it, or a counter's
+    /// later total includes it.
+    pub fn shows(&self, dot: Dot, context: &Context) -> bool {
+        let run = self.run_of(dot);
+        context.contains(dot)
+            || run.is_some_and(|run| {
+                self.newest(&run, context) > dot.seq && self.cut(&run, context) < dot.seq
+            })
+    }
+
+    /// Whether a replica with this context shows an event or, where the event acted, something newer.
+    pub fn reflects(&self, dot: Dot, context: &Context) -> bool {
+        let Some(event) = self.events.get(&dot) else {
+            return true;
+        };
+        if context.contains(dot) {
+            return true;
+        }
+        let removed = |dot: Dot, path: &Path| {
+            self.removers_above(path)
+                .any(|e| e != dot && context.contains(e) && self.events[&e].seen.contains(dot))
+        };
+        if let Some(run) = self.run_of(dot) {
+            return self.newest(&run, context) > dot.seq || self.cut(&run, context) >= dot.seq;
+        }
+        // What it removed is gone, and what it wrote was replaced.
+        let mut seen = self.events.iter().filter(|(other, at)| {
+            at.kind == Kind::Write
+                && at.path.starts_with(&event.path)
+                && event.seen.contains(**other)
+                && context.contains(**other)
+        });
+        let mut runs = self
+            .runs
+            .keys()
+            .filter(|run| run.0.starts_with(&event.path));
+        seen.all(|(other, at)| removed(*other, &at.path))
+            && runs.all(|run| {
+                let covered = self.covered_up_to(dot, run);
+                covered.min(self.newest(run, context)) <= self.cut(run, context)
+            })
+            && (event.kind == Kind::Remove || removed(dot, &event.path))
+    }
+
+    fn run_of(&self, dot: Dot) -> Option<RunId> {
+        let event = self.events.get(&dot)?;
+        match event.kind {
+            Kind::Count { start, .. } => Some((event.path.clone(), dot.replica, start)),
+            Kind::Write | Kind::Remove => None,
+        }
+    }
+
+    /// The newest increment of a run in a context, 0 if there is none.
+    fn newest(&self, run: &RunId, context: &Context) -> u64 {
+        let counts = self.runs[run].iter().map(|count| count.0);
+        let seen = counts.filter(|seq| context.contains(Dot::new(run.1, *seq)));
+        seen.max().unwrap_or(0)
+    }
+
+    /// Up to which increment the events in a context have removed a run.
+    fn cut(&self, run: &RunId, context: &Context) -> u64 {
+        let removers = self.removers_above(&run.0);
+        let removers = removers.filter(|e| context.contains(*e));
+        removers
+            .map(|e| self.covered_up_to(e, run))
+            .max()
+            .unwrap_or(0)
     }
 
     /// What a tree shows.

@@ -21,7 +21,7 @@ use crate::{Context, Cut, Dot, ReplicaId};
 pub struct ComparisonPart {
     /// Live dots that the receiver's context has.
     pub kept: Context,
-    /// Live dots and records that the receiver's context lacks, and runs that have a cut.
+    /// Live dots, records and links that the receiver's context lacks, and runs that have a cut.
     pub unit: Unit,
 }
 
@@ -49,9 +49,9 @@ impl Comparison {
 
 impl DotStore {
     /// What this store says to a peer with this context: entries one by one in the order of the
-    /// tree, then the records.
+    /// tree, then the records and the links.
     pub fn compare<'a>(&'a self, peer: &'a Context) -> impl Iterator<Item = ComparisonPart> + 'a {
-        let entries = self.root.as_ref().walk().map(move |(path, entry)| {
+        let entries = self.root.as_ref().walk(&[]).map(move |(path, entry)| {
             let known = peer.contains(entry.dot);
             let cut = matches!(entry.value, ValueRef::Run(run) if run.cut_seq > 0);
             let mut part = ComparisonPart::default();
@@ -72,15 +72,25 @@ impl DotStore {
                     kept: Context::new(),
                     unit: Unit {
                         records,
-                        adds: Vec::new(),
+                        ..Unit::default()
                     },
                 }
             });
-        entries.chain(records)
+        let links = self.links_lacked_by(peer).map(|link| {
+            let links = alloc::vec![link.clone()];
+            ComparisonPart {
+                kept: Context::new(),
+                unit: Unit {
+                    links,
+                    ..Unit::default()
+                },
+            }
+        });
+        entries.chain(records).chain(links)
     }
 
     /// Commits a comparison as one: kills what the sender knew and no longer has, takes in what it
-    /// brought, its records, its context and its floor.
+    /// brought, its records and links, its context and its floor.
     pub fn commit(
         &mut self,
         comparison: &Comparison,
@@ -88,6 +98,8 @@ impl DotStore {
         floor: &VersionVector,
         effects: &mut Vec<Effect>,
     ) {
+        let links = comparison.units.iter().flat_map(|unit| &unit.links);
+        links.for_each(|link| self.keep_link(link));
         for (path, dot) in self.dead_by(comparison, context) {
             self.die(&path, dot, effects);
         }

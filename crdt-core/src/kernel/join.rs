@@ -21,6 +21,7 @@ use crate::{Context, Dot, ReplicaId};
 impl DotStore {
     /// Takes in everything that another whole store has seen. O(what the two don't share).
     pub fn join(&mut self, other: &Self) {
+        other.links().for_each(|link| self.keep_link(link));
         let seen = Causality::new(&self.context, &other.context);
         self.root = join(self.root.as_ref(), other.root.as_ref(), seen);
         let news = |holder: &Self, by: &Context| -> Vec<(Path, Record)> {

@@ -222,10 +222,10 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// The entries at and below this place with their paths, in order, one at a time.
-    pub(super) fn walk(self) -> Entries<'a> {
+    /// The entries at and below this place, which is at `path`, with their paths, in order, one at a time.
+    pub(super) fn walk(self, path: &[Name]) -> Entries<'a> {
         Entries {
-            path: Vec::new(),
+            path: path.to_vec(),
             stack: alloc::vec![(self, None)],
         }
     }

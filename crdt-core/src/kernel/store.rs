@@ -8,6 +8,8 @@ use alloc::vec::Vec;
 
 use super::effect::Effect;
 use super::leaf::{Entry, Run, Value, ValueRef};
+use super::link::Link;
+use super::links::Links;
 use super::node::Node;
 use super::record::{Cut, CutKey, Record, join_cuts};
 use super::records::Records;
@@ -17,13 +19,14 @@ use crate::context::{Seqs, VersionVector};
 use crate::name::{Name, Path};
 use crate::{Context, Dot, ReplicaId};
 
-/// Live dots in a tree, the removal records that are still kept, and the context that says which
-/// events they are the outcome of. Cloning is O(1).
+/// Live dots in a tree, the removal records and links that are still kept, and the context that says
+/// which events they are the outcome of. Cloning is O(1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DotStore {
     pub(super) context: Context,
     pub(super) root: Node,
     pub(super) records: Records,
+    pub(super) links: Links,
     pub(super) floor: VersionVector,
 }
 
@@ -43,7 +46,7 @@ impl DotStore {
         &self.root
     }
 
-    /// Per origin the greatest removal record that was forgotten.
+    /// Per origin the greatest event whose removal record or link was forgotten.
     pub fn floor(&self) -> &VersionVector {
         &self.floor
     }
@@ -61,6 +64,42 @@ impl DotStore {
     /// Number of records. O(1).
     pub fn record_count(&self) -> usize {
         self.records.len()
+    }
+
+    /// The records at a path and under it.
+    pub fn records_under(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
+        self.records.under(path)
+    }
+
+    /// The links that are kept, by their last events.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter()
+    }
+
+    /// Number of links. O(1).
+    pub fn link_count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// The links with an event that a peer with this context lacks.
+    pub fn links_lacked_by<'a>(&'a self, peer: &'a Context) -> impl Iterator<Item = &'a Link> {
+        self.links.lacked_by(peer)
+    }
+
+    /// The paths at and under a path where a peer with this context lacks a live dot or a record, each
+    /// once or more often, in no order.
+    pub fn lacking_under<'a>(
+        &'a self,
+        path: &'a [Name],
+        peer: &'a Context,
+    ) -> impl Iterator<Item = Path> + 'a {
+        let place = self.root.get(path).into_iter();
+        let entries = place.flat_map(|place| place.walk(path));
+        let live = entries.filter(|(_, entry)| !peer.contains(entry.dot));
+        let records = self.records.under(path);
+        let records = records.filter(|(_, record)| !peer.contains(record.dot));
+        live.map(|(at, _)| at)
+            .chain(records.map(|(at, _)| at.clone()))
     }
 
     /// Whether a peer with this context lacks something that was forgotten here. It can then only
@@ -281,8 +320,31 @@ impl DotStore {
         gone.len()
     }
 
+    /// Keeps a link that arrives, before the events that come with it. If all of its events were seen
+    /// it is here, or was and could be forgotten.
+    pub(super) fn keep_link(&mut self, link: &Link) {
+        if !link.is_in(&self.context) {
+            self.links.insert(link.clone());
+        }
+    }
+
+    /// Forgets the links that `stable` says every other replica has the events of, and that may go: all of
+    /// the events were seen here. Raises the floor, so that whoever lacks one of the events all the same
+    /// gets all there is as one. Returns how many went.
+    pub fn forget_links(&mut self, mut stable: impl FnMut(&Link) -> bool) -> usize {
+        let may_go = |link: &&Link| link.is_in(&self.context) && stable(link);
+        let gone: Vec<Dot> = self.links().filter(may_go).map(Link::end).collect();
+        for end in &gone {
+            self.links.remove(*end);
+            self.floor.raise(end.replica, end.seq);
+        }
+        self.floor.drop_sealed(&self.context);
+        gone.len()
+    }
+
     /// Applies a unit as one. What the context has already is passed over.
     pub fn apply(&mut self, unit: &Unit, effects: &mut Vec<Effect>) {
+        unit.links.iter().for_each(|link| self.keep_link(link));
         for (path, record) in &unit.records {
             if !self.context.contains(record.dot) {
                 self.kill(path, record, effects);

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::effect::Effect;
 use super::leaf::{Entry, Run, Value};
+use super::link::{Link, MAX_LINK_PATHS, TooManyKeys};
 use super::node::NodeRef;
 use super::record::Record;
 use super::store::DotStore;
@@ -44,6 +45,16 @@ pub enum EditError {
         /// The limit.
         max: usize,
     },
+    /// A transaction writes at too many keys.
+    #[error(
+        "a transaction over {count} keys; at most {max}: what has to be seen together must be fewer"
+    )]
+    TooManyKeys {
+        /// How many keys it writes at.
+        count: usize,
+        /// The limit.
+        max: usize,
+    },
     /// This replica has no sequence numbers left, or was told that it has none.
     #[error("no sequence numbers are left for this replica id: load the value under a new one")]
     Exhausted,
@@ -79,6 +90,7 @@ pub struct Transaction {
     next: u64,
     effects: Vec<Effect>,
     error: Option<EditError>,
+    links_keys: bool,
 }
 
 /// What a finished transaction did.
@@ -171,6 +183,7 @@ impl DotStore {
             limits,
             effects: Vec::new(),
             error: None,
+            links_keys: false,
         };
         let mut guard = Guard {
             home: self,
@@ -181,8 +194,11 @@ impl DotStore {
         if let Some(error) = guard.tx.error.take() {
             return Err(error.into());
         }
+        let link = guard.tx.link()?;
         guard.finished = true;
         guard.tx.note_minted();
+        link.into_iter()
+            .for_each(|link| guard.tx.store.links.insert(link));
         let effects = core::mem::take(&mut guard.tx.effects);
         let base = core::mem::take(&mut guard.tx.base);
         Ok(Committed {
@@ -215,6 +231,37 @@ impl Transaction {
             path: path.into(),
             tx: self,
         }
+    }
+
+    /// What is live at a path, with what this transaction did so far.
+    pub fn node(&self, path: &[Name]) -> Option<NodeRef<'_>> {
+        self.store.root.get(path)
+    }
+
+    /// How many events it made so far.
+    pub fn events(&self) -> u64 {
+        self.next - 1 - self.base.max(self.replica)
+    }
+
+    /// What this transaction does at several keys, the first components of its paths, becomes visible
+    /// together everywhere: it leaves a [`Link`].
+    pub fn link_keys(&mut self) {
+        self.links_keys = true;
+    }
+
+    fn link(&self) -> Result<Option<Link>, EditError> {
+        if !self.links_keys {
+            return Ok(None);
+        }
+        let mut paths = Vec::new();
+        self.effects
+            .iter()
+            .for_each(|effect| effect.news_at(&mut paths));
+        let first = self.base.max(self.replica) + 1;
+        Link::of(self.replica, (first, self.next - 1), paths).map_err(|TooManyKeys(count)| {
+            let max = MAX_LINK_PATHS;
+            EditError::TooManyKeys { count, max }
+        })
     }
 
     fn there(&self, path: &[Name]) -> bool {

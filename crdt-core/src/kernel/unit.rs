@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::leaf::Entry;
+use super::link::Link;
 use super::record::Record;
 use super::store::DotStore;
 use crate::name::{Name, Path};
@@ -15,6 +16,8 @@ use crate::{Context, Dot};
 pub struct Unit {
     /// Removal records, with their paths.
     pub records: Vec<(Path, Record)>,
+    /// The links of what it brings.
+    pub links: Vec<Link>,
     /// Live dots, with their paths.
     pub adds: Vec<(Path, Vec<Entry>)>,
 }
@@ -22,7 +25,7 @@ pub struct Unit {
 impl Unit {
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.adds.is_empty()
+        self.records.is_empty() && self.links.is_empty() && self.adds.is_empty()
     }
 
     /// The dots that the receiver may claim once it has applied the unit.
@@ -37,13 +40,16 @@ impl Unit {
     /// Adds all of `other`; [`normalize`](Self::normalize) afterwards.
     pub fn extend(&mut self, other: Unit) {
         self.records.extend(other.records);
+        self.links.extend(other.links);
         self.adds.extend(other.adds);
     }
 
-    /// Puts it in canonical order, each path and dot once.
+    /// Puts it in canonical order, each path, dot and link once.
     pub fn normalize(&mut self) {
         self.records
             .sort_by(|a, b| (&a.0, a.1.dot).cmp(&(&b.0, b.1.dot)));
+        self.links.sort_by_key(Link::end);
+        self.links.dedup_by_key(|link| link.end());
         self.adds.sort_by(|a, b| a.0.cmp(&b.0));
         self.adds.dedup_by(|later, earlier| {
             let same = later.0 == earlier.0;
@@ -88,6 +94,16 @@ impl<'a> UnitBuilder<'a> {
     pub fn with_known_records(mut self) -> Self {
         self.known_records_too = true;
         self
+    }
+
+    /// Where the pieces are from.
+    pub fn store(&self) -> &'a DotStore {
+        self.store
+    }
+
+    /// What the receiver has.
+    pub fn peer(&self) -> &'a Context {
+        self.peer
     }
 
     /// About how many bytes the unit would take.
@@ -138,6 +154,13 @@ impl<'a> UnitBuilder<'a> {
             self.add(path.clone(), adds);
         }
         true
+    }
+
+    /// Adds a link. The pieces at its paths are the caller's affair.
+    pub fn link(&mut self, link: &Link) {
+        let paths = link.paths.iter().map(|path| 8 + path_weight(path));
+        self.weight += 8 + paths.sum::<usize>();
+        self.unit.links.push(link.clone());
     }
 
     /// The unit, in canonical order.

@@ -1,12 +1,14 @@
 //! The canonical bytes of units.
 //!
 //! ```text
-//! unit    = count origin*  count record*  count leaf*
+//! unit    = count origin*  heads record* [count link*]  count leaf*
+//! heads   = twice the count of records, and 1 more if there are links
 //! origin  = 16 bytes, ascending; below, an origin is its place in this list
 //! path    = count of components shared with the path before it, count of more, name*
 //! name    = 0 if the path before it has the same at this depth, else length+1 and bytes
 //! record  = path dot set cut*       set = count (origin seqs)*
 //! cut     = path, relative to the record's; origin start newest total
+//! link    = dot of the last event, count of those before it, count path*, the first of them whole
 //! leaf    = path count entry*, or path 0 group for siblings that hold one dot with nothing each
 //! entry   = dot kind [payload]      kind 0 nothing, 1 bytes, 2 run: start total cut_seq cut_total
 //! dot     = origin, seq as signed difference to the seq before it of this origin
@@ -18,6 +20,7 @@
 use alloc::vec::Vec;
 
 use super::leaf::EntryRef;
+use super::link::Link;
 use super::store::DotStore;
 use super::tree_builder::TreeBuilder;
 use super::unit::Unit;
@@ -35,7 +38,7 @@ pub(super) const KIND_BYTES: u8 = 1;
 pub(super) const KIND_RUN: u8 = 2;
 
 impl Unit {
-    /// Writes the canonical bytes. Records and adds must be sorted by path, as a
+    /// Writes the canonical bytes. All must be in order, as a
     /// [`UnitBuilder`](super::UnitBuilder) leaves them.
     pub fn encode(&self, w: &mut Writer) {
         let mut origins = Origins::default();
@@ -44,7 +47,9 @@ impl Unit {
             .iter()
             .for_each(|(_, record)| origins.add_record(record));
         let records = self.records.iter().map(|(path, record)| (path, record));
-        let mut leaves = Leaves::begin(w, origins, self.records.len(), records);
+        let links: Vec<&Link> = self.links.iter().collect();
+        origins.extend(links.iter().map(|link| link.replica));
+        let mut leaves = Leaves::begin(w, origins, (self.records.len(), records), &links);
         for (path, entries) in &self.adds {
             leaves.push(path, &mut entries.iter().map(EntryRef::from));
         }
@@ -59,21 +64,28 @@ impl Unit {
     /// stays proportional to the input.
     pub fn decode(r: &mut Reader<'_>, limits: &Limits) -> Result<Self, DecodeError> {
         let mut reader = UnitReader::new(r, limits, MAX_ITEMS)?;
-        let records = reader.records()?;
+        let (records, links) = reader.heads()?;
         let mut adds = Vec::new();
         reader.leaves(&mut adds)?;
-        Ok(Self { records, adds })
+        Ok(Self {
+            records,
+            links,
+            adds,
+        })
     }
 }
 
 impl DotStore {
-    /// Writes what is live and the records, as the unit of all of it would be written.
+    /// Writes what is live, the records and the links, as the unit of all of it would be written.
     pub fn encode_whole(&self, w: &mut Writer) {
         let mut origins = Origins::default();
         origins.add_all(self.root.as_ref());
         self.records()
             .for_each(|(_, record)| origins.add_record(record));
-        let mut leaves = Leaves::begin(w, origins, self.record_count(), self.records());
+        let links: Vec<&Link> = self.links().collect();
+        origins.extend(links.iter().map(|link| link.replica));
+        let records = (self.record_count(), self.records());
+        let mut leaves = Leaves::begin(w, origins, records, &links);
         leaves.walk(&mut Vec::new(), self.root.as_ref());
         leaves.finish(w);
     }
@@ -91,7 +103,7 @@ impl DotStore {
         floor: VersionVector,
     ) -> Result<Self, DecodeError> {
         let mut reader = UnitReader::new(r, limits, usize::MAX - 1)?;
-        let records = reader.records()?;
+        let (records, links) = reader.heads()?;
         let mut tree = TreeBuilder::under(&context);
         reader.leaves(&mut tree)?;
         let root = tree.finish();
@@ -101,6 +113,7 @@ impl DotStore {
             root,
             ..Self::default()
         };
+        links.into_iter().for_each(|link| store.links.insert(link));
         for (path, record) in records {
             store.restore_record(&path, record)?;
         }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::group_codec::{Group, MIN_GROUP};
 use super::leaf::{Entry, MAX_TOTAL, Run, Value};
+use super::link::{Link, MAX_LINK_PATHS};
 use super::record::{Cut, CutKey, Record};
 use super::unit_codec::{KIND_BYTES, KIND_RUN, KIND_UNIT};
 use crate::codec::{DecodeError, Reader};
@@ -29,6 +30,9 @@ pub(super) struct UnitReader<'r, 'a> {
     most: usize,
     members: Group,
 }
+
+/// What comes before the leaves.
+type Heads = (Vec<(Path, Record)>, Vec<Link>);
 
 /// Sees to it that siblings are written as a group wherever they can be.
 #[derive(Default)]
@@ -119,11 +123,23 @@ impl<'r, 'a> UnitReader<'r, 'a> {
         })
     }
 
-    /// Reads the records, which come first.
-    pub(super) fn records(&mut self) -> Result<Vec<(Path, Record)>, DecodeError> {
+    /// Reads the records and the links, which come first.
+    pub(super) fn heads(&mut self) -> Result<Heads, DecodeError> {
+        let heads = self.r.varint()?;
+        let records = self.records(heads / 2)?;
+        let links = if heads % 2 == 1 {
+            self.links()?
+        } else {
+            Vec::new()
+        };
+        self.former.clear();
+        Ok((records, links))
+    }
+
+    fn records(&mut self, count: u64) -> Result<Vec<(Path, Record)>, DecodeError> {
         let mut records = Vec::new();
         let mut former: Option<(Path, Dot)> = None;
-        for _ in 0..self.r.count()? {
+        for _ in 0..count {
             let path = self.path()?;
             let record = self.record(&path)?;
             let key = (path.clone(), record.dot);
@@ -133,8 +149,50 @@ impl<'r, 'a> UnitReader<'r, 'a> {
             former = Some(key);
             records.push((path, record));
         }
-        self.former.clear();
         Ok(records)
+    }
+
+    fn links(&mut self) -> Result<Vec<Link>, DecodeError> {
+        let mut links: Vec<Link> = Vec::new();
+        for _ in 0..self.r.count()? {
+            let link = self.link()?;
+            if links.last().is_some_and(|last| last.end() >= link.end()) {
+                return Err(DecodeError::NotCanonical);
+            }
+            links.push(link);
+        }
+        if links.is_empty() {
+            return Err(DecodeError::NotCanonical);
+        }
+        Ok(links)
+    }
+
+    fn link(&mut self) -> Result<Link, DecodeError> {
+        let Dot { replica, seq: last } = self.dot()?;
+        let first = last.checked_sub(self.r.varint()?);
+        let first = first.filter(|first| (1..last).contains(first));
+        let first = first.ok_or(DecodeError::Invalid("events of a transaction"))?;
+        let count = self.r.count()?;
+        if !(2..=MAX_LINK_PATHS).contains(&count) {
+            return Err(DecodeError::Limit("paths of a transaction"));
+        }
+        self.former.clear();
+        let mut paths: Vec<Path> = Vec::new();
+        for _ in 0..count {
+            let path = self.path()?;
+            // Each comes after the one before; it must not be under that one either.
+            if paths.last().is_some_and(|last| path.starts_with(last)) {
+                return Err(DecodeError::NotCanonical);
+            }
+            paths.push(path);
+        }
+        let paths = paths.into();
+        Ok(Link {
+            replica,
+            first,
+            last,
+            paths,
+        })
     }
 
     /// Reads the leaves, to the end.

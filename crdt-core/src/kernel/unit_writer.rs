@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::group_codec::{Group, MIN_GROUP};
 use super::leaf::{EntryRef, ValueRef};
+use super::link::Link;
 use super::node::NodeRef;
 use super::record::Record;
 use super::unit_codec::{KIND_BYTES, KIND_RUN, KIND_UNIT};
@@ -60,21 +61,27 @@ pub(super) struct Leaves {
 }
 
 impl Leaves {
-    /// Writes the origins and the records.
+    /// Writes the origins, the records and the links.
     pub(super) fn begin<'a>(
         w: &mut Writer,
         origins: Origins,
-        count: usize,
-        records: impl Iterator<Item = (&'a Path, &'a Record)>,
+        (count, records): (usize, impl Iterator<Item = (&'a Path, &'a Record)>),
+        links: &[&Link],
     ) -> Self {
         let mut encoder = Encoder::new(origins);
         w.count(encoder.origins.len());
         for origin in encoder.origins.keys() {
             w.raw(&origin.to_bytes());
         }
-        w.count(count);
+        w.count(2 * count + usize::from(!links.is_empty()));
         for (path, record) in records {
             encoder.record(w, path, record);
+        }
+        if !links.is_empty() {
+            w.count(links.len());
+        }
+        for link in links {
+            encoder.link(w, link);
         }
         encoder.former = [].into();
         Self {
@@ -237,6 +244,16 @@ impl Encoder {
             w.varint(key.start);
             w.varint(cut.newest);
             w.signed(cut.total);
+        }
+    }
+
+    fn link(&mut self, w: &mut Writer, link: &Link) {
+        self.dot(w, link.end());
+        w.varint(link.last - link.first);
+        w.count(link.paths.len());
+        self.former = [].into();
+        for path in link.paths.iter() {
+            self.path(w, path);
         }
     }
 

@@ -2,7 +2,7 @@
 //! whatever decodes encodes to the same bytes again.
 
 use crdt_core::codec::{DecodeError, Reader, Writer};
-use crdt_core::kernel::{MAX_ITEMS, MAX_TOTAL, Unit};
+use crdt_core::kernel::{MAX_ITEMS, MAX_LINK_PATHS, MAX_TOTAL, Unit};
 use crdt_core::{
     Causal, Context, Crdt, Delta, Dot, GCounter, Limits, LoadError, LwwMap, MAX_SEQ, OrMap, OrSet,
     PnCounter, Seqs, Shape, UsedId, VersionVector,
@@ -535,7 +535,7 @@ fn origins_of_groups_are_listed_in_order_and_all_used() {
 /// A unit with one record of dot (1, 9) at "k", up to its set of seen dots.
 fn record() -> Crafted {
     Crafted::with_origins(&[1, 2])
-        .n(1)
+        .n(2)
         .path(0, &["k"])
         .n(0)
         .signed(9)
@@ -558,7 +558,7 @@ fn records_that_are_not_canonical_are_refused() {
     let again = record().n(1).ns([1, 1, 0]).n(0);
     let twice = |seq| {
         let Crafted(w) = Crafted::with_origins(&[1, 2])
-            .n(2)
+            .n(4)
             .path(0, &["k"])
             .n(0)
             .signed(9);
@@ -580,6 +580,75 @@ fn records_that_are_not_canonical_are_refused() {
         "the same record twice"
     );
     assert_eq!(twice(-1).refused(), DecodeError::NotCanonical);
+}
+
+#[test]
+fn links_that_can_not_be_are_refused() {
+    // Of the events up to this one, and so many before it.
+    let link = |last: i128, before: u64| {
+        let w = Crafted::with_origins(&[1]).ns([1, 1, 0]);
+        w.signed(last).n(before)
+    };
+    let at_two = |w: Crafted| w.n(2).path(0, &["k"]).path(0, &["l"]).n(0);
+    assert!(at_two(link(2, 1)).decode().is_ok());
+    assert!(at_two(link(9, 8)).decode().is_ok());
+    let events = DecodeError::Invalid("events of a transaction");
+    assert_eq!(at_two(link(2, 0)).refused(), events, "one event");
+    assert_eq!(at_two(link(2, 2)).refused(), events, "from 0 on");
+    assert_eq!(at_two(link(2, u64::MAX)).refused(), events);
+    let beyond = i128::from(MAX_SEQ) + 1;
+    let seq = DecodeError::Limit("sequence number");
+    assert_eq!(at_two(link(beyond, 1)).refused(), seq);
+
+    let none = Crafted::with_origins(&[1]).ns([1, 0, 0]);
+    assert_eq!(none.refused(), DecodeError::NotCanonical, "links, and none");
+    let one = link(2, 1).n(1).path(0, &["k"]).n(0);
+    let paths = DecodeError::Limit("paths of a transaction");
+    assert_eq!(one.refused(), paths);
+    let count = MAX_LINK_PATHS as u64 + 1;
+    let many = (0..count).fold(link(2, 1).n(count), |w, n| {
+        w.path(0, &[format!("{n:04}").as_str()])
+    });
+    assert_eq!(many.n(0).refused(), paths);
+    let again = link(2, 1).n(2).path(0, &["k"]).path(1, &[]).n(0);
+    assert_eq!(again.refused(), DecodeError::NotCanonical, "a path twice");
+    let nested = link(2, 1).n(2).path(0, &["k"]).path(1, &["x"]).n(0);
+    assert_eq!(
+        nested.refused(),
+        DecodeError::NotCanonical,
+        "a path under another"
+    );
+    let falling = link(2, 1).n(2).path(0, &["l"]).path(0, &["k"]).n(0);
+    assert_eq!(falling.refused(), DecodeError::NotCanonical);
+
+    let two = |step: i128| {
+        let w = Crafted::with_origins(&[1]).ns([1, 2, 0]).signed(4).n(1);
+        let w = w.n(2).path(0, &["k"]).path(0, &["l"]).n(0).signed(step);
+        at_two(w.n(1))
+    };
+    assert!(two(1).decode().is_ok());
+    assert_eq!(two(0).refused(), DecodeError::NotCanonical, "a link twice");
+    assert_eq!(two(-1).refused(), DecodeError::NotCanonical);
+}
+
+#[test]
+fn a_value_by_itself_has_no_links() {
+    let link = || {
+        let w = Crafted::with_origins(&[1]).ns([1, 1, 0]).signed(2);
+        let Crafted(w) = w.ns([1, 2]).path(0, &["k"]).path(0, &["l"]).n(0);
+        w.finish()
+    };
+    let mut a: Causal<OrSet<String>> = empty(1);
+    let refused = DecodeError::Invalid("a transaction within one value");
+    // A value that has seen nothing ends with an empty unit, and so does its delta.
+    let value = a.encode();
+    let value = [&value[..value.len() - 3], &link()].concat();
+    let loaded = Causal::<OrSet<String>>::load(&value, replica(9));
+    assert_eq!(loaded.map(drop), Err(LoadError::Decode(refused)));
+    let delta = update(&mut a, |_| ()).delta.encode();
+    let delta = [&delta[..delta.len() - 3], &link()].concat();
+    let loaded = Delta::<OrSet<String>>::load(&delta);
+    assert_eq!(loaded.map(drop), Err(LoadError::Decode(refused)));
 }
 
 #[test]
@@ -666,7 +735,7 @@ fn values_that_no_replica_holds_are_refused() {
     // A record at "k" that saw what is live there.
     let dead = |seen: u64| {
         let w = Crafted::with_origins(&[1])
-            .n(1)
+            .n(2)
             .path(0, &["k"])
             .n(0)
             .signed(9);

@@ -263,8 +263,8 @@ fn the_greatest_sequence_number_fits_a_block() {
     for entries in (1..=3).map(|n| &entries[..n]) {
         let mut store = DotStore::new();
         let unit = Unit {
-            records: Vec::new(),
             adds: vec![(path.clone(), entries.to_vec())],
+            ..Unit::default()
         };
         store.apply(&unit, &mut Vec::new());
         let place = store.root().get(&path).expect("something is there");

@@ -14,6 +14,7 @@ mod hostile;
 mod large;
 mod laws;
 mod leaf;
+mod links;
 mod seals;
 mod situations;
 mod support;

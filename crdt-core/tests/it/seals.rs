@@ -23,9 +23,8 @@ fn dots() -> impl Strategy<Value = (Dots, Sealed)> {
 }
 
 fn context(dots: &Dots, sealed: &Sealed) -> Context {
-    let dot = |(node, incarnation, seq): &(u64, u64, u64)| {
-        Dot::new(replica(*node, *incarnation), *seq)
-    };
+    let dot =
+        |(node, incarnation, seq): &(u64, u64, u64)| Dot::new(replica(*node, *incarnation), *seq);
     let mut context: Context = dots.iter().map(dot).collect();
     for (node, incarnation) in sealed {
         context.seal(replica(*node, *incarnation), *incarnation);
@@ -57,39 +56,43 @@ fn decode(bytes: &[u8]) -> Result<Context, DecodeError> {
 
 #[test]
 fn a_sealed_incarnation_is_as_good_as_wholly_seen() {
-    property(1024, (dots(), dots()), |((in_a, seals_a), (in_b, seals_b))| {
-        let (a, b) = (context(&in_a, &seals_a), context(&in_b, &seals_b));
-        let mut union = a.clone();
-        union.union(&b);
-        let mut other = b.clone();
-        other.union(&a);
-        prop_assert_eq!(&union, &other);
-        let difference = a.difference(&b);
-        let mut subset = true;
-        for dot in all() {
-            let (node, incarnation, seq) = dot;
-            let id = Dot::new(replica(node, incarnation), seq);
-            let (in_a, in_b) = (has(&in_a, &seals_a, dot), has(&in_b, &seals_b, dot));
-            prop_assert_eq!(a.contains(id), in_a, "{:?}", dot);
-            prop_assert_eq!(union.contains(id), in_a || in_b, "{:?}", dot);
-            prop_assert!(!(in_a && !in_b) || difference.contains(id), "{:?}", dot);
-            subset &= !in_a || in_b;
-            let next = a.get(id.replica).map_or(seq, |seqs| seqs.next_missing(seq));
-            prop_assert_eq!(next == seq, !in_a);
-            let only = a.restrict([id.replica]);
-            prop_assert_eq!(only.contains(id), in_a);
-            prop_assert!(only.is_subset(&a));
-        }
-        prop_assert_eq!(a.is_subset(&b), subset);
-        prop_assert!(a.is_subset(&union) && b.is_subset(&union));
-        let mut again = b.clone();
-        again.union(&difference);
-        prop_assert_eq!(&again, &union, "the difference is all that is missing");
-        prop_assert_eq!(decode(&encoded(&a)), Ok(a.clone()));
-        let small = a.truncated(60);
-        prop_assert!(small.is_subset(&a) && small.seals() == a.seals());
-        Ok(())
-    });
+    property(
+        1024,
+        (dots(), dots()),
+        |((in_a, seals_a), (in_b, seals_b))| {
+            let (a, b) = (context(&in_a, &seals_a), context(&in_b, &seals_b));
+            let mut union = a.clone();
+            union.union(&b);
+            let mut other = b.clone();
+            other.union(&a);
+            prop_assert_eq!(&union, &other);
+            let difference = a.difference(&b);
+            let mut subset = true;
+            for dot in all() {
+                let (node, incarnation, seq) = dot;
+                let id = Dot::new(replica(node, incarnation), seq);
+                let (in_a, in_b) = (has(&in_a, &seals_a, dot), has(&in_b, &seals_b, dot));
+                prop_assert_eq!(a.contains(id), in_a, "{:?}", dot);
+                prop_assert_eq!(union.contains(id), in_a || in_b, "{:?}", dot);
+                prop_assert!(!(in_a && !in_b) || difference.contains(id), "{:?}", dot);
+                subset &= !in_a || in_b;
+                let next = a.get(id.replica).map_or(seq, |seqs| seqs.next_missing(seq));
+                prop_assert_eq!(next == seq, !in_a);
+                let only = a.restrict([id.replica]);
+                prop_assert_eq!(only.contains(id), in_a);
+                prop_assert!(only.is_subset(&a));
+            }
+            prop_assert_eq!(a.is_subset(&b), subset);
+            prop_assert!(a.is_subset(&union) && b.is_subset(&union));
+            let mut again = b.clone();
+            again.union(&difference);
+            prop_assert_eq!(&again, &union, "the difference is all that is missing");
+            prop_assert_eq!(decode(&encoded(&a)), Ok(a.clone()));
+            let small = a.truncated(60);
+            prop_assert!(small.is_subset(&a) && small.seals() == a.seals());
+            Ok(())
+        },
+    );
 }
 
 #[test]
@@ -149,7 +152,11 @@ fn what_is_no_canonical_encoding_is_refused() {
     w.raw(&replica(1, 2).to_bytes());
     w.raw(&[0, 0]);
     w.raw(&[7; 8]);
-    assert_eq!(decode(&w.finish()), Err(DecodeError::NotCanonical), "beside what it covers");
+    assert_eq!(
+        decode(&w.finish()),
+        Err(DecodeError::NotCanonical),
+        "beside what it covers"
+    );
     let good = encoded(&context(&[(1, 3, 1)].into(), &[(1, 2)].into()));
     assert!(decode(&good).is_ok());
     for cut in 0..good.len() {

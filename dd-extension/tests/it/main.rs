@@ -19,4 +19,5 @@ mod owned;
 mod quic;
 mod scripted;
 mod subscriptions;
+mod transactions;
 mod updates;

@@ -1,6 +1,6 @@
 //! Local calls: updates, reads, deletes, lists of keys.
 
-use crdt_core::kernel::{EditError, NodeRef};
+use crdt_core::kernel::{self, EditError, NodeRef};
 use crdt_core::{Crdt, Name, Shape, Timestamp};
 
 use super::Replica;
@@ -32,7 +32,7 @@ pub enum UpdateError {
 const FIRST: &[u8] = &[0, 0xff];
 
 /// Checks a key that a user names.
-fn check_key(key: &[u8]) -> Result<(), UpdateError> {
+pub(super) fn check_key(key: &[u8]) -> Result<(), UpdateError> {
     if !(1..=MAX_KEY).contains(&key.len()) {
         Err(UpdateError::Key(key.len()))
     } else if is_reserved(key) {
@@ -86,13 +86,23 @@ impl Replica {
         update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         let path = [Name::new(key), Shape::of::<T>().name().clone()];
+        self.write(now, clock, |tx| {
+            update(&mut T::edit(tx.at(&path))).map_err(Refused::Caller)
+        })
+    }
+
+    /// Runs a local update, and sees to it that its events are pushed.
+    pub(super) fn write<R, E: From<UpdateError>>(
+        &mut self,
+        now: Time,
+        clock: Timestamp,
+        update: impl FnOnce(&mut kernel::Transaction) -> Result<R, Refused<E>>,
+    ) -> Result<R, E> {
         let (replica, limits) = (self.config.replica, self.config.limits);
         let before = self.keys.context().max(replica);
         let value = self
             .keys
-            .transact(replica, clock, limits, |tx| {
-                update(&mut T::edit(tx.at(&path))).map_err(Refused::Caller)
-            })
+            .transact(replica, clock, limits, update)
             .map_err(|refused| match refused {
                 Refused::Caller(error) => error,
                 Refused::Edit(error) => UpdateError::Edit(error).into(),
@@ -117,16 +127,9 @@ impl Replica {
 
     /// As [`delete`](Self::delete), for any key.
     pub(super) fn remove_key(&mut self, now: Time, key: &[u8]) -> Result<bool, UpdateError> {
-        let (replica, limits) = (self.config.replica, self.config.limits);
-        let clock = Timestamp::ZERO;
-        let removed = self.keys.transact(replica, clock, limits, |tx| {
-            Ok::<_, EditError>(tx.at(&[Name::new(key)]).remove())
-        })?;
-        if removed {
-            self.note_own_writes();
-            self.schedule_flushes(now);
-        }
-        Ok(removed)
+        self.write(now, Timestamp::ZERO, |tx| {
+            Ok(tx.at(&[Name::new(key)]).remove())
+        })
     }
 
     /// The value of type `T` under a key.
@@ -153,7 +156,7 @@ impl Replica {
 }
 
 /// Tells the closure's own error from ours.
-enum Refused<E> {
+pub(super) enum Refused<E> {
     Caller(E),
     Edit(EditError),
 }

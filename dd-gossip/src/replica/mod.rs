@@ -10,6 +10,7 @@ mod protocol;
 mod quorum;
 mod sealing;
 mod status;
+mod transaction;
 mod transmit;
 mod upkeep;
 
@@ -31,8 +32,9 @@ pub use local::UpdateError;
 pub use owned::{MAX_FAMILIES, MAX_FAMILY};
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
 pub use status::{PeerStatus, Status};
+pub use transaction::Transaction;
 pub use transmit::MAX_FLUSH_EVENTS;
-pub use upkeep::{MAX_RECORDS, RecordsAwaited};
+pub use upkeep::{MAX_RECORDS, MAX_TRANSACTIONS, RecordsAwaited};
 
 /// A replica of the store, without I/O.
 ///
@@ -128,6 +130,8 @@ pub struct Counts {
     pub comparisons_cut: u64,
     /// Removal records forgotten.
     pub records_forgotten: u64,
+    /// Transactions forgotten.
+    pub transactions_forgotten: u64,
     /// Events that were dropped because nobody asked for them.
     pub events_dropped: u64,
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crdt_core::kernel::{Comparison, Unit};
 use crdt_core::{Context, Dot, Path, ReplicaId, Shape, VersionVector};
 
-use super::{Event, Replica};
+use super::{Event, MAX_TRANSACTIONS, Replica};
 use crate::NodeId;
 use crate::config::MAX_KEY;
 use crate::frame::{Data, Frame, FrameError, SessionKind};
@@ -195,8 +195,11 @@ impl Replica {
         let equal = self.keys.context_hash() == hash;
         let same_state = self.keys.fingerprint() as u64 == fingerprint;
         let context = self.keys.context().clone();
-        let ask = self.may_ask(now, node);
+        let may_ask = self.may_ask(now, node);
+        let then = now.before(self.config.timing.retry);
         let process = self.process(node)?;
+        // It would begin anew what it is sending, and with a large message never come to its end.
+        let ask = may_ask && !process.incoming.is_catching_up(then);
         if equal {
             process.due.same = Some(hash as u64);
             process.set_equal(&context);
@@ -445,11 +448,34 @@ impl Replica {
                 "an event of this replica that it never made",
             ));
         }
+        if unit
+            .links
+            .iter()
+            .any(|link| made_up(link.replica, link.last))
+        {
+            return Err(FrameError::Untrue(
+                "a transaction of this replica that it never made",
+            ));
+        }
+        self.check_links(std::slice::from_ref(unit))?;
         check_places(std::slice::from_ref(unit))?;
         let adds = unit.adds.iter().map(|(path, _)| (path, 2));
         let records = unit.records.iter().map(|(path, _)| (path, 1));
+        let links = unit.links.iter().flat_map(|link| link.paths.iter());
+        let links = links.map(|path| (path, 1));
         adds.chain(records)
+            .chain(links)
             .try_for_each(|(path, depth)| check_path(path, depth))
+    }
+
+    /// What claims to be a transaction stays until its events have come. Those of a peer that is sound
+    /// are forgotten long before there are so many.
+    fn check_links(&self, units: &[Unit]) -> Result<(), FrameError> {
+        let more: usize = units.iter().map(|unit| unit.links.len()).sum();
+        if more > 0 && self.keys.store().link_count() + more > 4 * MAX_TRANSACTIONS {
+            return Err(FrameError::Limit("transactions"));
+        }
+        Ok(())
     }
 
     fn check_comparison(
@@ -459,6 +485,7 @@ impl Replica {
     ) -> Result<(), FrameError> {
         let units = comparison.units();
         units.iter().try_for_each(|unit| self.check_unit(unit))?;
+        self.check_links(units)?;
         check_places(units)?;
         if units
             .iter()

@@ -71,7 +71,10 @@ impl Replica {
             return;
         }
         // All members, and whoever else is here and might hold something.
-        let asked = self.peers.values().filter(|p| p.member || p.process.is_some());
+        let asked = self
+            .peers
+            .values()
+            .filter(|p| p.member || p.process.is_some());
         let process = |peer: &Peer| Some((peer.node.clone(), peer.process.as_ref()?.nonce));
         let asked: Option<BTreeMap<NodeId, u64>> = asked.map(process).collect();
         let candidates = self.candidates();

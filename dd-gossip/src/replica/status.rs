@@ -27,6 +27,8 @@ pub struct Status {
     pub origins: (usize, usize),
     /// Removal records that are still kept.
     pub records: usize,
+    /// Transactions that are still kept, to be sent as one.
+    pub transactions: usize,
     /// Whether the first catch-up is done.
     pub caught_up: bool,
     /// Whether this process has a vote in reads; see [`Replica::votes`].
@@ -82,6 +84,7 @@ impl Replica {
             events_indexed: self.keys.events_indexed(),
             origins: (context.origins(), context.seals().len()),
             records: self.keys.store().record_count(),
+            transactions: self.keys.store().link_count(),
             caught_up: self.caught_up,
             votes: self.votes(),
             peers: peers.collect(),

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crdt_core::kernel::Record;
+use crdt_core::kernel::{Link, Record};
 use crdt_core::{Context, Path, ReplicaId};
 
 use super::Replica;
 use crate::NodeId;
 use crate::config::Config;
-use crate::key_space::KeySpace;
 use crate::peer::Peer;
 use crate::time::Time;
 
@@ -19,6 +18,10 @@ const FORGET: Duration = Duration::from_millis(250);
 /// Removal records that are kept at most; beyond it those that this replica's context covers go,
 /// and a peer that lacks them catches up by a full comparison. At some 100 bytes each, 64 MiB.
 pub const MAX_RECORDS: usize = 640 * 1024;
+
+/// Transactions that are kept at most, as of records: beyond it those go of which this replica has all
+/// events. At some hundred bytes each, 2 MiB; at the most paths that each may have, some 300 MiB.
+pub const MAX_TRANSACTIONS: usize = 16 * 1024;
 
 impl Replica {
     /// Does what is due by now. To be called when [`poll_timeout`](Self::poll_timeout) is over;
@@ -137,15 +140,22 @@ impl Replica {
     }
 
     pub(super) fn schedule_forgetting(&mut self, now: Time) {
-        if self.keys.store().records().next().is_some() {
+        let store = self.keys.store();
+        if store.record_count() + store.link_count() > 0 {
             self.forget_at.get_or_insert(now + FORGET);
         }
     }
 
-    /// Forgets the removal records that every peer has. A peer that has been away for too long is
-    /// not waited for, and with too many records none is.
-    fn forget(&mut self, now: Time) {
-        let awaited = Awaited::of(&self.config, &self.peers, &self.keys, now);
+    /// Forgets the removal records that every peer has, and the transactions. A peer that has been
+    /// away for too long is not waited for, and with too many records or transactions none is.
+    pub(super) fn forget(&mut self, now: Time) {
+        let crowded = self.has_many_transactions();
+        let awaited = Awaited::of(&self.config, &self.peers, now, crowded);
+        let everywhere = |link: &Link| awaited.all_have(|known| link.is_in(known));
+        let links = self.keys.forget_links(everywhere);
+        self.counts.transactions_forgotten += links as u64;
+
+        let awaited = Awaited::of(&self.config, &self.peers, now, self.has_many_records());
         let stable = |mine: &Context, _: &Path, record: &Record| {
             awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)
         };
@@ -154,7 +164,7 @@ impl Replica {
 
     /// Why removal records are still kept. O(records × peers).
     pub fn records_awaited(&self, now: Time) -> RecordsAwaited {
-        let awaited = Awaited::of(&self.config, &self.peers, &self.keys, now);
+        let awaited = Awaited::of(&self.config, &self.peers, now, self.has_many_records());
         let mut why = RecordsAwaited::default();
         for (_, record) in self.keys.store().records() {
             for node in awaited.lacking(record) {
@@ -163,6 +173,14 @@ impl Replica {
             why.of_counters += u64::from(!awaited.is_settled(self.keys.context(), record));
         }
         why
+    }
+
+    fn has_many_records(&self) -> bool {
+        self.keys.store().record_count() > MAX_RECORDS
+    }
+
+    pub(super) fn has_many_transactions(&self) -> bool {
+        self.keys.store().link_count() > MAX_TRANSACTIONS
     }
 }
 
@@ -177,7 +195,7 @@ pub struct RecordsAwaited {
     pub of_counters: u64,
 }
 
-/// What the peers are known to have, for the question whether a record may be forgotten.
+/// What the peers are known to have, for the question what may be forgotten.
 struct Awaited<'a> {
     own: ReplicaId,
     known: Vec<(&'a NodeId, Option<&'a Context>)>,
@@ -186,8 +204,8 @@ struct Awaited<'a> {
 }
 
 impl<'a> Awaited<'a> {
-    fn of(config: &Config, peers: &'a BTreeMap<NodeId, Peer>, keys: &KeySpace, now: Time) -> Self {
-        let crowded = keys.store().record_count() > MAX_RECORDS;
+    /// `crowded`: nobody is waited for.
+    fn of(config: &Config, peers: &'a BTreeMap<NodeId, Peer>, now: Time, crowded: bool) -> Self {
         let is_awaited =
             |peer: &Peer| peer.process.is_some() || now.since(peer.seen) < config.timing.away;
         let awaited = peers.values().filter(|peer| !crowded && is_awaited(peer));
@@ -201,6 +219,10 @@ impl<'a> Awaited<'a> {
             known: known.collect(),
             owners: processes.map(|p| (p.replica, &p.stated)).collect(),
         }
+    }
+
+    fn all_have(&self, has: impl Fn(&Context) -> bool) -> bool {
+        self.known.iter().all(|(_, known)| known.is_some_and(&has))
     }
 
     /// The peers that are not known to have a record.

@@ -197,8 +197,8 @@ fn at_most_256_mib_of_flushes_are_held() {
         };
         let path = craft::path(&[b"key", b"lww_register"]);
         let message = craft::unit(&Unit {
-            records: Vec::new(),
             adds: vec![(path, vec![entry])],
+            ..Unit::default()
         });
         let chunks = message.chunks(MAX_FRAME - 64);
         let last = chunks.len() - 1;

@@ -12,4 +12,5 @@ mod quorum;
 mod sealing;
 mod situations;
 mod support;
+mod transactions;
 mod untrue;

@@ -37,8 +37,15 @@ fn restarts_leave_one_seal_for_a_node() {
     net.assert_equal();
     let (present, former) = (incarnation("c", 20), incarnation("c", 19));
     for name in NAMES {
-        assert!(sealed(&net, name, former) && !sealed(&net, name, present), "{name}");
-        assert_eq!(net[name].status().origins, (1, 1), "{name}: the present process, and one seal");
+        assert!(
+            sealed(&net, name, former) && !sealed(&net, name, present),
+            "{name}"
+        );
+        assert_eq!(
+            net[name].status().origins,
+            (1, 1),
+            "{name}: the present process, and one seal"
+        );
         assert_eq!(net[name].view::<OrSet<String>>(b"set").len(), 20);
         assert_eq!(net[name].view::<PnCounter>(b"hits").value(), 20);
     }
@@ -56,7 +63,11 @@ fn restarts_leave_one_seal_for_a_node() {
     assert_eq!(net["c"].view::<OrSet<String>>(b"set").len(), 19);
     assert_eq!(net["c"].view::<PnCounter>(b"hits").value(), 0);
     let records = NAMES.map(|name| net[name].status().records);
-    assert_eq!(records, [0, 0, 0], "of counters of processes that are gone too");
+    assert_eq!(
+        records,
+        [0, 0, 0],
+        "of counters of processes that are gone too"
+    );
 }
 
 #[test]
@@ -118,7 +129,10 @@ fn whoever_is_connected_to_a_process_says_nothing_of_it() {
     let gone = incarnation("c", 1);
     assert!(net["a"].context().contains(Dot::new(gone, 1)));
     assert_eq!(second.context(), net["a"].context());
-    assert!(!sealed(&net, "a", gone), "what b may still get of it is not known");
+    assert!(
+        !sealed(&net, "a", gone),
+        "what b may still get of it is not known"
+    );
     let now = net.now;
     net["b"].handle_disconnected(now, &c);
     run(&mut net, &mut second, 300);

@@ -322,8 +322,8 @@ fn values_beyond_the_limits() {
             value,
         };
         craft::unit(&Unit {
-            records: Vec::new(),
             adds: vec![(path, vec![entry])],
+            ..Unit::default()
         })
     };
     let within = [at(&[b"x", b"y"], 0), at(&[&[b'x'; 40]], 0), at(&[], 50)];
@@ -397,8 +397,8 @@ fn numbers_beyond_what_a_replica_can_make() {
     };
     let path = craft::path(&[b"key", Shape::of::<GCounter>().name().as_bytes()]);
     let unit = Unit {
-        records: Vec::new(),
         adds: vec![(path, vec![entry])],
+        ..Unit::default()
     };
     let (mut b, stranger) = scene();
     let frame = stranger.data(1, 0, craft::ENDS_MESSAGE, &craft::unit(&unit));

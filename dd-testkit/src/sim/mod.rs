@@ -1,7 +1,8 @@
 //! The deterministic simulator: replicas, a network with faults, and the oracle after every step.
 //!
 //! A run is a function of its seed. It checks, on each replica that changed, that the state is the
-//! one that the oracle gives for its context, that the context only grew, that no replica
+//! one that the oracle gives for its context, that the context only grew, that it shows no part of a
+//! transaction without the rest, that no replica
 //! suspects another, and that reads of a majority have what a majority had confirmed; and after healing that all are equal, that kept sums are the computed ones,
 //! and that nothing but digests is sent any more.
 
@@ -70,6 +71,8 @@ pub struct Tally {
     pub clock_jumps: u64,
     pub records_forgotten: u64,
     pub sealed: u64,
+    pub transactions: u64,
+    pub transactions_forgotten: u64,
     pub majority_writes: u64,
     pub majority_reads: u64,
     pub simulated_seconds: u64,
@@ -77,7 +80,7 @@ pub struct Tally {
 
 impl Tally {
     /// All counts with their names.
-    pub fn fields(&self) -> [(&'static str, u64); 27] {
+    pub fn fields(&self) -> [(&'static str, u64); 29] {
         [
             ("runs", self.runs),
             ("events", self.events),
@@ -103,6 +106,8 @@ impl Tally {
             ("clock_jumps", self.clock_jumps),
             ("records_forgotten", self.records_forgotten),
             ("sealed", self.sealed),
+            ("transactions", self.transactions),
+            ("transactions_forgotten", self.transactions_forgotten),
             ("majority_writes", self.majority_writes),
             ("majority_reads", self.majority_reads),
             ("simulated_seconds", self.simulated_seconds),
@@ -135,6 +140,8 @@ impl Tally {
         self.clock_jumps += other.clock_jumps;
         self.records_forgotten += other.records_forgotten;
         self.sealed += other.sealed;
+        self.transactions += other.transactions;
+        self.transactions_forgotten += other.transactions_forgotten;
         self.majority_writes += other.majority_writes;
         self.majority_reads += other.majority_reads;
         self.simulated_seconds += other.simulated_seconds;

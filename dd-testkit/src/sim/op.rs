@@ -1,7 +1,7 @@
 //! What the simulated users do, and which events the oracle is told of.
 
 use crdt_core::{Crdt, LwwRegister, MvRegister, Name, OrMap, OrSet, Path, PnCounter, Shape};
-use dd_gossip::{Replica, Time, UpdateError};
+use dd_gossip::{Replica, Time, Transaction, UpdateError};
 
 use crate::oracle::Kind;
 use crate::rng::Rng;
@@ -11,6 +11,8 @@ type Nested = OrMap<String, OrMap<String, PnCounter>>;
 type Carts = OrMap<String, OrSet<String>>;
 
 const KEYS: [&str; 2] = ["k", "l"];
+/// Those of transactions: one more, at which little else is written.
+const TRANSACTION_KEYS: [&str; 3] = ["k", "l", "m"];
 const ELEMENTS: [&str; 3] = ["x", "y", "a longer element that is not inline"];
 
 /// One local call.
@@ -54,6 +56,17 @@ impl Op {
             _ => What::Delete,
         };
         Self { key: KEYS[0], what }
+    }
+
+    /// Two or three at different keys.
+    pub(crate) fn transaction(rng: &mut Rng) -> Vec<Self> {
+        let (first, count) = (rng.below(3), 2 + rng.below(2));
+        let keys = (0..count).map(|n| TRANSACTION_KEYS[(first + n) % 3]);
+        keys.map(|key| Self {
+            key,
+            ..Self::random(rng)
+        })
+        .collect()
     }
 
     pub(crate) fn random(rng: &mut Rng) -> Self {
@@ -117,54 +130,86 @@ impl Op {
     }
 
     /// Runs it.
-    pub(crate) fn run(
-        &self,
-        replica: &mut Replica,
-        now: Time,
-        wall: u64,
-    ) -> Result<(), UpdateError> {
+    pub(crate) fn run(&self, at: &mut impl Target) -> Result<(), UpdateError> {
         let key = self.key.as_bytes();
         match &self.what {
-            What::Insert(e) => update::<Tags>(replica, now, wall, key, |s| {
+            What::Insert(e) => at.update::<Tags>(key, |s| {
                 s.insert(*e);
             }),
-            What::Remove(e) => update::<Tags>(replica, now, wall, key, |s| {
+            What::Remove(e) => at.update::<Tags>(key, |s| {
                 s.remove(*e);
             }),
-            What::Clear => update::<Tags>(replica, now, wall, key, |s| {
+            What::Clear => at.update::<Tags>(key, |s| {
                 s.clear();
             }),
-            What::Set(v) => update::<LwwRegister<u32>>(replica, now, wall, key, |r| r.set(v)),
-            What::Put(v) => update::<MvRegister<String>>(replica, now, wall, key, |r| r.set(v)),
-            What::Count(a, b, n) => {
-                update::<Nested>(replica, now, wall, key, |m| m.entry(*a).entry(*b).add(*n))
-            }
-            What::Reset(a, b) => update::<Nested>(replica, now, wall, key, |m| {
+            What::Set(v) => at.update::<LwwRegister<u32>>(key, |r| r.set(v)),
+            What::Put(v) => at.update::<MvRegister<String>>(key, |r| r.set(v)),
+            What::Count(a, b, n) => at.update::<Nested>(key, |m| m.entry(*a).entry(*b).add(*n)),
+            What::Reset(a, b) => at.update::<Nested>(key, |m| {
                 m.entry(*a).remove(*b);
             }),
-            What::RemoveMap(a) => update::<Nested>(replica, now, wall, key, |m| {
+            What::RemoveMap(a) => at.update::<Nested>(key, |m| {
                 m.remove(*a);
             }),
-            What::AddTo(a, e) => update::<Carts>(replica, now, wall, key, |m| {
+            What::AddTo(a, e) => at.update::<Carts>(key, |m| {
                 m.entry(*a).insert(*e);
             }),
-            What::RemoveFrom(a, e) => update::<Carts>(replica, now, wall, key, |m| {
+            What::RemoveFrom(a, e) => at.update::<Carts>(key, |m| {
                 m.entry(*a).remove(*e);
             }),
-            What::Delete => replica.delete(now, key).map(drop),
+            What::Delete => at.delete(key),
         }
     }
 }
 
-fn update<T: Crdt>(
-    replica: &mut Replica,
-    now: Time,
-    wall: u64,
-    key: &[u8],
-    change: impl FnOnce(&mut T::Edit<'_>),
-) -> Result<(), UpdateError> {
-    replica.update::<T, (), UpdateError>(now, wall, key, |edit| {
-        change(edit);
+/// Where an op takes place.
+pub(crate) trait Target {
+    fn update<T: Crdt>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut T::Edit<'_>),
+    ) -> Result<(), UpdateError>;
+    fn delete(&mut self, key: &[u8]) -> Result<(), UpdateError>;
+}
+
+/// A call of its own.
+pub(crate) struct Call<'a> {
+    pub(crate) replica: &'a mut Replica,
+    pub(crate) now: Time,
+    pub(crate) wall: u64,
+}
+
+impl Target for Call<'_> {
+    fn update<T: Crdt>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut T::Edit<'_>),
+    ) -> Result<(), UpdateError> {
+        let (now, wall) = (self.now, self.wall);
+        self.replica
+            .update::<T, (), UpdateError>(now, wall, key, |edit| {
+                change(edit);
+                Ok(())
+            })
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<(), UpdateError> {
+        self.replica.delete(self.now, key).map(drop)
+    }
+}
+
+impl Target for Transaction<'_> {
+    fn update<T: Crdt>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut T::Edit<'_>),
+    ) -> Result<(), UpdateError> {
+        change(&mut self.edit::<T>(key));
         Ok(())
-    })
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<(), UpdateError> {
+        Transaction::delete(self, key);
+        Ok(())
+    }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crdt_core::kernel::DotStore;
-use crdt_core::{Context, Dot, Limits, ReplicaId};
-use dd_gossip::{ClusterId, Config, Event, NodeId, Replica, Time, Timing};
+use crdt_core::kernel::{DotStore, NodeRef};
+use crdt_core::{Context, Dot, Limits, ReplicaId, Shape};
+use dd_gossip::{ClusterId, Config, Event, NodeId, Replica, Time, Timing, UpdateError};
 
 use super::network::{Arrival, Network};
-use super::op::Op;
+use super::op::{Call, Footprint, Op};
 use super::quorum::Quorum;
 use super::{Options, Tally};
 use crate::oracle::{self, Kind, Oracle};
@@ -30,6 +30,8 @@ pub(super) struct World {
     network: Network,
     nodes: Vec<Node>,
     oracle: Oracle,
+    /// The events of each transaction at more than one key, as far as they are the oracle's.
+    transactions: Vec<Vec<Dot>>,
     quorum: Quorum,
     tally: Tally,
     /// What had been seen of each node's incarnations when they were sealed, up to the last one.
@@ -85,6 +87,7 @@ impl World {
             now: Time::ZERO,
             network,
             oracle,
+            transactions: Vec::new(),
             quorum: Quorum::default(),
             tally,
             sealed: BTreeMap::new(),
@@ -121,7 +124,11 @@ impl World {
         match self.rng.below(100) {
             0..=64 => {
                 for _ in 0..1 + self.rng.below(4) {
-                    self.local(at)?;
+                    if self.rng.chance(20) {
+                        self.transaction(at)?;
+                    } else {
+                        self.local(at)?;
+                    }
                 }
                 if let Some(replica) = &mut self.nodes[to].replica
                     && self.rng.chance(30)
@@ -173,28 +180,16 @@ impl World {
         };
         let id = replica.replica_id();
         let bare = replica.state().context().clone();
-        op.run(replica, now, wall)
+        let mut call = Call { replica, now, wall };
+        op.run(&mut call)
             .map_err(|error| format!("{op:?} was refused: {error}"))?;
         let state = replica.state();
-        let seq = bare.max(id) + 1;
-        if state.context().max(id) >= seq {
+        let dot = Dot::new(id, bare.max(id) + 1);
+        if state.context().contains(dot) {
             let footprint = op.footprint();
-            let kind = footprint.kind.unwrap_or_else(|| {
-                let node = state.root().get(&footprint.path);
-                let start = node
-                    .and_then(|place| place.run(id))
-                    .map_or(seq, |r| r.1.start);
-                Kind::Count {
-                    n: footprint.n,
-                    start,
-                }
-            });
-            let event = oracle::Event {
-                path: footprint.path,
-                kind,
-                seen: self.unsealed(&bare)?,
-            };
-            self.oracle.record(Dot::new(id, seq), event);
+            let place = state.root().get(&footprint.path);
+            let event = event(footprint, self.unsealed(&bare)?, dot, place);
+            self.oracle.record(dot, event);
             if self.rng.chance(30) {
                 let majority = self.majority();
                 if let Some(replica) = &mut self.nodes[at].replica {
@@ -203,6 +198,60 @@ impl World {
             }
         }
         self.pump(at, &format!("{op:?}"))
+    }
+
+    /// Several ops at different keys as one. Now and then it gives up, and nothing may be left of it.
+    fn transaction(&mut self, at: usize) -> Result<(), String> {
+        let ops = Op::transaction(&mut self.rng);
+        let gives_up = self.rng.chance(10);
+        let (now, wall) = (self.now, self.wall(at));
+        let Some(replica) = &mut self.nodes[at].replica else {
+            return Ok(());
+        };
+        let id = replica.replica_id();
+        let before = replica.state();
+        let mut seen = before.context().clone();
+        let mut events = Vec::new();
+        let outcome = replica.transaction::<(), UpdateError>(now, wall, |tx| {
+            for op in &ops {
+                let made = tx.events();
+                op.run(tx)?;
+                if tx.events() > made {
+                    let dot = Dot::new(id, seen.max(id) + 1);
+                    let footprint = op.footprint();
+                    let shape = footprint.path.get(1).and_then(|name| Shape::parse(name));
+                    let key = footprint.path.first().map_or(&[][..], |key| key.as_bytes());
+                    let value = shape.and_then(|shape| tx.value(key, &shape));
+                    let place = value.and_then(|value| value.get(&footprint.path[2..]));
+                    events.push((dot, event(footprint, seen.clone(), dot, place)));
+                    seen.insert(dot);
+                }
+            }
+            // Any error will do.
+            if gives_up {
+                Err(UpdateError::Key(0))
+            } else {
+                Ok(())
+            }
+        });
+        if gives_up || outcome.is_err() {
+            if outcome != Err(UpdateError::Key(0)) || replica.state() != before {
+                return Err(format!("{ops:?} was to give up: {outcome:?}"));
+            }
+            return Ok(());
+        }
+        if *replica.state().context() != seen {
+            return Err(format!("{ops:?} made other events than it said"));
+        }
+        if events.len() > 1 {
+            self.tally.transactions += 1;
+            self.transactions.push(events.iter().map(|e| e.0).collect());
+        }
+        for (dot, mut event) in events {
+            event.seen = self.unsealed(&event.seen)?;
+            self.oracle.record(dot, event);
+        }
+        self.pump(at, &format!("{ops:?}"))
     }
 
     fn majority(&self) -> usize {
@@ -435,7 +484,8 @@ impl World {
             return Ok(());
         };
         let state = replica.state();
-        let forgotten = replica.status().counts.records_forgotten;
+        let counts = replica.counts();
+        let forgotten = counts.records_forgotten + counts.transactions_forgotten;
         let node = &mut self.nodes[at];
         if *state.context() == node.checked && forgotten == node.forgotten {
             return Ok(());
@@ -456,6 +506,16 @@ impl World {
                 self.now,
                 difference(&actual, &expected)
             ));
+        }
+        let context = state.context();
+        for dots in &self.transactions {
+            let shows = dots.iter().any(|dot| self.oracle.shows(*dot, context));
+            if shows && !dots.iter().all(|dot| self.oracle.reflects(*dot, context)) {
+                return Err(format!(
+                    "at {:?} after {after} node {at} shows a part of the transaction {dots:?}",
+                    self.now
+                ));
+            }
         }
         Ok(())
     }
@@ -618,7 +678,22 @@ impl World {
         self.tally.comparisons_cut += counts.comparisons_cut;
         self.tally.sessions_broken += counts.sessions_broken;
         self.tally.records_forgotten += counts.records_forgotten;
+        self.tally.transactions_forgotten += counts.transactions_forgotten;
     }
+}
+
+/// What an op did, as the oracle wants it: `place` is what is at its path afterwards.
+fn event(
+    footprint: Footprint,
+    seen: Context,
+    dot: Dot,
+    place: Option<NodeRef<'_>>,
+) -> oracle::Event {
+    let Footprint { path, kind, n } = footprint;
+    let run = place.and_then(|place| place.run(dot.replica));
+    let start = run.map_or(dot.seq, |(_, run)| run.start);
+    let kind = kind.unwrap_or(Kind::Count { n, start });
+    oracle::Event { path, kind, seen }
 }
 
 fn name(at: usize) -> NodeId {

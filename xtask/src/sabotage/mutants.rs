@@ -51,6 +51,7 @@ const UNIT: &str = "crdt-core/src/kernel/unit.rs";
 const COMPARISON: &str = "crdt-core/src/kernel/comparison.rs";
 const INCOMING: &str = "dd-gossip/src/incoming.rs";
 const KEY_SPACE: &str = "dd-gossip/src/key_space.rs";
+const LINKED: &str = "dd-gossip/src/linked.rs";
 const SESSION: &str = "dd-gossip/src/session.rs";
 const PEER: &str = "dd-gossip/src/peer.rs";
 const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
@@ -279,6 +280,88 @@ pub(super) const MUTANTS: &[Mutant] = &[
             from: "if !known || cut {",
             to: "let _ = cut;
                 if !known {",
+        }],
+    },
+    Mutant {
+        name: "txn",
+        what: "what a transaction ties together is one unit",
+        changes: &[Change {
+            file: LINKED,
+            from: "path.starts_with(above).then_some(*part)",
+            to: "(path.starts_with(above) && *part == usize::MAX).then_some(*part)",
+        }],
+    },
+    Mutant {
+        name: "txnchain",
+        what: "transactions that share a path are tied to each other",
+        changes: &[Change {
+            file: LINKED,
+            from: "self.0[a.max(b)] = a.min(b);",
+            to: "let _ = (a, b);",
+        }],
+    },
+    Mutant {
+        name: "txnabove",
+        what: "a transaction is tied to the records above its paths",
+        changes: &[Change {
+            file: LINKED,
+            from: "let depth = (0..path.len()).find(lacks).unwrap_or(path.len());",
+            to: "let _ = lacks;
+    let depth = path.len();",
+        }],
+    },
+    Mutant {
+        name: "txnlink",
+        what: "links travel with the pieces, for whoever passes these on",
+        changes: &[Change {
+            file: UNIT,
+            from: "self.unit.links.push(link.clone());",
+            to: "",
+        }],
+    },
+    Mutant {
+        name: "txnforget",
+        what: "a transaction is kept until every replica has its events",
+        changes: &[
+            Change {
+                file: UPKEEP,
+                from: "let everywhere = |link: &Link| many_links || known.iter().all(|known| link.is_in(known));",
+                to: "let everywhere = |_: &Link| many_links || known.len() < usize::MAX;",
+            },
+            Change {
+                file: STORE,
+                from: "self.floor.raise(end.replica, end.seq);",
+                to: "",
+            },
+        ],
+    },
+    Mutant {
+        name: "txnfloor",
+        what: "what was forgotten of a transaction raises the floor",
+        changes: &[Change {
+            file: STORE,
+            from: "self.floor.raise(end.replica, end.seq);",
+            to: "",
+        }],
+    },
+    Mutant {
+        name: "txncompare",
+        what: "a full comparison brings the transactions",
+        changes: &[Change {
+            file: SESSION,
+            from: "(SessionKind::Comparison, Walk::as_one(links.collect()))",
+            to: "drop(links);
+                (SessionKind::Comparison, Walk::as_one(Default::default()))",
+        }],
+    },
+    Mutant {
+        name: "txnflush",
+        what: "a flush brings its transactions before its events",
+        changes: &[Change {
+            file: SESSION,
+            from: "let walk = Walk::as_one(links.cloned().collect());",
+            to: "drop(links);
+        let walk = Walk::as_one(Default::default());",
         }],
     },
     Mutant {

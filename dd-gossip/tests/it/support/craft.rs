@@ -154,8 +154,8 @@ pub(crate) fn dots(dots: &[Dot]) -> Context {
 pub(crate) fn add(path: &Path, dot: Dot) -> Unit {
     let value = Value::Unit;
     Unit {
-        records: Vec::new(),
         adds: vec![(path.clone(), vec![Entry { dot, value }])],
+        ..Unit::default()
     }
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn removal(path: &Path, dot: Dot, seen: Context) -> Unit {
     };
     Unit {
         records: vec![(path.clone(), record)],
-        adds: Vec::new(),
+        ..Unit::default()
     }
 }
 

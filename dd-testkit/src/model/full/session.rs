@@ -8,7 +8,7 @@ use super::rule::Rule;
 use super::state::{Cut, Run, State, Transactions};
 use super::unit::Unit;
 use crate::Rng;
-use crate::model::{Dots, ModelPath, pair};
+use crate::model::{Dots, EventDot, ModelPath, pair};
 
 /// How many frames in a hundred are lost.
 const LOSS: usize = 4;
@@ -78,9 +78,13 @@ impl Session {
             }
         } else {
             let units = x.state.units(&x.state.paths(), peer, rng).into();
+            // Those of which the takeover brings a dot.
+            let mut transactions = x.state.transactions_lacking(peer);
+            let brings = |dot: &EventDot| x.state.context.contains(dot) && !peer.contains(dot);
+            transactions.retain(|_, transaction| transaction.dots.iter().any(brings));
             Plan::Frozen {
                 units,
-                transactions: x.state.transactions_lacking(peer),
+                transactions,
             }
         };
         Self {
@@ -189,8 +193,8 @@ impl Session {
                 return;
             }
             Plan::Frozen { transactions, .. } => {
-                y.state.context.extend(&self.start);
                 y.state.keep_transactions(transactions);
+                y.state.context.extend(&self.start);
             }
             Plan::Lazy { mark, .. } => {
                 if self.must_start_again(x) {
@@ -201,10 +205,12 @@ impl Session {
                     y.apply(&Unit::merged(x.state.units(&changed, &self.peer, rng)));
                 }
                 self.floor.clone_from(&x.state.floor);
-                y.state.context.extend(&self.start);
                 let mut known = x.state.transactions_lacking(&self.peer);
-                known.retain(|_, transaction| transaction.dots.is_subset(&y.state.context));
+                let brings =
+                    |dot: &EventDot| y.state.context.contains(dot) || self.start.contains(dot);
+                known.retain(|_, transaction| transaction.dots.iter().all(brings));
                 y.state.keep_transactions(&known);
+                y.state.context.extend(&self.start);
             }
         }
         if rules.keep(Rule::RelayFloor) {
@@ -334,10 +340,10 @@ fn commit(snapshot: &State, y: &mut Node) {
             y.state.keep_record(path, record);
         }
     }
+    y.state.keep_transactions(&snapshot.transactions);
     y.state.context.extend(&snapshot.context);
     if rules.keep(Rule::RelayFloor) {
         y.state.raise_floor(&snapshot.floor);
     }
-    y.state.keep_transactions(&snapshot.transactions);
     y.touched.extend(y.state.paths());
 }

@@ -285,15 +285,18 @@ impl State {
             .collect()
     }
 
-    /// Takes over transactions that are not known yet.
+    /// Takes over transactions that are not known yet, before the dots that come with them. One
+    /// whose dots are all here is known, or was and may have been dropped.
     pub(super) fn keep_transactions<'a>(
         &mut self,
         transactions: impl IntoIterator<Item = (&'a usize, &'a Rc<Transaction>)>,
     ) {
         for (id, transaction) in transactions {
-            self.transactions
-                .entry(*id)
-                .or_insert_with(|| Rc::clone(transaction));
+            if !transaction.dots.is_subset(&self.context) {
+                self.transactions
+                    .entry(*id)
+                    .or_insert_with(|| Rc::clone(transaction));
+            }
         }
     }
 

@@ -142,6 +142,7 @@ impl Piece {
 impl Node {
     /// Takes a unit: removals first, and the dots are seen only once all of it is there.
     pub(super) fn apply(&mut self, unit: &Unit) {
+        self.state.keep_transactions(&unit.transactions);
         for (path, record) in unit.pieces.iter().flat_map(|piece| &piece.records) {
             self.state.remove(path, record);
             self.state.keep_record(path, record);
@@ -158,9 +159,6 @@ impl Node {
             self.state
                 .context
                 .extend(piece.records.iter().map(|(_, record)| record.event));
-        }
-        for (id, transaction) in &unit.transactions {
-            self.state.transactions.insert(*id, Rc::clone(transaction));
         }
     }
 

@@ -1,0 +1,95 @@
+//! Transactions: updates of several keys as one.
+
+use crdt_core::Crdt;
+
+use crate::closure;
+use crate::error::TryUpdateError;
+use crate::key::Key;
+use crate::store::{Store, wall};
+
+/// What a transaction did so far, from which it goes on; see [`Store::transaction`].
+#[derive(Debug)]
+pub struct Transaction<'a>(dd_gossip::Transaction<'a>);
+
+impl Transaction<'_> {
+    /// An edit of the value under a key, as [`Store::update`] gives to its closure. A key that is refused
+    /// makes the whole transaction fail when its closure returns.
+    pub fn edit<T: Crdt>(&mut self, key: &Key<T>) -> T::Edit<'_> {
+        self.0.edit::<T>(key.as_bytes())
+    }
+
+    /// The value under a key, with what this transaction did so far; of a key that is not there the empty
+    /// value.
+    pub fn view<T: Crdt>(&self, key: &Key<T>) -> T::View<'_> {
+        self.0.view::<T>(key.as_bytes())
+    }
+
+    /// As [`view`](Self::view), in the manner of [`Store::read`].
+    pub fn read<T: Crdt, R>(&self, key: &Key<T>, read: impl FnOnce(T::View<'_>) -> R) -> R {
+        read(self.view(key))
+    }
+
+    /// Deletes what was seen under a key, of every type. Returns whether there was anything.
+    pub fn delete<T>(&mut self, key: &Key<T>) -> bool {
+        self.0.delete(key.as_bytes())
+    }
+}
+
+impl Store {
+    /// Changes the values under several keys as one, at once and locally. All writes have one timestamp.
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use dd_extension::{Key, Store, TryUpdateError, types::OrSet};
+    /// const READY: Key<OrSet<u64>> = Key::new("jobs/ready");
+    /// const TAKEN: Key<OrSet<u64>> = Key::new("jobs/taken");
+    ///
+    /// fn take(store: &Store) -> Result<Option<u64>, TryUpdateError<Infallible>> {
+    ///     store.transaction(|tx| {
+    ///         let Some(job) = tx.read(&READY, |ready| ready.iter().next()) else {
+    ///             return Ok(None);
+    ///         };
+    ///         tx.edit(&READY).remove(&job);
+    ///         tx.edit(&TAKEN).insert(&job);
+    ///         Ok(Some(job))
+    ///     })
+    /// }
+    /// ```
+    ///
+    /// # What is promised
+    ///
+    /// *All, or something newer at each key.* No node ever shows a part of a transaction: its writes
+    /// become visible together, on this node, on every other, and to their subscribers, also where they
+    /// arrive through third nodes, after a connection that broke, or in a full comparison. At a key
+    /// where somebody has written since, what that one wrote may come in the place of the transaction's.
+    /// Who reads several keys one after the other may find the transaction between two of the reads; the
+    /// reads of one transaction, which need not write anything, are all of one moment.
+    ///
+    /// # What is not
+    ///
+    /// * No isolation, no lock, no compare-and-set: two nodes that take the same job both succeed, and the
+    ///   transactions merge write by write.
+    /// * No order among transactions beyond that of updates: of two, a node that is catching up
+    ///   may show the later one first, whole.
+    /// * Not that it was stored elsewhere: [`confirmed`](Self::confirmed) waits for that.
+    ///
+    /// # Errors
+    ///
+    /// [`TryUpdateError::Closure`] with the closure's error, or [`TryUpdateError::Store`]. Nothing was
+    /// changed then, nor if the closure panics.
+    pub fn transaction<R, E>(
+        &self,
+        run: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, TryUpdateError<E>> {
+        self.check()?;
+        let (now, wall) = (self.0.now(), wall());
+        let result = closure::run(|| {
+            let mut replica = self.0.replica.write();
+            replica.transaction::<R, TryUpdateError<E>>(now, wall, |tx| {
+                run(&mut Transaction(tx.reborrow())).map_err(TryUpdateError::Closure)
+            })
+        });
+        self.0.work.notify_one();
+        result
+    }
+}

@@ -1,0 +1,123 @@
+//! Transactions: local updates of several keys as one.
+
+use crdt_core::kernel::{self, NodeRef};
+use crdt_core::{Crdt, Name, Shape, Timestamp};
+
+use super::Replica;
+use super::local::{Refused, UpdateError, check_key};
+use crate::time::Time;
+
+/// What a transaction did so far, from which it goes on; see [`Replica::transaction`].
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    inner: &'a mut kernel::Transaction,
+    /// The first key that was refused.
+    refused: &'a mut Option<UpdateError>,
+}
+
+impl Transaction<'_> {
+    /// An edit of the value of type `T` under a key. If the key is refused, so is the whole transaction
+    /// when its closure returns.
+    pub fn edit<T: Crdt>(&mut self, key: &[u8]) -> T::Edit<'_> {
+        self.check(key);
+        T::edit(self.inner.at(&path::<T>(key)))
+    }
+
+    /// The value of type `T` under a key, with what this transaction did so far.
+    pub fn view<T: Crdt>(&self, key: &[u8]) -> T::View<'_> {
+        T::view(self.inner.node(&path::<T>(key)))
+    }
+
+    /// The tree under a key for one shape, with what this transaction did so far.
+    pub fn value(&self, key: &[u8], shape: &Shape) -> Option<NodeRef<'_>> {
+        self.inner.node(&[Name::new(key), shape.name().clone()])
+    }
+
+    /// Deletes everything seen under a key, of every type. Returns whether there was anything.
+    pub fn delete(&mut self, key: &[u8]) -> bool {
+        self.check(key) && self.inner.at(&[Name::new(key)]).remove()
+    }
+
+    /// How many events it made so far.
+    pub fn events(&self) -> u64 {
+        self.inner.events()
+    }
+
+    /// The same transaction, for a shorter time.
+    pub fn reborrow(&mut self) -> Transaction<'_> {
+        Transaction {
+            inner: self.inner,
+            refused: self.refused,
+        }
+    }
+
+    fn check(&mut self, key: &[u8]) -> bool {
+        match check_key(key) {
+            Ok(()) => true,
+            Err(error) => {
+                self.refused.get_or_insert(error);
+                false
+            }
+        }
+    }
+}
+
+fn path<T: Crdt>(key: &[u8]) -> [Name; 2] {
+    [Name::new(key), Shape::of::<T>().name().clone()]
+}
+
+impl Replica {
+    /// Changes the values under several keys as one. `wall` is as of [`update`](Self::update); all
+    /// writes have the same timestamp.
+    ///
+    /// Every node shows all of it, or at each of its keys something newer, from one moment to the next:
+    /// also one that is sent the events by others than this replica, piece by piece, after a cut, or in a
+    /// full comparison. That is all that is promised. Nothing is locked or compared: concurrent
+    /// transactions merge write by write. Of two transactions a node may see the later one first, as of any
+    /// two updates.
+    ///
+    /// Until all nodes have its events, a transaction costs its paths on each of them; beyond
+    /// [`MAX_TRANSACTIONS`](crate::MAX_TRANSACTIONS) nodes that are behind get a full comparison.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returned, or an [`UpdateError`]: of the first key that was refused, or if a limit
+    /// was passed, that of [`MAX_LINK_PATHS`](crdt_core::kernel::MAX_LINK_PATHS) keys too. Nothing was
+    /// written then, nor if the closure panics.
+    pub fn transaction<R, E: From<UpdateError>>(
+        &mut self,
+        now: Time,
+        wall: u64,
+        run: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let clock = self.clock.read(&mut || wall);
+        self.transaction_at(now, clock, run)
+    }
+
+    /// As [`transaction`](Self::transaction), at a reading of the caller's own clock.
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Self::transaction).
+    pub fn transaction_at<R, E: From<UpdateError>>(
+        &mut self,
+        now: Time,
+        clock: Timestamp,
+        run: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let mut refused = None;
+        let value = self.write(now, clock, |inner| {
+            inner.link_keys();
+            let refused = &mut refused;
+            let value = run(&mut Transaction { inner, refused }).map_err(Refused::Caller)?;
+            match refused.take() {
+                None => Ok(value),
+                Some(error) => Err(Refused::Caller(error.into())),
+            }
+        })?;
+        if self.has_many_transactions() {
+            self.forget(now);
+        }
+        Ok(value)
+    }
+}
