@@ -56,6 +56,7 @@ pub mod status_page;
 mod store;
 mod subscription;
 mod transaction;
+mod update_at;
 mod wire;
 
 pub use barrier::{BarrierError, MAX_DEADLINE, Token};
@@ -71,6 +72,7 @@ pub use status::{Agreement, StoreStatus};
 pub use store::Store;
 pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
 pub use transaction::Transaction;
+pub use update_at::UpdateAt;
 
 pub use crdt_core as types;
 pub use dd_gossip::{

@@ -157,3 +157,31 @@ async fn the_first_start_of_a_cluster_may_count_at_once() {
     soon(nodes[0].store.refreshed(MAJORITY)).await.unwrap();
     soon(nodes[1].store.refreshed(MAJORITY)).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_update_runs_at_once_and_is_waited_for_when_asked() {
+    let network = MemoryNetwork::new();
+    let [a, b, c] = mesh(&network, ["a", "b", "c"]).await;
+    for node in [&a, &b, &c] {
+        soon(node.store.ready()).await.unwrap();
+    }
+    let made = a.store.update_at(MAJORITY, &HITS, |hits| {
+        hits.add(2);
+        "done"
+    });
+    let made = made.unwrap();
+    // Before anybody waits.
+    assert_eq!(a.store.read(&HITS, |hits| hits.value()), Ok(2));
+    assert_eq!(made.value(), Some(&"done"));
+    // It may be waited for elsewhere, whatever the closure took.
+    let waiting = tokio::spawn(made);
+    assert_eq!(soon(waiting).await.unwrap(), Ok("done"));
+    drop((b, c));
+    let made = a.store.update_at(MAJORITY, &HITS, |hits| hits.add(1)).unwrap();
+    let error = soon(made).await.unwrap_err();
+    assert!(matches!(error, BarrierError::TimedOut { .. }), "{error}");
+    assert_eq!(a.store.read(&HITS, |hits| hits.value()), Ok(3), "it stands");
+    // A refused update gives no future.
+    let long: Key<PnCounter> = Key::of("k".repeat(2_000));
+    assert!(a.store.update_at(MAJORITY, &long, |hits| hits.add(1)).is_err());
+}
