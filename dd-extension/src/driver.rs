@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::error::StopError;
-use crate::store::{Inner, MAX_CONFLICTS, MAX_REFUSALS};
+use crate::store::{Inner, MAX_CONFLICTS, MAX_REFUSALS, wall};
 use crate::wire::{Wire, WireEvent};
 
 /// Inputs that are handled before others get a turn.
@@ -84,6 +84,7 @@ impl Driver {
     fn turn(&mut self) {
         let now = self.store.now();
         let mut replica = self.store.replica.write();
+        replica.set_wall(now, wall());
         if replica.poll_timeout() <= now {
             replica.handle_timeout(now);
         }

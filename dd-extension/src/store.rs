@@ -93,7 +93,9 @@ impl Inner {
     /// The value of one shape under a key: an O(1) snapshot.
     pub(crate) fn value(&self, key: &[u8], shape: &Shape) -> Option<Node> {
         let replica = self.replica.read();
-        replica.value(key, shape).map(NodeRef::to_node)
+        let over = replica.deadline(key).is_some() && replica.is_over(key, wall());
+        let value = replica.value(key, shape).filter(|_| !over);
+        value.map(NodeRef::to_node)
     }
 
     pub(crate) fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {

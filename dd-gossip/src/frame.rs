@@ -3,7 +3,7 @@
 //! ```text
 //! frame     = version kind length body
 //! hello     = nonce replica heard                    first on every connection, from both sides
-//! digest    = bind hash fingerprint                  "this is the hash of my context"
+//! digest    = bind hash fingerprint wall             "this is the hash of my context"
 //! same      = bind hash                              "mine is equal"
 //! want      = bind send context                      "this is my context; send what I lack"
 //! data      = bind session number flags chunk        a part of a message of a session
@@ -126,10 +126,12 @@ pub(crate) enum Frame {
         replica: ReplicaId,
         heard: bool,
     },
+    /// `wall`: the sender's clock, in milliseconds since 1970; 0 if it has none.
     Digest {
         bind: u64,
         hash: u128,
         fingerprint: u64,
+        wall: u64,
     },
     Same {
         bind: u64,
@@ -210,10 +212,12 @@ impl Frame {
                 bind,
                 hash,
                 fingerprint,
+                wall,
             } => {
                 w.raw(&bind.to_be_bytes());
                 w.raw(&hash.to_be_bytes());
                 w.raw(&fingerprint.to_be_bytes());
+                w.varint(*wall);
                 DIGEST
             }
             Frame::Same { bind, hash } => {
@@ -323,6 +327,7 @@ impl Frame {
                 bind: u64::from_be_bytes(r.array()?),
                 hash: u128::from_be_bytes(r.array()?),
                 fingerprint: u64::from_be_bytes(r.array()?),
+                wall: r.varint()?,
             },
             SAME => Frame::Same {
                 bind: u64::from_be_bytes(r.array()?),

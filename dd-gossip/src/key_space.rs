@@ -16,6 +16,7 @@ use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, V
 use crate::fingerprint::Hashes;
 use crate::index::Index;
 use crate::linked::Linked;
+use crate::replica::DEADLINE;
 
 /// Changed keys that are remembered until they are asked for; beyond it, "all" are.
 const MAX_CHANGED: usize = 65_536;
@@ -206,7 +207,15 @@ impl KeySpace {
             .into_iter()
             .flat_map(|place| place.children())
             .map(|(name, _)| name);
-        names.filter_map(Shape::parse).collect()
+        let values = names.filter(|name| *name != DEADLINE);
+        values.filter_map(Shape::parse).collect()
+    }
+
+    /// The keys that have something of a shape. O(keys).
+    pub(crate) fn keys_with(&self, shape: &[u8]) -> Vec<Name> {
+        let all = self.store().root().children().iter();
+        let with = all.filter(|(_, node)| node.children().contains(shape));
+        with.map(|(key, _)| Name::new(key)).collect()
     }
 
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
@@ -241,6 +250,7 @@ impl KeySpace {
                     let hash = self.hashes.entry(&at, (&entry).into());
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
                     touched.extend(at.first().cloned());
+                    self.mark_deadline(&at);
                     self.place(at, entry.dot);
                 }
                 Effect::Recorded { path, dot } => self.place(path, dot),
@@ -254,7 +264,17 @@ impl KeySpace {
         let hash = self.hashes.entry(&at, entry.into());
         self.fingerprint = self.fingerprint.wrapping_add(hash);
         touched.extend(at.first().cloned());
+        self.mark_deadline(&at);
         self.place(at, entry.dot);
+    }
+
+    /// Notes the key if it is its deadline that changed.
+    fn mark_deadline(&mut self, at: &Path) {
+        if let [key, shape, ..] = at.as_ref()
+            && shape.as_bytes() == DEADLINE
+        {
+            self.marked.insert(key.clone());
+        }
     }
 
     /// Counts one change for each key.

@@ -64,6 +64,8 @@ pub(crate) struct Process {
     pub(crate) flush_at: Option<Time>,
     pub(crate) flushed: Option<Time>,
     pub(crate) relay_at: Option<Time>,
+    /// Its wall clock less the own one, in milliseconds, as it stated it last.
+    pub(crate) skew: Option<i64>,
 }
 
 /// A question for a peer's context. Until it is answered it is repeated as it was, and no other is
@@ -150,6 +152,7 @@ impl Process {
             flush_at: None,
             flushed: None,
             relay_at: None,
+            skew: None,
         }
     }
 

@@ -177,11 +177,18 @@ async fn an_update_runs_at_once_and_is_waited_for_when_asked() {
     let waiting = tokio::spawn(made);
     assert_eq!(soon(waiting).await.unwrap(), Ok("done"));
     drop((b, c));
-    let made = a.store.update_at(MAJORITY, &HITS, |hits| hits.add(1)).unwrap();
+    let made = a
+        .store
+        .update_at(MAJORITY, &HITS, |hits| hits.add(1))
+        .unwrap();
     let error = soon(made).await.unwrap_err();
     assert!(matches!(error, BarrierError::TimedOut { .. }), "{error}");
     assert_eq!(a.store.read(&HITS, |hits| hits.value()), Ok(3), "it stands");
     // A refused update gives no future.
     let long: Key<PnCounter> = Key::of("k".repeat(2_000));
-    assert!(a.store.update_at(MAJORITY, &long, |hits| hits.add(1)).is_err());
+    assert!(
+        a.store
+            .update_at(MAJORITY, &long, |hits| hits.add(1))
+            .is_err()
+    );
 }

@@ -10,6 +10,7 @@
 mod barriers;
 mod closures;
 mod cluster;
+mod expiry;
 mod hostile;
 mod keys;
 mod lifecycle;

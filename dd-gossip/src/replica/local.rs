@@ -58,6 +58,7 @@ impl Replica {
         update: impl FnOnce(&mut T::Edit<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         let clock = self.clock.read(&mut || wall);
+        self.clear_if_over(now, wall, key)?;
         self.update_at::<T, R, E>(now, clock, key, update)
     }
 
@@ -108,7 +109,7 @@ impl Replica {
                 Refused::Edit(error) => UpdateError::Edit(error).into(),
             })?;
         if self.keys.context().max(replica) > before {
-            self.note_own_writes();
+            self.note_own_writes(now);
             self.schedule_flushes(now);
         }
         Ok(value)

@@ -3,6 +3,7 @@
 //! No clock, no randomness of its own, no threads, no I/O. Inputs are `handle_*` and the local calls;
 //! outputs are `poll_*`. Same inputs, times and seed: same outputs.
 
+mod expiry;
 mod local;
 mod members;
 mod owned;
@@ -28,6 +29,8 @@ use crate::time::Time;
 use crate::traffic::TrafficByKind;
 use crate::{FrameError, NodeId};
 
+pub(crate) use expiry::DEADLINE;
+pub use expiry::{MAX_IDLE, MAX_IDLE_FAMILIES};
 pub use local::UpdateError;
 pub use owned::{MAX_FAMILIES, MAX_FAMILY};
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
@@ -67,6 +70,7 @@ pub struct Replica {
     caught_up: bool,
     quorum: quorum::Quorum,
     owned: owned::Owned,
+    expiry: expiry::Expiry,
     sealing: sealing::Sealing,
     events: std::collections::VecDeque<Event>,
     counts: Counts,
@@ -167,12 +171,15 @@ impl Replica {
             forget_at: None,
             quorum: quorum::Quorum::new(config.bootstrap),
             owned: Default::default(),
+            expiry: Default::default(),
             sealing: sealing::Sealing::new(now + config.timing.seal),
             events: Default::default(),
             counts: Counts::default(),
             config,
         };
         replica.begin_owned();
+        replica.begin_expiry(now);
+        replica.mark_keys();
         replica.recover();
         replica
     }

@@ -31,7 +31,7 @@ pub const MAX_FAMILIES: usize = 256;
 const FAMILIES: &[u8] = b"\0owned";
 /// How long each of those that live waits for the one before it to delete what a dead node owned; also how
 /// often it is looked whether something came in late.
-const TURN: Duration = Duration::from_secs(1);
+pub(super) const TURN: Duration = Duration::from_secs(1);
 /// Keys of dead nodes that are deleted at one time.
 const BATCH: usize = 1024;
 
@@ -43,8 +43,6 @@ pub(super) struct Owned {
     mine: BTreeMap<Name, Node>,
     /// Members that are dead, and since when.
     dead: BTreeMap<NodeId, Time>,
-    /// How many that live come before this one.
-    turn: u32,
     look_at: Option<Time>,
 }
 
@@ -90,9 +88,7 @@ impl Replica {
 
     /// Members came, went or changed.
     pub(super) fn note_members(&mut self, now: Time, members: &[Member]) {
-        let alive = members.iter().filter(|member| member.state.is_alive());
         let own = &self.config.node;
-        self.owned.turn = alive.filter(|member| member.node < *own).count() as u32;
         let dead = members.iter().filter(|member| !member.state.is_alive());
         let dead: BTreeSet<&NodeId> = dead.map(|member| &member.node).collect();
         self.owned.dead.retain(|node, _| dead.contains(node));
@@ -102,11 +98,23 @@ impl Replica {
         self.look_for_orphans_later(now);
     }
 
+    /// How long this node leaves a delete that any could make to those before it, by their names.
+    pub(super) fn turn(&self) -> Duration {
+        let before = self.others().filter(|node| **node < self.config.node);
+        TURN * before.filter(|node| self.is_up(node)).count() as u32
+    }
+
+    pub(super) fn is_up(&self, node: &NodeId) -> bool {
+        let peer = self.peers.get(node);
+        peer.is_some_and(|peer| peer.process.is_some())
+    }
+
     fn look_for_orphans_later(&mut self, now: Time) {
+        let turn = self.turn();
         let (owned, grace) = (&mut self.owned, self.config.timing.orphaned);
         let first = owned.dead.values().map(|since| *since + grace).min();
         let first = first.filter(|_| !owned.families.is_empty());
-        let own_turn = first.map(|first| first.max(now) + TURN * owned.turn);
+        let own_turn = first.map(|first| first.max(now) + turn);
         owned.look_at = own_turn.map(|at| owned.look_at.unwrap_or(at).max(now).min(at));
     }
 
@@ -136,20 +144,22 @@ impl Replica {
         // What a dead node wrote may still come in by way of others.
         self.owned.look_at = None;
         self.look_for_orphans_later(now);
-        if let Some(at) = &mut self.owned.look_at {
-            *at = if more {
-                now
-            } else {
-                now + TURN * (self.owned.turn + 1) * 5
-            };
-        }
+        let again = if more {
+            now
+        } else {
+            now + (self.turn() + TURN) * 5
+        };
+        self.owned.look_at = self.owned.look_at.map(|_| again);
     }
 
     /// After a write of this process: what stands under its own keys is what it wants there.
-    pub(super) fn note_own_writes(&mut self) {
+    pub(super) fn note_own_writes(&mut self, now: Time) {
         for key in self.keys.take_marked() {
-            if is_reserved(&key) {
+            if key.as_bytes() == FAMILIES {
                 self.read_families();
+                continue;
+            }
+            if self.note_for_expiry(now, &key) || !self.is_own(&key) {
                 continue;
             }
             match self.keys.store().root().get(std::slice::from_ref(&key)) {
@@ -162,7 +172,7 @@ impl Replica {
     /// After others' events: own keys are put right again.
     pub(super) fn settle_owned(&mut self, now: Time) {
         let mut marked = self.keys.take_marked();
-        if marked.iter().any(|key| is_reserved(key)) {
+        if marked.iter().any(|key| key.as_bytes() == FAMILIES) {
             self.read_families();
             self.look_for_orphans_later(now);
             for family in self.owned.families.clone() {
@@ -171,10 +181,13 @@ impl Replica {
             }
         }
         for key in marked {
+            if self.note_for_expiry(now, &key) || !self.is_own(&key) {
+                continue;
+            }
             let stands = self.keys.store().root().get(std::slice::from_ref(&key));
             let stands = stands.map(NodeRef::to_node);
             let wanted = self.owned.mine.get(&key);
-            if !is_reserved(&key) && stands.as_ref() != wanted {
+            if stands.as_ref() != wanted {
                 self.write_anew(now, &key);
             }
         }
@@ -203,8 +216,14 @@ impl Replica {
         if let Err(error) = written {
             tracing::warn!(%error, "an own key can't be written anew");
         }
-        self.note_own_writes();
+        self.note_own_writes(now);
         self.schedule_flushes(now);
+    }
+
+    /// Whether a key belongs to this node.
+    fn is_own(&self, key: &Name) -> bool {
+        let mut own = self.owned.families.iter();
+        own.any(|family| key.starts_with(&keys_of(family, &self.config.node)))
     }
 
     fn read_families(&mut self) {
@@ -214,12 +233,20 @@ impl Replica {
         self.owned.families = families
             .map(|family| Name::new(family.as_slice()))
             .collect();
-        let own = self.owned.families.iter();
-        let own = own.map(|family| Name::new(&keys_of(family, &self.config.node)));
-        self.keys.mark(own.chain([Name::new(FAMILIES)]).collect());
+        self.mark_keys();
     }
 
-    /// Marks what has to be noted; at the start and of what was kept.
+    /// Says which keys have to be noted when they change.
+    pub(super) fn mark_keys(&mut self) {
+        let own = self.owned.families.iter();
+        let own = own.map(|family| Name::new(keys_of(family, &self.config.node).as_slice()));
+        let all = own
+            .chain([Name::new(FAMILIES)])
+            .chain(self.expiry.prefixes());
+        self.keys.mark(all.collect());
+    }
+
+    /// What is kept of owned keys is made anew from the state.
     pub(super) fn begin_owned(&mut self) {
         self.read_families();
     }

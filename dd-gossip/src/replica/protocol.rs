@@ -104,7 +104,11 @@ impl Replica {
                 bind,
                 hash,
                 fingerprint,
-            } if bound(bind) => self.digest(now, node, hash, fingerprint),
+                wall,
+            } if bound(bind) => {
+                self.note_wall(now, node, wall);
+                self.digest(now, node, hash, fingerprint)
+            }
             Frame::Same { bind, hash } if bound(bind) => {
                 if let Some((_, context)) = process.digest.take().filter(|d| d.0 as u64 == hash) {
                     process.set_equal(&context);

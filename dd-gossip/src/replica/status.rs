@@ -51,6 +51,9 @@ pub struct PeerStatus {
     pub replica: Option<ReplicaId>,
     /// How many of the events seen here it is not known to have. `None` if it is not up.
     pub behind: Option<u64>,
+    /// How far its wall clock is ahead of the own one, in milliseconds, as it stated it last, give or take the
+    /// time that a frame takes.
+    pub skew: Option<i64>,
     /// The same, also of a peer that is not up: as far as it was known when it was last heard.
     pub unconfirmed: u64,
     /// How many events it is known to have had that are not here.
@@ -71,6 +74,7 @@ impl Replica {
                 up: process.is_some(),
                 replica: process.map(|process| process.replica),
                 behind: process.map(|_| unconfirmed),
+                skew: process.and_then(|process| process.skew),
                 unconfirmed,
                 ahead: known.difference(&context).len(),
             }

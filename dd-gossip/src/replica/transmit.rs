@@ -48,6 +48,7 @@ impl Replica {
         let context = self.keys.context().clone();
         let (votes, newest) = (self.votes(), self.quorum.last());
         let waits = self.quorum.waits_for(node);
+        let wall = self.stated_wall(now);
         let process = self.process(node).ok()?;
         let bind = process.bind_out;
         if let Some(session) = process.due.ack.take() {
@@ -126,6 +127,7 @@ impl Replica {
                 bind,
                 hash,
                 fingerprint,
+                wall,
             });
         }
         None

@@ -6,7 +6,7 @@ use dd_gossip::{Replica, Time};
 
 use crate::support::craft::Stranger;
 use crate::support::recording::{Recording, comparison, exchange_and_flush};
-use crate::support::{assert_sound, config, craft, hex, unhex, write};
+use crate::support::{assert_sound, config, craft, hex, incarnation, unhex, write};
 
 /// What a replica sends to one that it exchanges with, then pushes a write to, then rests with.
 const EXCHANGE: &[(&str, &str)] = &[
@@ -16,7 +16,7 @@ const EXCHANGE: &[(&str, &str)] = &[
     ),
     (
         "digest",
-        "010220ee8247b96e8167ea928e8ecac1dab7c94db913f4ab7e22c53e3322756f544aa7",
+        "010221ee8247b96e8167ea928e8ecac1dab7c94db913f4ab7e22c53e3322756f544aa700",
     ),
     (
         "want",
@@ -42,17 +42,17 @@ const EXCHANGE: &[(&str, &str)] = &[
     ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
     (
         "digest",
-        "010220ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f3803",
+        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f380300",
     ),
     ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
     (
         "digest",
-        "010220ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f3803",
+        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f380300",
     ),
     ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
     (
         "digest",
-        "010220ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f3803",
+        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f380300",
     ),
 ];
 
@@ -64,7 +64,7 @@ const COMPARISON: &[(&str, &str)] = &[
     ),
     (
         "digest",
-        "010220e11dda9de26e23f39a75407ab8523003c037b8beb4b39e4c73b76e4866d71e3c",
+        "010221e11dda9de26e23f39a75407ab8523003c037b8beb4b39e4c73b76e4866d71e3c00",
     ),
     (
         "part of a comparison",
@@ -85,6 +85,18 @@ const ANSWERS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What a replica answers that is asked what it has seen of two incarnations, one of them its own.
+const SEALS: &[(&str, &str)] = &[
+    (
+        "seal-answer",
+        "010b14d3ac863dcd62cc810702011e924b9d737700d700",
+    ),
+    (
+        "digest",
+        "010226d3ac863dcd62cc813db49f82dfabe33997ad5fa64e5181b30000000000000000fbd095ffbc31",
+    ),
+];
+
 /// A frame by name: its kind, for data that of the message too.
 fn name(frame: &[u8]) -> &'static str {
     let message = craft::data_frame(frame).map(|data| (data.flags & 3, data.chunk[0]));
@@ -96,6 +108,8 @@ fn name(frame: &[u8]) -> &'static str {
         (craft::ACK, _) => "ack",
         (craft::QUERY, _) => "query",
         (craft::ANSWER, _) => "answer",
+        (craft::SEAL_ASK, _) => "seal-ask",
+        (craft::SEAL_ANSWER, _) => "seal-answer",
         (_, Some((craft::EXCHANGE, 0))) => "unit of an exchange",
         (_, Some((craft::EXCHANGE, 2))) => "end of an exchange",
         (_, Some((craft::FLUSH, 3))) => "flush",
@@ -147,8 +161,31 @@ fn bytes_of_answers() {
 }
 
 #[test]
+fn bytes_of_what_is_sealed_and_of_a_stated_clock() {
+    let config = config("b", &["a"]);
+    let (nonce, wait) = (config.nonce, config.timing.seal * 2);
+    let mut b = Replica::new(config, Time::ZERO);
+    let stranger = Stranger::meet("a", &mut b, nonce);
+    let gone = incarnation("c", 1);
+    b.set_wall(Time::ZERO, 1_700_000_000_123);
+    let question = stranger.seal_question(7, &[gone, incarnation("b", 1)]);
+    assert_eq!(stranger.say(&mut b, &question), Ok(()));
+    b.handle_timeout(Time::ZERO + wait);
+    let heard = stranger.hear(&mut b);
+    let found: Vec<_> = heard.iter().map(|f| (name(f), hex(f))).collect();
+    let golden = SEALS
+        .iter()
+        .map(|(name, bytes)| (*name, (*bytes).to_owned()));
+    assert_eq!(found, golden.collect::<Vec<_>>());
+}
+
+#[test]
 fn every_kind_of_frame_is_among_them() {
-    let all = EXCHANGE.iter().chain(COMPARISON).chain(ANSWERS);
+    let all = EXCHANGE
+        .iter()
+        .chain(COMPARISON)
+        .chain(ANSWERS)
+        .chain(SEALS);
     let mut names: Vec<&str> = all.map(|(name, _)| *name).collect();
     names.sort_unstable();
     names.dedup();
@@ -163,6 +200,7 @@ fn every_kind_of_frame_is_among_them() {
         "part of a comparison",
         "query",
         "same",
+        "seal-answer",
         "unit of an exchange",
         "want",
     ];

@@ -2,6 +2,7 @@
 
 mod determinism;
 mod exchange;
+mod expiry;
 mod forgetting;
 mod golden;
 mod hostile;

@@ -1,14 +1,18 @@
 //! Frames that are well-formed and can't be true, or go beyond a limit on values: each is refused,
 //! names what is wrong, and changes nothing, then or later.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use crdt_core::codec::{DecodeError, Writer};
 use crdt_core::kernel::{Cut, CutKey, Entry, Run, Unit, Value};
-use crdt_core::{Context, Dot, GCounter, LwwRegister, OrSet, Path, Shape, VersionVector};
+use crdt_core::{
+    Context, Dot, GCounter, LwwRegister, OrSet, Path, PnCounter, Shape, VersionVector,
+};
 use dd_gossip::{Config, FrameError, MAX_KEY, Replica, Time};
 
 use crate::support::craft::{self, COMPARISON, EXCHANGE, FLUSH, Stranger};
-use crate::support::{assert_sound, config, replica_id, visible, write};
+use crate::support::{assert_sound, config, replica_id, restarted, visible, write};
 
 /// A replica that has made one event, and a peer that says whatever it is told to.
 fn scene() -> (Replica, Stranger) {
@@ -442,4 +446,60 @@ fn an_answer_with_events_of_the_receiver_that_it_never_made() {
     let frames = [stranger.answer(1, true, &craft::dots(&[own(2)]))];
     let error = FrameError::Untrue("events of this replica that it never made");
     assert_refused(&mut b, &stranger, &frames, &error);
+}
+
+#[test]
+fn answers_about_seals_that_fit_no_question() {
+    // Its own former process is gone: it asks whether all have seen the same of it.
+    let mut former = Replica::new(config("a", &["b"]), Time::ZERO);
+    write::<PnCounter>(&mut former, Time::ZERO, "hits", |hits| hits.add(1));
+    let again = restarted("a", 2, &["b"]);
+    let (nonce, gone) = (again.nonce, former.replica_id());
+    let mut a = Replica::restore(again, former.state(), Time::ZERO);
+    let stranger = Stranger::meet("b", &mut a, nonce);
+    let ask = |a: &mut Replica, minutes: u64| {
+        a.handle_timeout(Time::from_start(Duration::from_secs(60 * minutes)));
+        let heard = stranger.hear(a);
+        assert!(
+            heard
+                .iter()
+                .any(|frame| craft::kind(frame) == craft::SEAL_ASK)
+        );
+    };
+    ask(&mut a, 2);
+    let before = visible(&mut a);
+    let two = stranger.seal_answer(1, &[Some(1), Some(2)]);
+    let refused = Err(FrameError::Untrue("an answer to another question"));
+    assert_eq!(stranger.say(&mut a, &two), refused);
+    let many = vec![None; dd_gossip::MAX_SEALS + 1];
+    let many = stranger.seal_answer(1, &many);
+    assert!(matches!(
+        stranger.say(&mut a, &many),
+        Err(FrameError::Limit(_))
+    ));
+    let many = vec![gone; dd_gossip::MAX_SEALS + 1];
+    let many = stranger.seal_question(1, &many);
+    assert!(matches!(
+        stranger.say(&mut a, &many),
+        Err(FrameError::Limit(_))
+    ));
+    // What was not asked, another digest and none seal nothing.
+    for (number, digest) in [(9, Some(1)), (1, Some(1)), (1, None)] {
+        let answer = stranger.seal_answer(number, &[digest]);
+        assert_eq!(stranger.say(&mut a, &answer), Ok(()));
+    }
+    assert_eq!(visible(&mut a), before);
+    // The right one does, once it was given twice.
+    let digest = Some(a.context().digest_up_to(gone));
+    ask(&mut a, 4);
+    assert_eq!(
+        stranger.say(&mut a, &stranger.seal_answer(2, &[digest])),
+        Ok(())
+    );
+    assert!(!a.context().is_sealed(gone));
+    assert_eq!(
+        stranger.say(&mut a, &stranger.seal_answer(3, &[digest])),
+        Ok(())
+    );
+    assert!(a.context().is_sealed(gone));
 }

@@ -19,6 +19,8 @@ pub(crate) const DATA: u8 = 5;
 pub(crate) const ACK: u8 = 6;
 pub(crate) const QUERY: u8 = 7;
 pub(crate) const ANSWER: u8 = 8;
+pub(crate) const SEAL_ASK: u8 = 10;
+pub(crate) const SEAL_ANSWER: u8 = 11;
 
 pub(crate) const EXCHANGE: u8 = 0;
 pub(crate) const FLUSH: u8 = 1;
@@ -221,7 +223,37 @@ impl Stranger {
 
     pub(crate) fn digest(&self, context: &Context, fingerprint: u64) -> Bytes {
         let hash = context_hash(context).to_be_bytes();
-        self.bound(DIGEST, &[&hash[..], &fingerprint.to_be_bytes()].concat())
+        // Without a clock.
+        self.bound(
+            DIGEST,
+            &[&hash[..], &fingerprint.to_be_bytes(), &[0]].concat(),
+        )
+    }
+
+    /// A question what was seen of incarnations.
+    pub(crate) fn seal_question(&self, number: u64, last: &[ReplicaId]) -> Bytes {
+        let mut w = Writer::new();
+        w.varint(number);
+        w.count(last.len());
+        last.iter().for_each(|replica| w.raw(&replica.to_bytes()));
+        self.bound(SEAL_ASK, &w.finish())
+    }
+
+    /// An answer to such a question.
+    pub(crate) fn seal_answer(&self, number: u64, digests: &[Option<u64>]) -> Bytes {
+        let mut w = Writer::new();
+        w.varint(number);
+        w.count(digests.len());
+        for digest in digests {
+            w.byte(u8::from(digest.is_some()));
+            w.raw(
+                digest
+                    .map(u64::to_be_bytes)
+                    .as_ref()
+                    .map_or(&[], |d| &d[..]),
+            );
+        }
+        self.bound(SEAL_ANSWER, &w.finish())
     }
 
     pub(crate) fn want(&self, send: bool, context: &Context) -> Bytes {

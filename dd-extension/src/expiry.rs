@@ -1,0 +1,91 @@
+//! Values that end: at a time, or when nobody has written them for a while.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::StoreError;
+use crate::key::{Key, Keys};
+use crate::store::{Store, wall};
+
+impl Store {
+    /// What stands under a key ends at a time, whatever is written to it until then; `None`: it does not any
+    /// more. A delete ends it too, and what is written afterwards has no deadline. Returns whether there was
+    /// anything.
+    ///
+    /// A node shows the key as empty when its own clock has passed the deadline, and an
+    /// [`update`](Self::update) then begins with the empty value. Some seconds later the key is deleted
+    /// everywhere, when the clocks of a majority of the members have passed it: one clock that runs ahead can't
+    /// take anything away from the others. Until then it is listed, and subscribers are told by the delete. An
+    /// update that is concurrent with the delete survives it.
+    ///
+    /// Of two deadlines set concurrently the later one set counts, as in an
+    /// [`LwwRegister`](crate::types::LwwRegister). Costs an event, and some 100 bytes for each such key.
+    ///
+    /// ```no_run
+    /// use std::time::{Duration, SystemTime};
+    /// use dd_extension::{Keys, Store, types::LwwRegister};
+    ///
+    /// const TOKENS: Keys<LwwRegister<String>> = Keys::with_prefix("token/");
+    ///
+    /// # fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = TOKENS.key("ann");
+    /// store.update(&token, |token| token.set(&"secret".to_owned()))?;
+    /// store.expire_at(&token, Some(SystemTime::now() + Duration::from_secs(3600)))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn expire_at<T>(&self, key: &Key<T>, at: Option<SystemTime>) -> Result<bool, StoreError> {
+        self.check()?;
+        let millis = |at: SystemTime| {
+            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        };
+        let (now, deadline) = (self.0.now(), at.map(millis));
+        let mut replica = self.0.replica.write();
+        let there = replica.expire_at(now, wall(), key.as_bytes(), deadline)?;
+        drop(replica);
+        self.0.work.notify_one();
+        Ok(there)
+    }
+
+    /// When what stands under a key ends.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn deadline<T>(&self, key: &Key<T>) -> Result<Option<SystemTime>, StoreError> {
+        self.check()?;
+        let deadline = self.0.replica.read().deadline(key.as_bytes());
+        let time = |millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis));
+        Ok(deadline.and_then(time))
+    }
+
+    /// Keys of a family end when nobody has written them for so long; `None`: they do not any more. It is kept in
+    /// the store, so it is said once, for all nodes; a longer prefix goes before a shorter one.
+    ///
+    /// Every node measures from when it saw the last change, so a key ends late, by the time that changes take
+    /// and after restarts, and never early; and only by nodes that are in touch with a majority. It is deleted:
+    /// what was written concurrently survives. A write that changes nothing, and so makes no event, counts for
+    /// nothing: insert an element again, or set a register again, to keep a key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]: the prefix is empty or too long, or there are too many families.
+    pub fn expire_idle<T>(
+        &self,
+        keys: &Keys<T>,
+        lasts: Option<Duration>,
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        let (now, prefix) = (self.0.now(), keys.prefix().as_bytes());
+        self.0
+            .replica
+            .write()
+            .expire_idle(now, wall(), prefix, lasts)?;
+        self.0.work.notify_one();
+        Ok(())
+    }
+}
