@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::error::StopError;
+use crate::repair::Repairs;
 use crate::store::{Inner, MAX_CONFLICTS, MAX_REFUSALS, wall};
 use crate::wire::{Wire, WireEvent};
 
@@ -21,12 +22,13 @@ use crate::wire::{Wire, WireEvent};
 const BATCH: usize = 64;
 
 pub(crate) struct Driver {
-    store: Arc<Inner>,
-    wire: Wire,
+    pub(crate) store: Arc<Inner>,
+    pub(crate) wire: Wire,
     stop: watch::Receiver<bool>,
     stop_timeout: Duration,
     /// Connected peers, with the frame that did not fit last.
-    peers: BTreeMap<NodeId, Option<Bytes>>,
+    pub(crate) peers: BTreeMap<NodeId, Option<Bytes>>,
+    pub(crate) repairs: Repairs,
 }
 
 /// What woke the driver.
@@ -58,12 +60,13 @@ impl Driver {
             stop,
             stop_timeout,
             peers,
+            repairs: Repairs::default(),
         }
     }
 
     /// Runs until it is told to stop, then hands over what peers lack.
     pub(crate) async fn run(mut self) -> Result<(), StopError> {
-        tracing::info!(node = %self.store.node, replica = %self.store.replica_id, "store started");
+        tracing::info!(node = %self.store.node, replica = %self.store.replica_id(), "store started");
         loop {
             self.turn();
             match self.wait().await {
@@ -214,12 +217,12 @@ impl Driver {
                 None => break,
                 Some(Event::Changed(changed)) => {
                     self.note_conflicts(&changed);
-                    self.store.subscribers.changed(&changed);
+                    if !self.repairs.under_way {
+                        self.store.subscribers.changed(&changed);
+                    }
                 }
-                Some(Event::CaughtUp) => {
-                    tracing::info!(node = %self.store.node, "caught up");
-                    self.store.ready.send_replace(true);
-                }
+                Some(Event::CaughtUp) => self.caught_up(),
+                Some(Event::Damaged(damage)) => self.repair(damage),
                 Some(Event::PeerUp(peer)) => {
                     tracing::debug!(node = %self.store.node, %peer, "peer is up");
                 }

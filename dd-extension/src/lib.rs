@@ -50,6 +50,7 @@ mod error;
 mod expiry;
 mod key;
 mod member_changes;
+mod repair;
 mod snapshot;
 mod status;
 #[cfg(feature = "status-page")]
@@ -68,6 +69,7 @@ pub use distributed_data::DistributedData;
 pub use error::{JoinError, NotStarted, StartError, StopError, StoreError, TryUpdateError};
 pub use key::{Key, Keys, OwnedKeys};
 pub use member_changes::{MemberChange, MemberChanges};
+pub use repair::Repair;
 pub use snapshot::{Change, Snapshot};
 pub use status::{Agreement, StoreStatus};
 pub use store::Store;
@@ -77,10 +79,10 @@ pub use update_at::UpdateAt;
 
 pub use crdt_core as types;
 pub use dd_gossip::{
-    AddressError, ClusterId, Consistency, Counts, Member, MemberState, Membership, NameError,
-    NodeId, PeerStatus, RecordsAwaited, SendError, StaticMembers, Status, Swim, SwimTiming, Timing,
-    TooManyBarriers, Traffic, TrafficByKind, Transport, TransportEvent, TransportStats,
-    UpdateError,
+    AddressError, ClusterId, Consistency, Counts, Damage, Member, MemberState, Membership,
+    NameError, NodeId, PeerStatus, RecordsAwaited, SendError, StaticMembers, Status, Swim,
+    SwimTiming, Timing, TooManyBarriers, Traffic, TrafficByKind, Transport, TransportEvent,
+    TransportStats, UpdateError,
 };
 pub use dd_transport_quic::{
     Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,

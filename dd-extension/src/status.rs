@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use dd_gossip::{NodeId, RecordsAwaited, Status, TransportStats};
 
+use crate::repair::Repair;
 use crate::store::Inner;
 
 /// How a store is doing.
@@ -30,6 +31,8 @@ pub struct StoreStatus {
     /// Peers that showed another state after the same events, each with when that was found first.
     /// That this was so stays here until the process ends.
     pub diverged: BTreeMap<NodeId, SystemTime>,
+    /// That this store found its replica damaged and made it anew: the latest such times.
+    pub repairs: Vec<Repair>,
 }
 
 /// Whether nodes agree, as far as one of them knows.
@@ -75,6 +78,7 @@ impl StoreStatus {
             round_trips: store.round_trips.lock().clone(),
             records_awaited,
             diverged: store.diverged.lock().clone(),
+            repairs: store.repairs.lock().iter().copied().collect(),
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::closure;
 use crate::error::{StoreError, TryUpdateError};
 use crate::key::{Key, Keys, OwnedKeys};
+use crate::repair::Repair;
 use crate::snapshot::Snapshot;
 use crate::status::StoreStatus;
 use crate::subscription::{Registry, Subscription, SubscriptionAll};
@@ -37,7 +38,6 @@ pub struct Store(pub(crate) Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) node: NodeId,
-    pub(crate) replica_id: ReplicaId,
     pub(crate) replica: RwLock<Replica>,
     pub(crate) subscribers: Registry,
     pub(crate) stopped: AtomicBool,
@@ -52,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) conflicts: Mutex<BTreeSet<Name>>,
     pub(crate) round_trips: Mutex<BTreeMap<NodeId, Duration>>,
     pub(crate) diverged: Mutex<BTreeMap<NodeId, SystemTime>>,
+    pub(crate) repairs: Mutex<VecDeque<Repair>>,
     started: Instant,
 }
 
@@ -60,7 +61,6 @@ impl Inner {
         let ready = replica.is_caught_up();
         Self {
             node: replica.node().clone(),
-            replica_id: replica.replica_id(),
             replica: RwLock::new(replica),
             subscribers: Registry::default(),
             stopped: AtomicBool::new(false),
@@ -73,8 +73,13 @@ impl Inner {
             conflicts: Mutex::default(),
             round_trips: Mutex::default(),
             diverged: Mutex::default(),
+            repairs: Mutex::default(),
             started,
         }
+    }
+
+    pub(crate) fn replica_id(&self) -> ReplicaId {
+        self.replica.read().replica_id()
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -317,9 +322,9 @@ impl Store {
         &self.0.node
     }
 
-    /// The id under which this process writes.
+    /// The id under which this process writes. It is another one after a [repair](crate::Repair).
     pub fn replica_id(&self) -> ReplicaId {
-        self.0.replica_id
+        self.0.replica_id()
     }
 
     /// Waits until the first catch-up is done: what the first peer that answered had is here. At once

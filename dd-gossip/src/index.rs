@@ -30,6 +30,10 @@ impl Index {
         }
     }
 
+    pub(crate) fn get(&self, dot: Dot) -> Option<&Path> {
+        self.origins.get(&dot.replica)?.get(&dot.seq)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.origins.iter().map(|(_, places)| places.len()).sum()
     }

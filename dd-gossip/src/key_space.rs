@@ -293,6 +293,16 @@ impl KeySpace {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn plant_wrong_sum(&mut self) {
+        self.fingerprint = self.fingerprint.wrapping_add(1);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn plant_lost_place(&mut self, dot: Dot) {
+        self.frozen.index.remove(dot);
+    }
+
     /// Whether an event is still at a path decides whether the index has it.
     fn place(&mut self, path: Path, dot: Dot) {
         let Frozen { store, index } = &mut self.frozen;

@@ -38,9 +38,9 @@ pub use membership::{
 pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
-    Confirm, Counts, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FAMILIES, MAX_FAMILY, MAX_FLUSH_EVENTS,
-    MAX_IDLE, MAX_IDLE_FAMILIES, MAX_RECORDS, MAX_TRANSACTIONS, PeerStatus, RecordsAwaited,
-    Refresh, Replica, Status, TooManyBarriers, Transaction, UpdateError,
+    Confirm, Counts, Damage, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FAMILIES, MAX_FAMILY,
+    MAX_FLUSH_EVENTS, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_RECORDS, MAX_TRANSACTIONS, PeerStatus,
+    RecordsAwaited, Refresh, Replica, Status, TooManyBarriers, Transaction, UpdateError,
 };
 pub use time::Time;
 pub use traffic::{Traffic, TrafficByKind};

@@ -18,6 +18,7 @@ mod members;
 mod node;
 mod owned;
 mod quic;
+mod repair;
 mod scripted;
 mod subscriptions;
 mod transactions;

@@ -10,6 +10,7 @@ mod owned;
 mod protocol;
 mod quorum;
 mod sealing;
+mod self_check;
 mod status;
 mod transaction;
 mod transmit;
@@ -34,6 +35,7 @@ pub use expiry::{MAX_IDLE, MAX_IDLE_FAMILIES};
 pub use local::UpdateError;
 pub use owned::{MAX_FAMILIES, MAX_FAMILY};
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
+pub use self_check::Damage;
 pub use status::{PeerStatus, Status};
 pub use transaction::Transaction;
 pub use transmit::MAX_FLUSH_EVENTS;
@@ -72,6 +74,7 @@ pub struct Replica {
     owned: owned::Owned,
     expiry: expiry::Expiry,
     sealing: sealing::Sealing,
+    self_check: self_check::SelfCheck,
     events: std::collections::VecDeque<Event>,
     counts: Counts,
 }
@@ -94,6 +97,8 @@ pub enum Event {
     CaughtUp,
     /// A peer with an equal context has another state: a fault in this replica or in the peer.
     Diverged(NodeId),
+    /// This replica has found itself damaged. It has to be made anew: see [`Replica::reborn`].
+    Damaged(Damage),
 }
 
 /// Counts since the start.
@@ -136,6 +141,8 @@ pub struct Counts {
     pub records_forgotten: u64,
     /// Transactions forgotten.
     pub transactions_forgotten: u64,
+    /// Times that everything live was summed up and compared.
+    pub scrubs: u64,
     /// Events that were dropped because nobody asked for them.
     pub events_dropped: u64,
 }
@@ -173,6 +180,7 @@ impl Replica {
             owned: Default::default(),
             expiry: Default::default(),
             sealing: sealing::Sealing::new(now + config.timing.seal),
+            self_check: self_check::SelfCheck::new(now + config.timing.scrub),
             events: Default::default(),
             counts: Counts::default(),
             config,

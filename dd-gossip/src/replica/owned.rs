@@ -47,6 +47,14 @@ pub(super) struct Owned {
 }
 
 impl Owned {
+    /// Of a replica that is made anew in the same process.
+    pub(super) fn reborn(&self) -> Self {
+        Self {
+            mine: self.mine.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         self.look_at
     }

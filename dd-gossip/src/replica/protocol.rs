@@ -197,7 +197,6 @@ impl Replica {
         fingerprint: u64,
     ) -> Result<(), FrameError> {
         let equal = self.keys.context_hash() == hash;
-        let same_state = self.keys.fingerprint() as u64 == fingerprint;
         let context = self.keys.context().clone();
         let may_ask = self.may_ask(now, node);
         let then = now.before(self.config.timing.retry);
@@ -208,9 +207,7 @@ impl Replica {
             process.due.same = Some(hash as u64);
             process.set_equal(&context);
             process.asked = None;
-            if !same_state {
-                self.emit(Event::Diverged(node.clone()));
-            }
+            self.compare_sums(node, fingerprint);
             self.note_caught_up(node);
             self.schedule_forgetting(now);
         } else {

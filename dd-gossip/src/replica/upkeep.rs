@@ -37,6 +37,7 @@ impl Replica {
         self.delete_orphans(now);
         self.look_for_seals(now);
         self.end_what_is_over(now);
+        self.scrub(now);
         if self.forget_at.is_some_and(|at| now >= at) {
             self.forget_at = None;
             self.forget(now);
@@ -50,6 +51,10 @@ impl Replica {
             .forget_at
             .map_or(self.exchange_at, |at| at.min(self.exchange_at));
         next = next.min(self.sealing.poll_timeout());
+        next = self
+            .self_check
+            .poll_timeout()
+            .map_or(next, |at| at.min(next));
         next = self.poll_expiry().map_or(next, |at| at.min(next));
         next = self.owned.poll_timeout().map_or(next, |at| at.min(next));
         for peer in self.peers.values().filter(|peer| peer.connected) {

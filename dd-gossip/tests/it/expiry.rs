@@ -32,7 +32,7 @@ fn expire(net: &mut Net, name: &str, key: &str, deadline: Option<u64>) -> bool {
     let (now, wall) = (net.now, wall(net));
     net[name]
         .expire_at(now, wall, key.as_bytes(), deadline)
-        .unwrap()
+        .expect("a proper key")
 }
 
 fn hits(net: &mut Net, name: &str, n: i64) {

@@ -90,11 +90,13 @@ fn pump(net: &mut Net, name: &str, beside: &mut Replica) {
     for _ in 0..1_000 {
         let sent = net[name].poll_transmit(now, &theirs);
         if let Some(frame) = &sent {
-            beside.handle_frame(now, &ours, frame).unwrap();
+            let handled = beside.handle_frame(now, &ours, frame);
+            assert_eq!(handled, Ok(()));
         }
         let answered = beside.poll_transmit(now, &ours);
         if let Some(frame) = &answered {
-            net[name].handle_frame(now, &theirs, frame).unwrap();
+            let handled = net[name].handle_frame(now, &theirs, frame);
+            assert_eq!(handled, Ok(()));
         }
         if sent.is_none() && answered.is_none() {
             return;
