@@ -47,6 +47,7 @@ mod config;
 mod distributed_data;
 mod driver;
 mod error;
+mod generation;
 mod key;
 mod member_changes;
 mod snapshot;

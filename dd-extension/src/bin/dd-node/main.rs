@@ -11,12 +11,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use dd_extension::status_page::StatusPage;
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Cluster, ClusterConfig, DistributedData, Identity, Key, Store, StoreConfig, StoreError,
+    Cluster, ClusterConfig, DistributedData, Identity, Key, Member, NodeId, PeerStatus, Store,
+    StoreConfig, StoreError, StoreStatus, SwimTiming,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::task::JoinHandle;
@@ -48,6 +50,10 @@ struct Args {
     /// Instead of seeds: another node of a cluster whose members are a list; once for each
     #[arg(long = "peer", value_name = "NAME=HOST:PORT", value_parser = parse_peer)]
     peers: Vec<(String, String)>,
+    /// How often one other member is probed, in milliseconds, 10 at least; one that fails is taken for down
+    /// after some six times that
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    probe: u64,
     /// Certificate of the cluster's authority, PEM
     #[arg(long, requires_all = ["cert", "key"], conflicts_with = "dev")]
     ca: Option<PathBuf>,
@@ -103,7 +109,9 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Failure> {
     static DD: DistributedData = DistributedData::new();
-    let mut config = ClusterConfig::new(args.listen).identity(identity(&args)?);
+    let mut config = ClusterConfig::new(args.listen)
+        .identity(identity(&args)?)
+        .membership(timing(args.probe));
     for (name, address) in &args.peers {
         config = config.peer(name, address);
     }
@@ -136,6 +144,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         None => None,
     };
     let mut node = Node {
+        cluster,
         store,
         watched: BTreeMap::new(),
     };
@@ -185,7 +194,22 @@ fn identity(args: &Args) -> Result<Identity, Failure> {
     )
 }
 
+/// The default timing, as much faster or slower as probes are.
+fn timing(probe: u64) -> SwimTiming {
+    let usual = SwimTiming::default();
+    let probe = Duration::from_millis(probe);
+    let scaled = |time: Duration| probe.mul_f64(time.as_secs_f64() / usual.probe.as_secs_f64());
+    SwimTiming {
+        probe,
+        answer: scaled(usual.answer),
+        suspect: scaled(usual.suspect),
+        gossip: scaled(usual.gossip),
+        ..usual
+    }
+}
+
 struct Node {
+    cluster: Cluster,
     store: Store,
     watched: BTreeMap<String, Vec<JoinHandle<()>>>,
 }
@@ -197,6 +221,11 @@ impl Node {
             Ok(None) => {}
             Ok(Some(Command::Quit)) => {
                 println!("ok bye");
+                return false;
+            }
+            Ok(Some(Command::Leave)) => {
+                self.cluster.leave().await;
+                println!("ok left");
                 return false;
             }
             Ok(Some(command)) => match self.run(command).await {
@@ -247,6 +276,8 @@ impl Node {
             }
             Command::Keys(prefix) => Ok(self.keys(&prefix)?),
             Command::Status => Ok(self.status()?),
+            Command::Members => Ok(self.members()),
+            Command::RemoveMember(name) => self.remove_member(&name.parse()?),
             Command::Ready => {
                 self.store.ready().await?;
                 Ok("ready".to_owned())
@@ -371,17 +402,34 @@ impl Node {
         Ok(format!("{} keys{more}: {}", all.len(), all.join(" ")))
     }
 
+    fn members(&self) -> String {
+        let members = self.cluster.members();
+        let texts = members
+            .iter()
+            .map(|m| format!("{} {} {}", m.node, m.state, m.address));
+        let texts: Vec<String> = texts.collect();
+        format!("{} members: {}", texts.len(), texts.join("; "))
+    }
+
+    fn remove_member(&self, node: &NodeId) -> Result<String, Failure> {
+        let members = self.cluster.members();
+        let Some(member) = members.iter().find(|member| member.node == *node) else {
+            return Err(format!("{node} is no member; `members` lists them").into());
+        };
+        if !member.state.is_member() {
+            return Err(format!("{node} is {} already", member.state).into());
+        }
+        if node == self.cluster.node() {
+            return Err("a node does not remove itself; `leave` leaves".into());
+        }
+        self.cluster.remove(node);
+        Ok(format!("removed {node}"))
+    }
+
     /// One line of `name=value`, for people and programs.
     fn status(&self) -> Result<String, StoreError> {
         let status = self.store.status()?;
         let (replica, transport) = (&status.replica, &status.transport);
-        let peers = replica.peers.iter().map(|peer| match peer.behind {
-            None if peer.unconfirmed == 0 => format!("{}:away", peer.node),
-            None => format!("{}:away-behind-{}", peer.node, peer.unconfirmed),
-            Some(0) => format!("{}:equal", peer.node),
-            Some(n) => format!("{}:behind-{n}", peer.node),
-        });
-        let peers: Vec<String> = peers.collect();
         Ok(format!(
             "node={} replica={} keys={} events={} origins={} records={} context={:032x} \
              fingerprint={:032x} sent={} received={} wire-sent={} wire-received={} peers={} \
@@ -398,8 +446,33 @@ impl Node {
             transport.bytes_received,
             transport.wire_bytes_sent,
             transport.wire_bytes_received,
-            peers.join(","),
+            peers(&status),
             status.conflicts.join(","),
         ))
+    }
+}
+
+/// The other nodes, as `name:state:what it has`.
+fn peers(status: &StoreStatus) -> String {
+    let others = status.members.iter();
+    let others = others.filter(|member| member.node != status.replica.node);
+    let text = |member: &Member| {
+        let peers = &status.replica.peers;
+        let peer = peers.iter().find(|peer| peer.node == member.node);
+        match peer.filter(|_| member.state.is_member()) {
+            Some(peer) => format!("{}:{}:{}", member.node, member.state, has(peer)),
+            None => format!("{}:{}", member.node, member.state),
+        }
+    };
+    let texts: Vec<String> = others.map(text).collect();
+    texts.join(",")
+}
+
+fn has(peer: &PeerStatus) -> String {
+    match peer.behind {
+        None if peer.unconfirmed == 0 => "away".to_owned(),
+        None => format!("away-behind-{}", peer.unconfirmed),
+        Some(0) => "equal".to_owned(),
+        Some(n) => format!("behind-{n}"),
     }
 }
