@@ -57,6 +57,7 @@ mod close_code;
 mod config;
 mod dev_authority;
 mod dialler;
+mod enrolment;
 mod error;
 mod event_queue;
 mod frame_parser;
@@ -75,6 +76,11 @@ mod transport_words;
 
 pub use authority::{Authority, IssuedCertificate};
 pub use config::QuicConfig;
+pub use enrolment::{
+    DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY, EnrolError, Enrolment, EnrolmentOptions, JoinToken,
+    MAX_CONNECTIONS as MAX_ENROLMENT_CONNECTIONS, MAX_PER_SECOND as MAX_ENROLMENTS_PER_SECOND,
+    MAX_TOKEN_VALIDITY, MAX_USED as MAX_USED_TOKENS, TokenError, TokenNames, TokenOptions,
+};
 pub use error::{AuthorityError, BindError, ConfigError, IdentityError};
 pub use identity::Identity;
 pub use transport::QuicTransport;
