@@ -79,7 +79,9 @@ pub use dd_gossip::{
     UpdateError,
 };
 pub use dd_transport_quic::{
-    Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,
+    Authority, AuthorityError, BindError, ConfigError, DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY,
+    EnrolError, Enrolment, EnrolmentOptions, Identity, IdentityError, JoinToken,
+    MAX_TOKEN_VALIDITY, QuicConfig, TokenError, TokenNames, TokenOptions,
 };
 
 /// The README's example compiles.

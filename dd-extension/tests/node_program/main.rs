@@ -4,6 +4,7 @@
     reason = "helpers of tests fail the test that called them"
 )]
 
+mod enrolment;
 mod program;
 
 use std::io::{Read, Write};

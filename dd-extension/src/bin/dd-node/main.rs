@@ -1,10 +1,11 @@
 //! A node of a store, driven by lines on standard input.
 //!
 //! Every line is answered by one line that begins with `ok` or `error`; a watched key prints lines
-//! that begin with `change` besides, and the address of a status page is said once in a line that
-//! begins with `page`. `help` lists the commands.
+//! that begin with `change` besides. The address of a status page is said once in a line that begins with
+//! `page`, and that of enrolment in one that begins with `enrolment`. `help` lists the commands.
 
 mod command;
+mod identity;
 mod value;
 
 use std::collections::BTreeMap;
@@ -17,13 +18,14 @@ use clap::Parser;
 use dd_extension::status_page::StatusPage;
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Cluster, ClusterConfig, DistributedData, Identity, Key, Member, NodeId, PeerStatus, Store,
-    StoreConfig, StoreError, StoreStatus, SwimTiming,
+    Cluster, ClusterConfig, DistributedData, Enrolment, EnrolmentOptions, Key, Member, NodeId,
+    PeerStatus, Store, StoreConfig, StoreError, StoreStatus, SwimTiming,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::task::JoinHandle;
 
 use command::{Command, USAGE, parse};
+use identity::IdentityArgs;
 use value::{Counts, Fields, Tags, Text, Texts, describe};
 
 /// Keys of one page of a listing.
@@ -32,7 +34,7 @@ const PAGE: usize = 1000;
 const LISTED: usize = 10_000;
 
 /// Runs a node of a replicated store, driven by lines on standard input. Try `help` there.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "dd-node", version)]
 struct Args {
     /// UDP address to listen at; port 0 takes a free one
@@ -54,24 +56,12 @@ struct Args {
     /// after some six times that
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
     probe: u64,
-    /// Certificate of the cluster's authority, PEM
-    #[arg(long, requires_all = ["cert", "key"], conflicts_with = "dev")]
-    ca: Option<PathBuf>,
-    /// This node's certificate, PEM
-    #[arg(long)]
-    cert: Option<PathBuf>,
-    /// This node's private key, PEM
-    #[arg(long)]
-    key: Option<PathBuf>,
-    /// Without certificates, for nodes of one machine: a secret that they share
-    #[arg(long, value_name = "SECRET", requires = "node")]
-    dev: Option<String>,
-    /// With --dev: the name of this node
-    #[arg(long)]
-    node: Option<String>,
-    /// With --dev: the name of the cluster
-    #[arg(long, default_value = "dev")]
-    cluster: String,
+    #[command(flatten)]
+    identity: IdentityArgs,
+    /// UDP address to serve enrolment at: certificates for whoever has a token of the authority; port 0 takes a
+    /// free one
+    #[arg(long, value_name = "ADDRESS", requires = "authority")]
+    enrolment: Option<SocketAddr>,
     /// Lines to run before those of standard input
     #[arg(long)]
     file: Option<PathBuf>,
@@ -110,7 +100,7 @@ async fn main() -> ExitCode {
 async fn run(args: Args) -> Result<(), Failure> {
     static DD: DistributedData = DistributedData::new();
     let mut config = ClusterConfig::new(args.listen)
-        .identity(identity(&args)?)
+        .identity(args.identity.identity().await?)
         .membership(timing(args.probe));
     for (name, address) in &args.peers {
         config = config.peer(name, address);
@@ -141,6 +131,10 @@ async fn run(args: Args) -> Result<(), Failure> {
     );
     let _page = match args.status {
         Some(listen) => Some(serve_status(store.clone(), listen).await?),
+        None => None,
+    };
+    let _enrolment = match args.enrolment {
+        Some(listen) => serve_enrolment(&args, &cluster, listen)?,
         None => None,
     };
     let mut node = Node {
@@ -176,22 +170,33 @@ async fn serve_status(store: Store, listen: SocketAddr) -> Result<StatusPage, Fa
     Ok(page)
 }
 
-fn identity(args: &Args) -> Result<Identity, Failure> {
-    if let (Some(ca), Some(cert), Some(key)) = (&args.ca, &args.cert, &args.key) {
-        return Ok(Identity::from_files(ca, cert, key)?);
+/// Serves certificates to joiners, under names that no member that is up has.
+fn serve_enrolment(
+    args: &Args,
+    cluster: &Cluster,
+    listen: SocketAddr,
+) -> Result<Option<Enrolment>, Failure> {
+    let Some(authority) = args.identity.authority()? else {
+        return Ok(None);
+    };
+    if authority.cluster() != cluster.id() {
+        let other = authority.cluster();
+        return Err(format!(
+            "the authority is of cluster {other}, and this node of {}",
+            cluster.id()
+        )
+        .into());
     }
-    if let (Some(secret), Some(node)) = (&args.dev, &args.node) {
-        return Ok(Identity::dev(
-            &args.cluster.parse()?,
-            &node.parse()?,
-            secret,
-        )?);
-    }
-    Err(
-        "who is this node? give --ca, --cert and --key (made by `cargo xtask certs`), or \
-         --dev SECRET --node NAME for nodes of one machine"
-            .into(),
-    )
+    let members = cluster.clone();
+    let options = EnrolmentOptions::default().is_taken(move |node| {
+        let members = members.members();
+        let member = members.iter().find(|member| member.node == *node);
+        member.is_some_and(|member| member.state.is_alive())
+    });
+    let enrolment = Enrolment::serve(authority, listen, options)
+        .map_err(|error| format!("enrolment: {error}"))?;
+    println!("enrolment {}", enrolment.local_addr());
+    Ok(Some(enrolment))
 }
 
 /// The default timing, as much faster or slower as probes are.
