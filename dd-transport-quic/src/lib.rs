@@ -4,7 +4,8 @@
 //! and one stream for each direction. Who a peer is stands in its certificate, as the DNS name
 //! `<node>.<cluster>.dd`; being signed by the same authority is not enough to belong to the
 //! cluster. An [`Identity`] is what a node proves itself with: read from PEM files that an
-//! [`Authority`] made, or, on one machine and for development only, derived from a shared secret.
+//! [`Authority`] made, or got with a [`JoinToken`] from an [`Enrolment`] service, or, on one machine and for
+//! development only, derived from a shared secret.
 //!
 //! What this crate is not: it doesn't find nodes, doesn't decide who is a member, doesn't look into
 //! frames and keeps nothing on disk. Frames that were accepted for a peer are lost when its
