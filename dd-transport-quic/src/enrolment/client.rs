@@ -31,7 +31,7 @@ pub enum EnrolError {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// Nobody answered there.
-    #[error("no enrolment service answered at {address}: {reason}; is that its address, over UDP?")]
+    #[error("no enrolment service answered at {address}: {reason}")]
     Unreachable {
         /// The address.
         address: String,
