@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster_config::ClusterConfig;
 use crate::error::{JoinError, StartError};
+use crate::generation;
 use crate::member_changes::MemberChanges;
-use crate::store::wall;
 use crate::wire::{self, Shared, Slot, Wire};
 
 /// How long [`Cluster::bootstrap`] listens whether a cluster answers at its seeds.
@@ -393,7 +393,7 @@ impl Members {
                 }
                 let random =
                     getrandom::u64().map_err(|error| JoinError::Random(error.to_string()))?;
-                let generation = (wall() << 16) | u64::from(random as u16);
+                let generation = generation::now(random);
                 let address = advertise.clone();
                 // The own address is among what is dialled already, so that it never is.
                 let dialled = [(own.clone(), address.clone())].into_iter().collect();

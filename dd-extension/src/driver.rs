@@ -48,12 +48,14 @@ impl Driver {
         let now = store.now();
         let connected = wire.connected().iter().cloned();
         let peers: BTreeMap<_, _> = connected.map(|peer| (peer, None)).collect();
+        let members = wire.members();
         let mut replica = store.replica.write();
-        replica.set_members(now, &wire.members());
+        replica.set_members(now, &members);
         for peer in peers.keys() {
             replica.handle_connected(now, peer);
         }
         drop(replica);
+        *store.members.lock() = members;
         Self {
             store,
             wire,
@@ -135,7 +137,9 @@ impl Driver {
             WireEvent::Transport(event) => event,
             WireEvent::Members => {
                 let members = self.wire.members();
-                return self.store.replica.write().set_members(now, &members);
+                self.store.replica.write().set_members(now, &members);
+                *self.store.members.lock() = members;
+                return;
             }
         };
         match event {

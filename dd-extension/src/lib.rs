@@ -48,6 +48,7 @@ mod distributed_data;
 mod driver;
 mod error;
 mod expiry;
+mod generation;
 mod key;
 mod member_changes;
 mod repair;
@@ -85,7 +86,9 @@ pub use dd_gossip::{
     TransportStats, UpdateError,
 };
 pub use dd_transport_quic::{
-    Authority, AuthorityError, BindError, ConfigError, Identity, IdentityError, QuicConfig,
+    Authority, AuthorityError, BindError, ConfigError, DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY,
+    EnrolError, Enrolment, EnrolmentOptions, Identity, IdentityError, JoinToken,
+    MAX_TOKEN_VALIDITY, QuicConfig, TokenError, TokenNames, TokenOptions,
 };
 
 /// The README's example compiles.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use dd_gossip::{NodeId, RecordsAwaited, Status, TransportStats};
+use dd_gossip::{Member, NodeId, PeerStatus, RecordsAwaited, Status, TransportStats};
 
 use crate::repair::Repair;
 use crate::store::Inner;
@@ -15,6 +15,9 @@ use crate::store::Inner;
 pub struct StoreStatus {
     /// The replica: keys, context, peers, counts.
     pub replica: Status,
+    /// All nodes that are known, this one included, in the order of their names: members, and for a while
+    /// those that left or were removed.
+    pub members: Vec<Member>,
     /// The transport.
     pub transport: TransportStats,
     /// Subscriptions that are alive.
@@ -39,10 +42,10 @@ pub struct StoreStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Agreement {
-    /// All connected peers have the events that this node has, and no others; those that are away
+    /// All connected members have the events that this node has, and no others; those that are away
     /// had when they were last heard.
     Equal,
-    /// Something is missing here or at a peer, or this node has not caught up since its start.
+    /// Something is missing here or at a member, or this node has not caught up since its start.
     Behind,
     /// A peer had seen the same events and held another state. That is a fault in somebody's memory,
     /// and nothing that goes away.
@@ -71,6 +74,7 @@ impl StoreStatus {
         drop(replica);
         Self {
             replica: store.replica.write().status(),
+            members: store.members.lock().clone(),
             transport: *store.transport_stats.lock(),
             subscriptions: store.subscribers.len(),
             conflicts,
@@ -82,10 +86,20 @@ impl StoreStatus {
         }
     }
 
-    /// Whether nodes agree, as far as this one knows.
+    /// The member of a name.
+    pub fn member(&self, node: &NodeId) -> Option<&Member> {
+        self.members.iter().find(|member| member.node == *node)
+    }
+
+    /// Whether nodes agree, as far as this one knows. Those that left or were removed have no say.
     pub fn agreement(&self) -> Agreement {
         let replica = &self.replica;
-        let lacks = replica.peers.iter().any(|p| p.unconfirmed + p.ahead > 0);
+        let counts = |peer: &&PeerStatus| {
+            let member = self.member(&peer.node);
+            member.is_some_and(|member| member.state.is_member())
+        };
+        let mut peers = replica.peers.iter().filter(counts);
+        let lacks = peers.any(|peer| peer.unconfirmed + peer.ahead > 0);
         if !self.diverged.is_empty() {
             Agreement::Diverged
         } else if lacks || !replica.caught_up {

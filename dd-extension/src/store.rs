@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_core::kernel::{Node, NodeRef};
 use crdt_core::{Crdt, Name, ReplicaId, Shape};
-use dd_gossip::{NodeId, Replica, Time, TransportStats};
+use dd_gossip::{Member, NodeId, Replica, Time, TransportStats};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -48,6 +48,7 @@ pub(crate) struct Inner {
     pub(crate) deadline: Duration,
     pub(crate) ready: watch::Sender<bool>,
     pub(crate) transport_stats: Mutex<TransportStats>,
+    pub(crate) members: Mutex<Vec<Member>>,
     pub(crate) refusals: Mutex<VecDeque<(String, String)>>,
     pub(crate) conflicts: Mutex<BTreeSet<Name>>,
     pub(crate) round_trips: Mutex<BTreeMap<NodeId, Duration>>,
@@ -69,6 +70,7 @@ impl Inner {
             deadline,
             ready: watch::Sender::new(ready),
             transport_stats: Mutex::default(),
+            members: Mutex::default(),
             refusals: Mutex::default(),
             conflicts: Mutex::default(),
             round_trips: Mutex::default(),

@@ -8,16 +8,19 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, date_time_ymd,
 };
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::AuthorityError;
+use crate::enrolment::{JoinToken, TokenError, TokenKey, TokenOptions, fingerprint, service_name};
 use crate::peer_name::PeerName;
 
 /// An authority is valid for ten years.
 const AUTHORITY_VALIDITY: Duration = Duration::from_secs(3652 * DAY);
 /// A node's certificate is valid for a year, unless asked otherwise.
 const NODE_VALIDITY: Duration = Duration::from_secs(365 * DAY);
+/// The certificate of an enrolment service, whose key does not leave its process.
+const SERVICE_VALIDITY: Duration = NODE_VALIDITY;
 /// Certificates begin an hour ago, for nodes whose clocks are slow.
 const BACKDATE: Duration = Duration::from_secs(60 * 60);
 const DAY: u64 = 24 * 60 * 60;
@@ -39,6 +42,7 @@ const SUBJECT: &str = "dd authority of cluster ";
 pub struct Authority {
     cluster: ClusterId,
     certificate_pem: String,
+    certificate: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -69,11 +73,12 @@ impl Authority {
         params: CertificateParams,
         key: KeyPair,
     ) -> Result<Self, AuthorityError> {
-        let certificate_pem = params.self_signed(&key)?.pem();
+        let certificate = params.self_signed(&key)?;
         let issuer = Issuer::new(params, key);
         Ok(Self {
             cluster: cluster.clone(),
-            certificate_pem,
+            certificate_pem: certificate.pem(),
+            certificate: certificate.der().clone(),
             issuer,
         })
     }
@@ -107,6 +112,7 @@ impl Authority {
         Ok(Self {
             cluster,
             certificate_pem,
+            certificate: der,
             issuer: Issuer::new(params, key),
         })
     }
@@ -149,15 +155,28 @@ impl Authority {
         node: &NodeId,
         validity: Duration,
     ) -> Result<IssuedCertificate, AuthorityError> {
-        let now = now();
-        let begin = now.saturating_sub(BACKDATE);
-        let end = now + validity.min(AUTHORITY_VALIDITY);
+        let key = KeyPair::generate()?;
+        let certificate = self.certify(node, &key, validity)?;
+        Ok(IssuedCertificate {
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            valid_until: UNIX_EPOCH + end_of(validity),
+        })
+    }
+
+    /// Certifies a node's public key. Nothing but the key is the node's say.
+    pub(crate) fn certify(
+        &self,
+        node: &NodeId,
+        key: &impl PublicKeyData,
+        validity: Duration,
+    ) -> Result<Certificate, AuthorityError> {
         let name = PeerName {
             node: node.clone(),
             cluster: self.cluster.clone(),
         }
         .dns();
-        let mut params = CertificateParams::new(vec![name.clone()])?;
+        let mut params = CertificateParams::new(vec![name])?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params
             .distinguished_name
@@ -168,14 +187,50 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         params.use_authority_key_identifier_extension = true;
-        params.not_before = date_time_ymd(1970, 1, 1) + begin;
-        params.not_after = date_time_ymd(1970, 1, 1) + end;
+        set_validity(&mut params, validity);
+        Ok(params.signed_by(key, &self.issuer)?)
+    }
+
+    /// Makes a token with which a node gets a certificate from an [`Enrolment`](crate::Enrolment) service that
+    /// has this authority.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] if it was to be valid for too long, or for names that are none.
+    pub fn token(&self, options: TokenOptions) -> Result<JoinToken, TokenError> {
+        let key = self.issuer.key().subject_public_key_info();
+        let authority = fingerprint(&key);
+        self.token_key()?.make(&self.cluster, authority, options)
+    }
+
+    pub(crate) fn token_key(&self) -> Result<TokenKey, TokenError> {
+        let private = self.issuer.key().serialize_der();
+        TokenKey::new(&private, &self.cluster)
+    }
+
+    /// Certificate, with the authority's after it, and key of an enrolment service.
+    pub(crate) fn service_certificate(
+        &self,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), AuthorityError> {
+        let mut params = CertificateParams::new(vec![service_name(&self.cluster)])?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "dd enrolment");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        set_validity(&mut params, SERVICE_VALIDITY);
         let key = KeyPair::generate()?;
-        let certificate: Certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(IssuedCertificate {
-            certificate_pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-        })
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let chain = vec![certificate.der().clone(), self.certificate_der().clone()];
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        Ok((chain, key.into()))
+    }
+
+    /// The certificate.
+    pub(crate) fn certificate_der(&self) -> &CertificateDer<'static> {
+        &self.certificate
     }
 }
 
@@ -198,12 +253,18 @@ impl fmt::Debug for Authority {
 pub struct IssuedCertificate {
     certificate_pem: String,
     key_pem: String,
+    valid_until: SystemTime,
 }
 
 impl IssuedCertificate {
     /// The certificate.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
+    }
+
+    /// Until when it is valid, to the second.
+    pub fn valid_until(&self) -> SystemTime {
+        self.valid_until
     }
 
     /// The key; write it to a file that only the node's user can read.
@@ -248,6 +309,16 @@ fn authority_cluster(read: &webpki::EndEntityCert<'_>) -> Result<ClusterId, Auth
             "it has no DNS name <cluster>.dd".to_owned(),
         )),
     }
+}
+
+/// The end of what is valid for this long from now, since 1970.
+fn end_of(validity: Duration) -> Duration {
+    Duration::from_secs((now() + validity.min(AUTHORITY_VALIDITY)).as_secs())
+}
+
+fn set_validity(params: &mut CertificateParams, validity: Duration) {
+    params.not_before = date_time_ymd(1970, 1, 1) + now().saturating_sub(BACKDATE);
+    params.not_after = date_time_ymd(1970, 1, 1) + end_of(validity);
 }
 
 /// Time since 1970; a clock before that counts as 1970.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dd_gossip::{ClusterId, NodeId};
 use rustls::RootCertStore;
@@ -10,6 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::dev_authority::dev_authority;
+use crate::enrolment::{EnrolError, JoinToken, enrol};
 use crate::peer_name::PeerName;
 use crate::{IdentityError, tls};
 
@@ -34,6 +36,7 @@ pub struct Identity {
     roots: Arc<RootCertStore>,
     dev: bool,
     beyond_loopback: bool,
+    valid_until: SystemTime,
 }
 
 impl Identity {
@@ -52,8 +55,17 @@ impl Identity {
                 what: "key",
                 reason: e.to_string(),
             })?;
+        Self::from_der(certificates("authority", authority)?, chain, key)
+    }
+
+    /// From what PEM texts hold.
+    pub(crate) fn from_der(
+        authorities: Vec<CertificateDer<'static>>,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, IdentityError> {
         let mut roots = RootCertStore::empty();
-        for root in certificates("authority", authority)? {
+        for root in authorities {
             roots.add(root).map_err(|e| IdentityError::Pem {
                 what: "authority",
                 reason: format!("it is not a certificate of an authority ({e})"),
@@ -67,15 +79,17 @@ impl Identity {
             });
         };
         let name = PeerName::of_certificate(own).map_err(|found| IdentityError::Name { found })?;
-        let identity = Self {
+        let mut identity = Self {
             name,
             chain,
             key: Arc::new(key),
             roots: Arc::new(roots),
             dev: false,
             beyond_loopback: false,
+            valid_until: UNIX_EPOCH,
         };
         tls::check_identity(&identity)?;
+        identity.valid_until = tls::valid_until(&identity)?;
         Ok(identity)
     }
 
@@ -127,6 +141,26 @@ impl Identity {
         Ok(Self { dev: true, ..own })
     }
 
+    /// Gets a certificate with a token that the cluster's authority made, from its
+    /// [`Enrolment`](crate::Enrolment) service at `host:port`. The key is made here and does not leave the
+    /// process. Without a name it takes the one that the token is for, or makes up one under its prefix.
+    ///
+    /// Such a certificate is valid for a day, unless the service is set otherwise: see
+    /// [`valid_until`](Self::valid_until). A transport goes on with the certificate that it was bound with, and
+    /// peers that connect later refuse it once that has expired. To renew, enrol again with a new token and
+    /// bind anew, or restart the node, before that.
+    ///
+    /// # Errors
+    ///
+    /// [`EnrolError`] says what is wrong with the token, the name, or whoever answers.
+    pub async fn enrol(
+        address: &str,
+        token: &JoinToken,
+        node: Option<NodeId>,
+    ) -> Result<Self, EnrolError> {
+        enrol(address, token, node).await
+    }
+
     /// Lets a development identity listen and dial beyond this machine. Do so only on a network
     /// where whoever can send a packet may be trusted; see [`dev`](Self::dev) for what is missing.
     #[must_use]
@@ -145,6 +179,11 @@ impl Identity {
     /// The cluster.
     pub fn cluster(&self) -> &ClusterId {
         &self.name.cluster
+    }
+
+    /// Until when the certificate is valid. Connections that stand then go on, and no others are made.
+    pub fn valid_until(&self) -> SystemTime {
+        self.valid_until
     }
 
     pub(crate) fn loopback_only(&self) -> bool {

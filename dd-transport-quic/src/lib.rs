@@ -4,7 +4,8 @@
 //! and one stream for each direction. Who a peer is stands in its certificate, as the DNS name
 //! `<node>.<cluster>.dd`; being signed by the same authority is not enough to belong to the
 //! cluster. An [`Identity`] is what a node proves itself with: read from PEM files that an
-//! [`Authority`] made, or, on one machine and for development only, derived from a shared secret.
+//! [`Authority`] made, or got with a [`JoinToken`] from an [`Enrolment`] service, or, on one machine and for
+//! development only, derived from a shared secret.
 //!
 //! What this crate is not: it doesn't find nodes, doesn't decide who is a member, doesn't look into
 //! frames and keeps nothing on disk. Frames that were accepted for a peer are lost when its
@@ -57,6 +58,7 @@ mod close_code;
 mod config;
 mod dev_authority;
 mod dialler;
+mod enrolment;
 mod error;
 mod event_queue;
 mod frame_parser;
@@ -75,6 +77,11 @@ mod transport_words;
 
 pub use authority::{Authority, IssuedCertificate};
 pub use config::QuicConfig;
+pub use enrolment::{
+    DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY, EnrolError, Enrolment, EnrolmentOptions, JoinToken,
+    MAX_CONNECTIONS as MAX_ENROLMENT_CONNECTIONS, MAX_PER_SECOND as MAX_ENROLMENTS_PER_SECOND,
+    MAX_TOKEN_VALIDITY, MAX_USED as MAX_USED_TOKENS, TokenError, TokenNames, TokenOptions,
+};
 pub use error::{AuthorityError, BindError, ConfigError, IdentityError};
 pub use identity::Identity;
 pub use transport::QuicTransport;

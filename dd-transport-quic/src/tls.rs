@@ -1,22 +1,26 @@
 //! TLS settings: version 1.3 only, certificates on both sides, no session resumption.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dd_gossip::ClusterId;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rustls::DigitallySignedStruct;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
+use rustls::{CertificateError, DigitallySignedStruct};
 
 use crate::peer_name::PeerName;
 use crate::{Identity, IdentityError};
 
 /// The protocol and its version, which both sides must agree on (ALPN).
 pub(crate) const ALPN: &[u8] = b"dd/1";
+
+/// The year 10000, after which no certificate can be valid.
+const AFTER_ALL: Duration = Duration::from_secs(253_402_300_800);
 
 /// The configuration for dialling.
 pub(crate) fn client(identity: &Identity) -> Result<Arc<QuicClientConfig>, IdentityError> {
@@ -133,6 +137,23 @@ pub(crate) fn check_identity(identity: &Identity) -> Result<(), IdentityError> {
         .map_err(|e| IdentityError::Untrusted(certificate_words(&e)))
 }
 
+/// Until when the own certificate is valid. Asked of the verifier, which says so of one that has expired: so
+/// there is no second reader of certificates.
+pub(crate) fn valid_until(identity: &Identity) -> Result<SystemTime, IdentityError> {
+    let unknown = |what: String| IdentityError::Untrusted(what);
+    let Some((own, intermediates)) = identity.chain().split_first() else {
+        return Err(unknown("there is none".to_owned()));
+    };
+    let far = UnixTime::since_unix_epoch(AFTER_ALL);
+    match verifier(identity)?.verify_client_cert(own, intermediates, far) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {
+            not_after,
+            ..
+        })) => Ok(UNIX_EPOCH + Duration::from_secs(not_after.as_secs())),
+        other => Err(unknown(format!("its end is not known ({other:?})"))),
+    }
+}
+
 fn verifier(
     identity: &Identity,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, IdentityError> {
@@ -142,15 +163,15 @@ fn verifier(
 }
 
 /// Always named, never the process's default, which another crate may have set or made ambiguous.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn key_error(error: rustls::Error) -> IdentityError {
+pub(crate) fn key_error(error: rustls::Error) -> IdentityError {
     IdentityError::Key(error.to_string())
 }
 
-fn certificate_words(error: &rustls::Error) -> String {
+pub(crate) fn certificate_words(error: &rustls::Error) -> String {
     use rustls::CertificateError as C;
     let rustls::Error::InvalidCertificate(reason) = error else {
         return error.to_string();

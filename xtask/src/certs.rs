@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use dd_transport_quic::Authority;
+use dd_transport_quic::{Authority, DEFAULT_TOKEN_VALIDITY, TokenNames, TokenOptions};
 
-/// Makes the authority of a cluster and a certificate for each node. Run again with other names, it
-/// issues more from the authority that is there.
+/// Makes the authority of a cluster, a certificate for each node, and a token with which others get theirs.
+/// Run again, it issues more from the authority that is there.
 #[derive(Debug, Args)]
 pub(crate) struct Certs {
     /// The name of the cluster
@@ -19,8 +20,15 @@ pub(crate) struct Certs {
     #[arg(long, default_value = "certs")]
     out: PathBuf,
     /// The names of the nodes
-    #[arg(required = true, value_name = "NODE")]
+    #[arg(value_name = "NODE")]
     nodes: Vec<String>,
+    /// Print a token for `dd-node --enrol`: for one name and once, or for all that begin so (`pod-*`), or any
+    /// (`*`)
+    #[arg(long, value_name = "NAMES")]
+    token: Option<TokenNames>,
+    /// How many minutes the token is valid
+    #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_TOKEN_VALIDITY.as_secs() / 60)]
+    valid_for: u64,
 }
 
 impl Certs {
@@ -31,9 +39,20 @@ impl Certs {
         for node in &self.nodes {
             issue(&authority, node, &self.out)?;
         }
-        println!(
-            "A node needs ca.pem and its own two files. Keep ca.key to yourself: who has it can make nodes."
-        );
+        if let Some(names) = &self.token {
+            let valid_for = Duration::from_secs(self.valid_for.saturating_mul(60));
+            let token = authority.token(TokenOptions::new(names.clone()).valid_for(valid_for))?;
+            eprintln!(
+                "For {} minutes whoever has this token can become a node {names}:",
+                self.valid_for
+            );
+            // By itself, for scripts.
+            println!("{}", token.as_str());
+        }
+        eprintln!("Keep ca.key to yourself: who has it can make nodes.");
+        if !self.nodes.is_empty() {
+            eprintln!("A node needs ca.pem and its own two files.");
+        }
         Ok(())
     }
 
@@ -101,6 +120,8 @@ mod tests {
                 cluster: cluster.to_owned(),
                 out: dir.path().to_owned(),
                 nodes: vec![node.to_owned()],
+                token: None,
+                valid_for: 10,
             }
             .run()
         };

@@ -1,12 +1,12 @@
 //! `cargo xtask ci`: what must hold beside the tests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::{play, status_page};
+use crate::{cargo, play, status_page};
 
 /// Format, lints, docs, examples, and a smoke of every longer campaign.
 #[derive(Debug, Args)]
@@ -65,15 +65,11 @@ impl Ci {
 }
 
 fn cargo(args: &[&str]) -> Result<()> {
-    run(Command::new(program()).args(args), args)
+    run(cargo::cargo().args(args), args)
 }
 
 fn with_env(name: &str, value: &str, args: &[&str]) -> Result<()> {
-    run(Command::new(program()).env(name, value).args(args), args)
-}
-
-fn program() -> PathBuf {
-    std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+    run(cargo::cargo().env(name, value).args(args), args)
 }
 
 /// This program again, as a user would call it.

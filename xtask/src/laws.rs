@@ -1,7 +1,6 @@
 //! `cargo xtask laws`: the laws of the types over many random histories, and over all short ones.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -45,9 +44,8 @@ impl Laws {
         let settings: Vec<String> = settings.collect();
         println!("$ {} cargo {}", settings.join(" "), args.join(" "));
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let begun = Instant::now();
-        let status = Command::new(cargo)
+        let status = crate::cargo::cargo()
             .args(args)
             .envs(env)
             .current_dir(root.context("finding the workspace")?)

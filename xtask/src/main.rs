@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything about the project that is more than a test.
 
 mod bench;
+mod cargo;
 mod certs;
 mod ci;
 mod cluster;

@@ -75,8 +75,7 @@ impl Mutants {
 }
 
 fn cargo() -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = crate::cargo::cargo();
     command.current_dir(root());
     command
 }

@@ -94,8 +94,7 @@ fn has_target() -> bool {
 }
 
 fn cargo(dir: &Path, args: &[&str]) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = crate::cargo::cargo()
         .current_dir(dir)
         .args(args)
         .status()

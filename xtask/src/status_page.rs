@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::cluster::{Cluster, NODES, PATIENCE, Settings};
+use crate::cluster::{Cluster, NODES, PATIENCE, Settings, is_connected};
 
 /// Names that the browser goes by.
 const BROWSERS: [&str; 4] = [
@@ -50,12 +50,12 @@ impl StatusPage {
 
         cluster.set_cut_off(2, true);
         write_apart(&mut cluster)?;
-        await_peers(&mut cluster, |peers| peers.contains("away"))?;
+        await_peers(&mut cluster, |peers| peers.contains(":down:away"))?;
         self.look(&browser, &mut cluster, "apart", "BEHIND")?;
 
         cluster.set_cut_off(2, false);
         await_peers(&mut cluster, |peers| {
-            !peers.contains("away") && !peers.contains("behind")
+            is_connected(peers) && !peers.contains("behind")
         })?;
         cluster.await_equal(&[0, 1, 2])?;
         self.look(&browser, &mut cluster, "healed", "EQUAL")?;

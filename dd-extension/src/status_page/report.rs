@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use crate::StoreStatus;
+use dd_gossip::Member;
+
+use crate::{StoreStatus, generation};
 
 pub(super) fn report(status: &StoreStatus) -> Value {
     let (replica, transport) = (&status.replica, &status.transport);
@@ -55,17 +57,32 @@ pub(super) fn report(status: &StoreStatus) -> Value {
 }
 
 fn members(status: &StoreStatus) -> Vec<Value> {
-    let peers = status.replica.peers.iter().map(|peer| {
+    let replica = &status.replica;
+    let members = status.members.iter().map(|member| {
+        let is_self = member.node == replica.node;
+        let peer = replica.peers.iter().find(|peer| peer.node == member.node);
+        let peer = peer.filter(|_| member.state.is_member());
         json!({
-            "node": peer.node.as_str(),
-            "up": peer.up,
-            "replica": peer.replica.map(|replica| replica.to_string()),
-            "round_trip_ms": status.round_trips.get(&peer.node).map(millis),
-            "behind": peer.unconfirmed,
-            "ahead": peer.ahead,
+            "node": member.node.as_str(),
+            "self": is_self,
+            "address": member.address,
+            "state": member.state.to_string(),
+            // Beyond what a number of JavaScript holds.
+            "generation": member.generation.to_string(),
+            "started_ms": started(member),
+            "connected": is_self || peer.is_some_and(|peer| peer.up),
+            "replica": peer.and_then(|peer| peer.replica).map(|replica| replica.to_string()),
+            "round_trip_ms": status.round_trips.get(&member.node).map(millis),
+            "behind": peer.map_or(0, |peer| peer.unconfirmed),
+            "ahead": peer.map_or(0, |peer| peer.ahead),
         })
     });
-    peers.collect()
+    members.collect()
+}
+
+/// When a member was started, in milliseconds since 1970, if its generation says.
+fn started(member: &Member) -> Option<u64> {
+    Some(generation::started(member.generation)).filter(|since| *since > 0)
 }
 
 fn awaited(status: &StoreStatus) -> Map<String, Value> {

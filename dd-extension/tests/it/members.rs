@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Cluster, ClusterConfig, Consistency, DistributedData, Identity, JoinError, Key, MemberState,
-    StoreConfig, Swim, SwimTiming,
+    Agreement, Cluster, ClusterConfig, Consistency, DistributedData, Identity, JoinError, Key,
+    MemberState, StoreConfig, Swim, SwimTiming,
 };
 use dd_testkit::MemoryNetwork;
 
@@ -174,6 +174,34 @@ async fn a_cluster_is_there_without_a_store() {
     drop(c);
     let down = || a.members().iter().any(|m| m.state == MemberState::Down);
     until(down).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_down_and_lacks_something_is_waited_for_and_who_is_gone_is_not() {
+    let network = MemoryNetwork::new();
+    let [a, b, c] = three(&network).await;
+    let agreement = || a.store.status().unwrap().agreement();
+    until(|| agreement() == Agreement::Equal).await;
+    drop(b);
+    until(|| state(&a, "b") == Some(MemberState::Down)).await;
+    assert_eq!(agreement(), Agreement::Equal, "it had everything");
+    a.store.update(&HITS, |hits| hits.add(1)).unwrap();
+    until(|| agree(&[&a, &c])).await;
+    assert_eq!(agreement(), Agreement::Behind);
+    a.cluster.remove(&id("b"));
+    until(|| agreement() == Agreement::Equal).await;
+    let status = a.store.status().unwrap();
+    let told = status.members.iter().map(|m| (m.node.as_str(), m.state));
+    let [up, removed] = [MemberState::Up, MemberState::Removed];
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [("a", up), ("b", removed), ("c", up)]
+    );
+    // Whoever leaves is waited for no more, also before its connection ends.
+    c.cluster.leave().await;
+    a.store.update(&HITS, |hits| hits.add(1)).unwrap();
+    until(|| state(&a, "c") == Some(MemberState::Left)).await;
+    until(|| agreement() == Agreement::Equal).await;
 }
 
 fn quic(name: &str) -> ClusterConfig {

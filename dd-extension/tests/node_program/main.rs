@@ -4,6 +4,7 @@
     reason = "helpers of tests fail the test that called them"
 )]
 
+mod enrolment;
 mod program;
 
 use std::io::{Read, Write};
@@ -168,6 +169,52 @@ fn a_watched_key_prints_what_another_node_does() {
 }
 
 #[test]
+fn members_leave_and_are_removed() {
+    let fast = |name: &str, more: &[&str]| {
+        let dev = ["--dev", "secret", "--node", name, "--probe", "50"];
+        Program::start(&[&dev[..], more].concat())
+    };
+    let mut a = fast("a", &["--bootstrap"]);
+    let seed = a.address().to_owned();
+    let mut b = fast("b", &["--seed", &seed]);
+    let mut c = fast("c", &["--seed", &seed]);
+    let both_up = |status: &str| status.contains(" peers=b:up:equal,c:up:equal ");
+    a.ask_until("status", both_up);
+    let members = a.ask("members");
+    assert!(
+        members.starts_with(&format!("ok 3 members: a up {seed}; b up 127.0.0.1:")),
+        "{members}"
+    );
+    assert_eq!(c.ask("leave"), "ok left");
+    assert!(c.end().success());
+    a.ask_until("status", |status| {
+        status.contains(" peers=b:up:equal,c:left ")
+    });
+    b.kill();
+    a.ask_until("members", |members| members.contains("; b down "));
+    assert_eq!(a.ask("add hits 1"), "ok 1");
+    a.ask_until("status", |status| {
+        status.contains("b:down:away-behind-1,c:left ")
+    });
+    assert_eq!(a.ask("remove-member b"), "ok removed b");
+    a.ask_until("status", |status| {
+        status.contains(" peers=b:removed,c:left ")
+    });
+    for (line, why) in [
+        ("remove-member b", "removed already"),
+        ("remove-member a", "`leave` leaves"),
+        ("remove-member d", "no member"),
+        ("remove-member D!", "can't name a node"),
+    ] {
+        let answer = a.ask(line);
+        assert!(
+            answer.starts_with("error ") && answer.contains(why),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
 fn a_status_page_is_served_where_it_is_told() {
     let mut a = Program::start(&["--dev", "secret", "--node", "a", "--bootstrap"]);
     let seed = a.address().to_owned();
@@ -185,9 +232,10 @@ fn a_status_page_is_served_where_it_is_told() {
     });
     let member = &status["members"][0];
     assert_eq!(
-        (&member["node"], &member["up"]),
-        (&"a".into(), &true.into())
+        (&member["node"], &member["state"]),
+        (&"a".into(), &"up".into())
     );
+    assert_eq!(member["address"], seed.as_str());
     assert!(member["round_trip_ms"].as_f64().unwrap() > 0.0, "{member}");
     // Nobody else can have the address, and that is said.
     let (success, stderr) = run(&[

@@ -100,6 +100,12 @@ impl Program {
         }
     }
 
+    /// Ends it without a word.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Ends its input.
     pub(crate) fn close(&mut self) {
         self.input = None;

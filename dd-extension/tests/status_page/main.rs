@@ -32,7 +32,10 @@ impl Served {
         let identity = Identity::dev(&"shop".parse().unwrap(), &"a".parse().unwrap(), "secret");
         let listen = "127.0.0.1:0".parse().unwrap();
         let config = ClusterConfig::new(listen).identity(identity.unwrap());
-        let (cluster, dd) = (Cluster::join(config).await.unwrap(), DistributedData::new());
+        let (cluster, dd) = (
+            Cluster::bootstrap(config).await.unwrap(),
+            DistributedData::new(),
+        );
         let store = dd.start(&cluster, StoreConfig::default()).await.unwrap();
         let page = StatusPage::serve(store.clone(), listen).await.unwrap();
         Self { dd, store, page }

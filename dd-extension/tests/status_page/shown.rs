@@ -65,7 +65,17 @@ async fn the_status_says_how_the_store_is_doing() {
     assert_eq!(status["node"], "a");
     assert_eq!(status["agreement"], "equal");
     assert_eq!((&status["keys"], &status["events"]), (&json!(1), &json!(1)));
-    assert_eq!(status["members"], json!([]));
+    let [own] = &status["members"].as_array().unwrap()[..] else {
+        panic!("{status}");
+    };
+    assert_eq!((&own["node"], &own["state"]), (&json!("a"), &json!("up")));
+    assert_eq!((&own["self"], &own["behind"]), (&json!(true), &json!(0)));
+    let address = own["address"].as_str().unwrap();
+    assert!(address.starts_with("127.0.0.1:"), "{own}");
+    assert!(
+        own["started_ms"].as_u64().unwrap() > 1_600_000_000_000,
+        "{own}"
+    );
     assert_eq!(status["records"]["kept"], 0);
     assert_eq!(status["traffic"][0]["kind"], "hello");
     assert_eq!(status["refusals"], json!([]));

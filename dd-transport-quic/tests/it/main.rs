@@ -6,6 +6,7 @@
 )]
 
 mod close;
+mod enrolment;
 mod exchange;
 mod flow;
 mod hostile;

@@ -68,15 +68,23 @@ impl Rogue {
 
     /// Trusts the authority and shows no certificate.
     pub(crate) fn anonymous(authority: &str) -> Self {
-        let client = client_builder(roots(authority)).with_no_client_auth();
-        Self::client(
-            Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap(),
-            client,
-        )
+        Self::anonymous_speaking(authority, b"dd/1")
     }
 
-    fn client(mut endpoint: Endpoint, mut client: rustls::ClientConfig) -> Self {
+    /// As well, with another protocol.
+    pub(crate) fn anonymous_speaking(authority: &str, protocol: &[u8]) -> Self {
+        let mut client = client_builder(roots(authority)).with_no_client_auth();
+        client.alpn_protocols = vec![protocol.to_vec()];
+        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+        Self::speaking(endpoint, client)
+    }
+
+    fn client(endpoint: Endpoint, mut client: rustls::ClientConfig) -> Self {
         client.alpn_protocols = vec![b"dd/1".to_vec()];
+        Self::speaking(endpoint, client)
+    }
+
+    fn speaking(mut endpoint: Endpoint, client: rustls::ClientConfig) -> Self {
         let client = QuicClientConfig::try_from(client).unwrap();
         endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(client)));
         Self { endpoint }
@@ -149,6 +157,23 @@ fn client_builder(
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_root_certificates(roots)
+}
+
+/// Serves a protocol with a chain of certificates, and asks for none.
+pub(crate) fn server(chain: &str, key: &str, protocol: &[u8]) -> Endpoint {
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let mut server = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    server.alpn_protocols = vec![protocol.to_vec()];
+    let server = QuicServerConfig::try_from(server).unwrap();
+    let server = quinn::ServerConfig::with_crypto(Arc::new(server));
+    Endpoint::server(server, ([127, 0, 0, 1], 0).into()).unwrap()
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use super::cargo;
+use crate::cargo::cargo;
 
 /// Counts that were recorded, of ours alone.
 const RECORD: &str = "benches/instructions.json";

@@ -2,10 +2,10 @@
 
 mod instructions;
 
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+
+use crate::cargo::cargo;
 
 /// Compares with other libraries, side by side in one run.
 #[derive(Debug, Subcommand)]
@@ -36,8 +36,4 @@ fn run(which: &[&str]) -> Result<()> {
         .with_context(|| format!("running {}", which.join(" ")))?;
     ensure!(status.success(), "{} failed: {status}", which.join(" "));
     Ok(())
-}
-
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

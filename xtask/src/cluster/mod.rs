@@ -5,6 +5,7 @@ mod program;
 mod relay;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::certs;
 
+use node::Place;
 pub(crate) use node::{Node, OnChange};
 use relay::Relay;
 
@@ -43,31 +45,28 @@ impl Default for Settings {
     }
 }
 
-/// Nodes that know each other. All processes end with it: they are killed, and should this program be
+/// Nodes that found each other. Each is reached through a relay in front of it, which is the address that it
+/// tells the others. All processes end with it: they are killed, and should this program be
 /// killed itself, the end of their input stops them.
 pub(crate) struct Cluster {
     program: PathBuf,
     certs: TempDir,
     settings: Settings,
-    /// By dialling and dialled node.
-    relays: BTreeMap<(usize, usize), Relay>,
+    /// In front of each node.
+    relays: Vec<Relay>,
     nodes: [Option<Node>; 3],
     cut: BTreeSet<(usize, usize)>,
 }
 
 impl Cluster {
-    /// Builds the node program, makes certificates, starts three nodes and waits until each is
-    /// connected with the others.
+    /// Builds the node program, makes certificates, starts three nodes, of which the first one begins the
+    /// cluster and the others join it, and waits until each is connected with the others.
     pub(crate) fn start(settings: Settings) -> Result<Self> {
         let program = program::build()?;
         let certs = tempfile::tempdir().context("making a folder for certificates")?;
         make_certificates(certs.path())?;
-        let mut relays = BTreeMap::new();
-        for from in 0..NODES.len() {
-            for to in (0..NODES.len()).filter(|to| *to != from) {
-                relays.insert((from, to), Relay::new().context("making a wire")?);
-            }
-        }
+        let relays = NODES.iter().map(|_| Relay::new(NODES.len()));
+        let relays = relays.collect::<Result<_, _>>().context("making wires")?;
         let mut cluster = Self {
             program,
             certs,
@@ -83,24 +82,34 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts a node that does not run, with nothing.
+    /// Starts a node that does not run, with nothing: it joins through the others that live, or begins the
+    /// cluster if there are none.
     pub(crate) fn spawn(&mut self, at: usize) -> Result<()> {
-        let others = (0..NODES.len()).filter(|other| *other != at);
-        let peers: Vec<_> = others
-            .map(|other| (NODES[other], self.relays[&(at, other)].address))
-            .collect();
-        let node = Node::start(
-            &self.program,
-            NODES[at],
-            self.certs.path(),
-            &peers,
-            &self.settings,
-        )?;
-        for ((_, to), relay) in &self.relays {
-            if *to == at {
-                relay.lead_to(node.address);
+        let alive = (0..NODES.len()).filter(|other| self.is_alive(*other));
+        let alive: Vec<usize> = alive.collect();
+        let reached = alive.iter().filter(|other| !self.is_cut(at, **other));
+        let seeds: Vec<_> = reached.map(|other| self.relays[*other].address).collect();
+        ensure!(
+            alive.is_empty() || !seeds.is_empty(),
+            "{} can reach nobody through whom to join: heal its wires first",
+            NODES[at]
+        );
+        // Relays tell nodes apart by where their packets come from, so that has to be known beforehand.
+        let listen = free_address().context("finding a free port")?;
+        for (to, relay) in self.relays.iter().enumerate() {
+            if to == at {
+                relay.lead_to(listen);
+            } else {
+                relay.carry_from(at, listen);
             }
         }
+        let place = Place {
+            listen,
+            advertise: self.relays[at].address,
+            seeds,
+        };
+        let certs = self.certs.path();
+        let node = Node::start(&self.program, NODES[at], certs, &place, &self.settings)?;
         self.nodes[at] = Some(node);
         Ok(())
     }
@@ -122,12 +131,18 @@ impl Cluster {
         Ok(())
     }
 
-    /// Cuts or heals the wires between two nodes.
+    /// Has a node leave for good, and waits until its process has ended.
+    pub(crate) fn leave(&mut self, at: usize) -> Result<()> {
+        let ended = self.node(at)?.end_by("leave");
+        self.nodes[at] = None;
+        ensure!(ended?, "node {} did not end well", NODES[at]);
+        Ok(())
+    }
+
+    /// Cuts or heals the wires between two nodes: what either of them dialled.
     pub(crate) fn set_cut(&mut self, one: usize, other: usize, cut: bool) {
         for wire in [(one, other), (other, one)] {
-            if let Some(relay) = self.relays.get(&wire) {
-                relay.set_cut(cut);
-            }
+            self.relays[wire.1].set_cut(wire.0, cut);
             if cut {
                 self.cut.insert(wire);
             } else {
@@ -194,11 +209,11 @@ impl Cluster {
         }
     }
 
-    /// Waits until all nodes are connected with each other.
+    /// Waits until all nodes are connected with each other, and take each other for up.
     pub(crate) fn await_connected(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         for (at, name) in NODES.iter().enumerate() {
-            while self.status(at)?["peers"].contains("away") {
+            while !is_connected(&self.status(at)?["peers"]) {
                 ensure!(Instant::now() < deadline, "{name} does not reach its peers");
                 std::thread::sleep(LOOK);
             }
@@ -209,10 +224,23 @@ impl Cluster {
     /// Ends all nodes the ordinary way. Fails if one does not end well.
     pub(crate) fn stop(mut self) -> Result<()> {
         for node in self.nodes.iter_mut().flatten() {
-            ensure!(node.quit()?, "a node did not end well");
+            ensure!(node.end_by("quit")?, "a node did not end well");
         }
         Ok(())
     }
+}
+
+/// Whether a node that says this of its peers knows all of them, and is connected with them.
+pub(crate) fn is_connected(peers: &str) -> bool {
+    let up = peers
+        .split(',')
+        .filter(|peer| peer.contains(":up:") && !peer.contains("away"));
+    up.count() == NODES.len() - 1
+}
+
+/// An address of this machine that is free now.
+fn free_address() -> std::io::Result<SocketAddr> {
+    UdpSocket::bind("127.0.0.1:0")?.local_addr()
 }
 
 /// A node by its name.

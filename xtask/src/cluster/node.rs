@@ -13,11 +13,24 @@ use anyhow::{Context, Result, bail};
 
 use super::Settings;
 
+/// How often nodes probe each other, in milliseconds: five times as often as by default, so that it is soon
+/// said that one is down.
+const PROBE: &str = "200";
+
 /// Is told the name of a node and what it says of a key that is watched.
 pub(crate) type OnChange = Arc<dyn Fn(&'static str, &str) + Send + Sync>;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a node is, and where it finds others.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) listen: SocketAddr,
+    pub(crate) advertise: SocketAddr,
+    /// Without any it begins the cluster.
+    pub(crate) seeds: Vec<SocketAddr>,
+}
 
 /// A process that runs, or ran. It is killed when it is dropped.
 #[derive(Debug)]
@@ -26,7 +39,6 @@ pub(crate) struct Node {
     child: Child,
     lines: ChildStdin,
     answers: Receiver<String>,
-    pub(crate) address: SocketAddr,
     /// Its status page, if it serves one.
     pub(crate) page: Option<String>,
 }
@@ -37,15 +49,21 @@ impl Node {
         program: &Path,
         name: &'static str,
         certs: &Path,
-        peers: &[(&str, SocketAddr)],
+        place: &Place,
         settings: &Settings,
     ) -> Result<Self> {
         let mut command = Command::new(program);
         command.arg("--ca").arg(certs.join("ca.pem"));
         command.arg("--cert").arg(certs.join(format!("{name}.pem")));
         command.arg("--key").arg(certs.join(format!("{name}.key")));
-        for (peer, address) in peers {
-            command.arg("--peer").arg(format!("{peer}={address}"));
+        command.arg("--listen").arg(place.listen.to_string());
+        command.arg("--advertise").arg(place.advertise.to_string());
+        command.args(["--probe", PROBE]);
+        if place.seeds.is_empty() {
+            command.arg("--bootstrap");
+        }
+        for seed in &place.seeds {
+            command.arg("--seed").arg(seed.to_string());
         }
         if settings.status_pages {
             command.arg("--status").arg("127.0.0.1:0");
@@ -82,15 +100,9 @@ impl Node {
             child,
             lines,
             answers,
-            address: ([127, 0, 0, 1], 0).into(),
             page: None,
         };
-        let hello = node.answer()?;
-        let address = hello
-            .rsplit(' ')
-            .next()
-            .and_then(|address| address.parse().ok());
-        node.address = address.with_context(|| format!("node {name} said {hello:?}"))?;
+        node.answer()?;
         if settings.status_pages {
             let said = node.line()?;
             let page = said.strip_prefix("page ").map(str::to_owned);
@@ -151,9 +163,9 @@ impl Node {
         Ok(())
     }
 
-    /// Ends it the ordinary way. Returns whether it ended well.
-    pub(crate) fn quit(&mut self) -> Result<bool> {
-        self.ask("quit")?;
+    /// Ends it by a line that has it end. Returns whether it ended well.
+    pub(crate) fn end_by(&mut self, line: &str) -> Result<bool> {
+        self.ask(line)?;
         Ok(self
             .child
             .wait()

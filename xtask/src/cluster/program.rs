@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cargo::cargo;
+
 /// Builds it, and says where it is.
 pub(super) fn build() -> Result<PathBuf> {
     println!("Building the node program.");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = std::process::Command::new(cargo)
+    let output = cargo()
         .args([
             "build",
             "--release",

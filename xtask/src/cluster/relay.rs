@@ -1,4 +1,5 @@
-//! A wire that can be cut: carries datagrams between one node and another.
+//! A relay in front of a node: carries datagrams between it and those who dial it, and can be cut for each of
+//! them.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -6,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often a wire looks whether it is to end.
+/// How often a relay looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
 /// Larger than any datagram of QUIC.
 const DATAGRAM: usize = 65_536;
 
-/// One node dials another at [`address`](Self::address).
+/// The other nodes dial one node at [`address`](Self::address).
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
@@ -20,34 +21,39 @@ pub(crate) struct Relay {
 
 #[derive(Debug)]
 struct Shared {
+    /// Where all diallers send to.
     near: UdpSocket,
-    far: UdpSocket,
-    dialler: Mutex<Option<SocketAddr>>,
     target: Mutex<Option<SocketAddr>>,
-    cut: AtomicBool,
+    wires: Vec<Wire>,
     ended: AtomicBool,
 }
 
+/// To one dialler.
+#[derive(Debug)]
+struct Wire {
+    /// Where its datagrams go on from, so that answers tell whom they are for.
+    far: UdpSocket,
+    dialler: Mutex<Option<SocketAddr>>,
+    cut: AtomicBool,
+}
+
 impl Relay {
-    pub(crate) fn new() -> io::Result<Self> {
-        let (near, far) = (
-            UdpSocket::bind("127.0.0.1:0")?,
-            UdpSocket::bind("127.0.0.1:0")?,
-        );
-        near.set_read_timeout(Some(LOOK))?;
-        far.set_read_timeout(Some(LOOK))?;
+    /// For so many diallers.
+    pub(crate) fn new(diallers: usize) -> io::Result<Self> {
+        let near = socket()?;
         let address = near.local_addr()?;
+        let wires = (0..diallers).map(|_| Wire::new());
         let shared = Arc::new(Shared {
             near,
-            far,
-            dialler: Mutex::new(None),
             target: Mutex::new(None),
-            cut: AtomicBool::new(false),
+            wires: wires.collect::<io::Result<_>>()?,
             ended: AtomicBool::new(false),
         });
-        for outbound in [true, false] {
+        let inbound = Arc::clone(&shared);
+        std::thread::spawn(move || inbound.carry_in());
+        for from in 0..diallers {
             let shared = Arc::clone(&shared);
-            std::thread::spawn(move || shared.carry(outbound));
+            std::thread::spawn(move || shared.carry_out(&shared.wires[from]));
         }
         Ok(Self { address, shared })
     }
@@ -57,8 +63,14 @@ impl Relay {
         *lock(&self.shared.target) = Some(target);
     }
 
-    pub(crate) fn set_cut(&self, cut: bool) {
-        self.shared.cut.store(cut, Ordering::Relaxed);
+    /// Where the packets of a dialler come from; those of strangers are dropped.
+    pub(crate) fn carry_from(&self, dialler: usize, address: SocketAddr) {
+        *lock(&self.shared.wires[dialler].dialler) = Some(address);
+    }
+
+    /// Drops what a dialler sends and what it is answered, or not any more.
+    pub(crate) fn set_cut(&self, dialler: usize, cut: bool) {
+        self.shared.wires[dialler].cut.store(cut, Ordering::Relaxed);
     }
 }
 
@@ -68,33 +80,62 @@ impl Drop for Relay {
     }
 }
 
+impl Wire {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            far: socket()?,
+            dialler: Mutex::new(None),
+            cut: AtomicBool::new(false),
+        })
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+}
+
 impl Shared {
-    fn carry(&self, outbound: bool) {
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// From diallers to the node.
+    fn carry_in(&self) {
         let mut datagram = vec![0; DATAGRAM];
-        let (from, to) = if outbound {
-            (&self.near, &self.far)
-        } else {
-            (&self.far, &self.near)
-        };
-        while !self.ended.load(Ordering::Relaxed) {
+        while !self.has_ended() {
             // A time-out, or word that nobody listens at the other end: go on.
-            let Ok((len, sender)) = from.recv_from(&mut datagram) else {
+            let Ok((len, sender)) = self.near.recv_from(&mut datagram) else {
                 continue;
             };
-            if outbound {
-                *lock(&self.dialler) = Some(sender);
-            }
-            let receiver = *lock(if outbound {
-                &self.target
-            } else {
-                &self.dialler
-            });
-            if let Some(receiver) = receiver.filter(|_| !self.cut.load(Ordering::Relaxed)) {
+            let mut wires = self.wires.iter();
+            let wire = wires.find(|wire| *lock(&wire.dialler) == Some(sender));
+            let target = *lock(&self.target);
+            if let (Some(wire), Some(target)) = (wire.filter(|wire| !wire.is_cut()), target) {
                 // Datagrams may be lost; QUIC sends again.
-                let _ = to.send_to(&datagram[..len], receiver);
+                let _ = wire.far.send_to(&datagram[..len], target);
             }
         }
     }
+
+    /// From the node to one dialler.
+    fn carry_out(&self, wire: &Wire) {
+        let mut datagram = vec![0; DATAGRAM];
+        while !self.has_ended() {
+            let Ok((len, _)) = wire.far.recv_from(&mut datagram) else {
+                continue;
+            };
+            let dialler = *lock(&wire.dialler);
+            if let Some(dialler) = dialler.filter(|_| !wire.is_cut()) {
+                let _ = self.near.send_to(&datagram[..len], dialler);
+            }
+        }
+    }
+}
+
+fn socket() -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(LOOK))?;
+    Ok(socket)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -56,7 +56,9 @@ struct World {
 impl World {
     fn start() -> Result<Self> {
         let cluster = Cluster::start(Settings::default())?;
-        claim("Three processes authenticated each other and are connected.");
+        claim(
+            "One process began the cluster, two joined it through it; all authenticated each other and are connected.",
+        );
         Ok(Self {
             cluster,
             processes: [0, 1, 2],

@@ -5,7 +5,7 @@ use anyhow::{Result, bail, ensure};
 use crate::cluster::{NODES, node_named};
 
 /// How lines look, and what they do.
-pub(super) const USAGE: [(&str, &str); 12] = [
+pub(super) const USAGE: [(&str, &str); 13] = [
     (
         "a insert cart apple",
         "has node a do something; below is what nodes can do",
@@ -24,12 +24,19 @@ pub(super) const USAGE: [(&str, &str); 12] = [
         "heals all wires; `heal c` those of c, `heal a c` those of the pair",
     ),
     ("kill b", "kills node b, with all that it holds"),
-    ("start b", "starts it again, with nothing"),
+    (
+        "start b",
+        "starts it again, with nothing; it joins through a node that lives",
+    ),
+    ("leave b", "has node b leave the cluster for good, and end"),
     (
         "wait",
         "waits until all nodes that can reach each other are equal",
     ),
-    ("lag", "shows which node lacks how much of which"),
+    (
+        "lag",
+        "shows how nodes see each other, and which lacks how much of which",
+    ),
     ("status", "prints where the status page of each node is"),
     ("help", "prints this"),
     ("quit", "ends all nodes; so does the end of the input"),
@@ -48,6 +55,7 @@ pub(super) enum Line {
     Heal(Vec<(usize, usize)>),
     Kill(usize),
     Start(usize),
+    Leave(usize),
     Wait,
     Lag,
     Status,
@@ -80,7 +88,8 @@ pub(super) fn parse(line: &str, current: usize) -> Result<Option<Line>> {
         ("heal", words) => Line::Heal(pairs(words, "heal, heal c, or heal a c")?),
         ("kill", [node]) => Line::Kill(node_named(node)?),
         ("start" | "restart", [node]) => Line::Start(node_named(node)?),
-        ("kill" | "start" | "restart", _) => bail!("{verb} goes with one node: {verb} b"),
+        ("leave", [node]) => Line::Leave(node_named(node)?),
+        ("kill" | "start" | "restart" | "leave", _) => bail!("{verb} goes with one node: {verb} b"),
         ("wait", []) => Line::Wait,
         ("lag", []) => Line::Lag,
         ("status", []) => Line::Status,
@@ -109,6 +118,7 @@ fn for_node(node: usize, line: &str) -> Result<Line> {
     let name = NODES[node];
     match line.split_whitespace().next().unwrap_or_default() {
         "quit" => bail!("`kill {name}` ends that node, `quit` all"),
+        "leave" => Ok(Line::Leave(node)),
         "ready" => bail!("`ready` would hold up the prompt; `wait` waits for all nodes"),
         "help" => Ok(Line::Help),
         _ => Ok(Line::Node(node, line.to_owned())),
@@ -159,6 +169,8 @@ mod tests {
         assert_eq!(is("heal"), Line::Heal(all_pairs()));
         assert_eq!(is("heal b"), Line::Heal(vec![(0, 1), (1, 2)]));
         assert_eq!(is("kill b"), Line::Kill(1));
+        assert_eq!(is("leave b"), Line::Leave(1));
+        assert_eq!(is("c leave"), Line::Leave(2));
         assert_eq!(is("watch cart"), Line::Watch("cart".to_owned()));
         assert_eq!(is("a status"), Line::Node(0, "status".to_owned()));
         assert_eq!(is("status"), Line::Status);

@@ -96,6 +96,13 @@ impl Game {
                 self.say(&format!("{} is dead; what only it had is lost.", NODES[at]));
             }
             Some(Line::Start(at)) => self.start(at)?,
+            Some(Line::Leave(at)) => {
+                self.cluster.leave(at)?;
+                self.say(&format!(
+                    "{} has left; `start` has it join again.",
+                    NODES[at]
+                ));
+            }
             Some(Line::Wait) => self.wait()?,
             Some(Line::Lag) => self.lag()?,
             Some(Line::Status) => self.status()?,
@@ -226,17 +233,28 @@ fn are(side: &[usize]) -> String {
     format!("{} {verb}", names(side))
 }
 
-/// One of the others as a node's status says it: `b:equal`, `b:behind-3`, `b:away-behind-3`.
+/// One of the others as a node's status says it: `b:up:equal`, `b:up:behind-3`, `b:down:away-behind-3`,
+/// `b:left`.
 fn peer(said: &str) -> String {
-    let (name, state) = said.split_once(':').unwrap_or((said, ""));
-    let (away, state) = match state.strip_prefix("away") {
-        Some(state) => (" when it was last heard", state.trim_start_matches('-')),
-        None => ("", state),
+    let (name, said) = said.split_once(':').unwrap_or((said, ""));
+    let (state, has) = said.split_once(':').unwrap_or((said, ""));
+    let lacks = |n: &str| match n.strip_prefix("behind-") {
+        Some(n) => format!(", lacks {n}"),
+        None => String::new(),
     };
-    match state.strip_prefix("behind-") {
-        Some(n) => format!("{name} lacks {n}{away}"),
-        None if away.is_empty() => format!("{name} has all of it"),
-        None => format!("{name} is away"),
+    match has.strip_prefix("away") {
+        Some(has) => {
+            let lacks = lacks(has.trim_start_matches('-'));
+            let heard = if lacks.is_empty() {
+                ""
+            } else {
+                " as last heard"
+            };
+            let reached = if state == "up" { ", not connected" } else { "" };
+            format!("{name} {state}{reached}{lacks}{heard}")
+        }
+        None if has == "equal" => format!("{name} {state}, has all"),
+        None => format!("{name} {state}{}", lacks(has)),
     }
 }
 
@@ -247,10 +265,12 @@ mod tests {
     #[test]
     fn what_a_node_knows_of_others_is_said_in_words() {
         let words = [
-            ("b:equal", "b has all of it"),
-            ("b:behind-3", "b lacks 3"),
-            ("b:away", "b is away"),
-            ("b:away-behind-3", "b lacks 3 when it was last heard"),
+            ("b:up:equal", "b up, has all"),
+            ("b:up:behind-3", "b up, lacks 3"),
+            ("b:up:away", "b up, not connected"),
+            ("b:down:away", "b down"),
+            ("b:down:away-behind-3", "b down, lacks 3 as last heard"),
+            ("b:left", "b left"),
         ];
         for (said, text) in words {
             assert_eq!(peer(said), text);

@@ -8,7 +8,7 @@ mod mutants;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -88,8 +88,7 @@ impl Sabotage {
     }
 
     fn simulate(&self, copy: &Path) -> Result<(usize, u64)> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
+        let output = crate::cargo::cargo()
             .current_dir(copy)
             .env("CARGO_TARGET_DIR", copy.join("target"))
             .args(["run", "--release", "--quiet", "--package", "dd-testkit"])

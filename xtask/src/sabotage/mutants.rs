@@ -193,9 +193,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[
             Change {
                 file: PEER,
-                from: "            ..Self::new(self.node.clone(), now)",
+                from: "            ..Self::new(self.node.clone(), self.member, now)",
                 to: "            process: self.process.take(),
-            ..Self::new(self.node.clone(), now)",
+            ..Self::new(self.node.clone(), self.member, now)",
             },
             Change {
                 file: PROTOCOL,

@@ -22,6 +22,9 @@ pub(crate) enum Command {
     Unwatch(String),
     Keys(String),
     Status,
+    Members,
+    Leave,
+    RemoveMember(String),
     Ready,
     Help,
     Quit,
@@ -43,7 +46,7 @@ impl fmt::Display for Unclear {
 }
 
 /// Names, how a line looks, and what it does.
-pub(crate) const USAGE: [(&str, &str, &str); 20] = [
+pub(crate) const USAGE: [(&str, &str, &str); 23] = [
     (
         "add",
         "add hits 3",
@@ -109,6 +112,21 @@ pub(crate) const USAGE: [(&str, &str, &str); 20] = [
         "lists keys, all or those that begin so",
     ),
     ("status", "status", "prints how the node is doing"),
+    (
+        "members",
+        "members",
+        "prints who belongs to the cluster, where, and how each is",
+    ),
+    (
+        "leave",
+        "leave",
+        "leaves the cluster for good, and stops the node",
+    ),
+    (
+        "remove-member",
+        "remove-member b",
+        "removes a member that will not come back",
+    ),
     ("ready", "ready", "waits until the first catch-up is done"),
     (
         "repeat",
@@ -159,6 +177,9 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, Unclear> {
         "unwatch" => Command::Unwatch(words.key()?),
         "keys" => Command::Keys(words.word("").unwrap_or_default()),
         "status" => Command::Status,
+        "members" => Command::Members,
+        "leave" => Command::Leave,
+        "remove-member" => Command::RemoveMember(words.word("a node")?),
         "ready" => Command::Ready,
         "help" => Command::Help,
         "quit" => Command::Quit,

@@ -1,27 +1,31 @@
 //! A node of a store, driven by lines on standard input.
 //!
 //! Every line is answered by one line that begins with `ok` or `error`; a watched key prints lines
-//! that begin with `change` besides, and the address of a status page is said once in a line that
-//! begins with `page`. `help` lists the commands.
+//! that begin with `change` besides. The address of a status page is said once in a line that begins with
+//! `page`, and that of enrolment in one that begins with `enrolment`. `help` lists the commands.
 
 mod command;
+mod identity;
 mod value;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use dd_extension::status_page::StatusPage;
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Cluster, ClusterConfig, DistributedData, Identity, Key, Store, StoreConfig, StoreError,
+    Cluster, ClusterConfig, DistributedData, Enrolment, EnrolmentOptions, Key, Member, NodeId,
+    PeerStatus, Store, StoreConfig, StoreError, StoreStatus, SwimTiming,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::task::JoinHandle;
 
 use command::{Command, USAGE, parse};
+use identity::IdentityArgs;
 use value::{Counts, Fields, Tags, Text, Texts, describe};
 
 /// Keys of one page of a listing.
@@ -30,7 +34,7 @@ const PAGE: usize = 1000;
 const LISTED: usize = 10_000;
 
 /// Runs a node of a replicated store, driven by lines on standard input. Try `help` there.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "dd-node", version)]
 struct Args {
     /// UDP address to listen at; port 0 takes a free one
@@ -48,24 +52,16 @@ struct Args {
     /// Instead of seeds: another node of a cluster whose members are a list; once for each
     #[arg(long = "peer", value_name = "NAME=HOST:PORT", value_parser = parse_peer)]
     peers: Vec<(String, String)>,
-    /// Certificate of the cluster's authority, PEM
-    #[arg(long, requires_all = ["cert", "key"], conflicts_with = "dev")]
-    ca: Option<PathBuf>,
-    /// This node's certificate, PEM
-    #[arg(long)]
-    cert: Option<PathBuf>,
-    /// This node's private key, PEM
-    #[arg(long)]
-    key: Option<PathBuf>,
-    /// Without certificates, for nodes of one machine: a secret that they share
-    #[arg(long, value_name = "SECRET", requires = "node")]
-    dev: Option<String>,
-    /// With --dev: the name of this node
-    #[arg(long)]
-    node: Option<String>,
-    /// With --dev: the name of the cluster
-    #[arg(long, default_value = "dev")]
-    cluster: String,
+    /// How often one other member is probed, in milliseconds, 10 at least; one that fails is taken for down
+    /// after some six times that
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=600_000))]
+    probe: u64,
+    #[command(flatten)]
+    identity: IdentityArgs,
+    /// UDP address to serve enrolment at: certificates for whoever has a token of the authority; port 0 takes a
+    /// free one
+    #[arg(long, value_name = "ADDRESS", requires = "authority")]
+    enrolment: Option<SocketAddr>,
     /// Lines to run before those of standard input
     #[arg(long)]
     file: Option<PathBuf>,
@@ -103,7 +99,9 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Failure> {
     static DD: DistributedData = DistributedData::new();
-    let mut config = ClusterConfig::new(args.listen).identity(identity(&args)?);
+    let mut config = ClusterConfig::new(args.listen)
+        .identity(args.identity.identity().await?)
+        .membership(timing(args.probe));
     for (name, address) in &args.peers {
         config = config.peer(name, address);
     }
@@ -135,7 +133,12 @@ async fn run(args: Args) -> Result<(), Failure> {
         Some(listen) => Some(serve_status(store.clone(), listen).await?),
         None => None,
     };
+    let _enrolment = match args.enrolment {
+        Some(listen) => serve_enrolment(&args, &cluster, listen)?,
+        None => None,
+    };
     let mut node = Node {
+        cluster,
         store,
         watched: BTreeMap::new(),
     };
@@ -167,25 +170,51 @@ async fn serve_status(store: Store, listen: SocketAddr) -> Result<StatusPage, Fa
     Ok(page)
 }
 
-fn identity(args: &Args) -> Result<Identity, Failure> {
-    if let (Some(ca), Some(cert), Some(key)) = (&args.ca, &args.cert, &args.key) {
-        return Ok(Identity::from_files(ca, cert, key)?);
+/// Serves certificates to joiners, under names that no member that is up has.
+fn serve_enrolment(
+    args: &Args,
+    cluster: &Cluster,
+    listen: SocketAddr,
+) -> Result<Option<Enrolment>, Failure> {
+    let Some(authority) = args.identity.authority()? else {
+        return Ok(None);
+    };
+    if authority.cluster() != cluster.id() {
+        let other = authority.cluster();
+        return Err(format!(
+            "the authority is of cluster {other}, and this node of {}",
+            cluster.id()
+        )
+        .into());
     }
-    if let (Some(secret), Some(node)) = (&args.dev, &args.node) {
-        return Ok(Identity::dev(
-            &args.cluster.parse()?,
-            &node.parse()?,
-            secret,
-        )?);
+    let members = cluster.clone();
+    let options = EnrolmentOptions::default().is_taken(move |node| {
+        let members = members.members();
+        let member = members.iter().find(|member| member.node == *node);
+        member.is_some_and(|member| member.state.is_alive())
+    });
+    let enrolment = Enrolment::serve(authority, listen, options)
+        .map_err(|error| format!("enrolment: {error}"))?;
+    println!("enrolment {}", enrolment.local_addr());
+    Ok(Some(enrolment))
+}
+
+/// The default timing, as much faster or slower as probes are.
+fn timing(probe: u64) -> SwimTiming {
+    let usual = SwimTiming::default();
+    let probe = Duration::from_millis(probe);
+    let scaled = |time: Duration| probe.mul_f64(time.as_secs_f64() / usual.probe.as_secs_f64());
+    SwimTiming {
+        probe,
+        answer: scaled(usual.answer),
+        suspect: scaled(usual.suspect),
+        gossip: scaled(usual.gossip),
+        ..usual
     }
-    Err(
-        "who is this node? give --ca, --cert and --key (made by `cargo xtask certs`), or \
-         --dev SECRET --node NAME for nodes of one machine"
-            .into(),
-    )
 }
 
 struct Node {
+    cluster: Cluster,
     store: Store,
     watched: BTreeMap<String, Vec<JoinHandle<()>>>,
 }
@@ -197,6 +226,11 @@ impl Node {
             Ok(None) => {}
             Ok(Some(Command::Quit)) => {
                 println!("ok bye");
+                return false;
+            }
+            Ok(Some(Command::Leave)) => {
+                self.cluster.leave().await;
+                println!("ok left");
                 return false;
             }
             Ok(Some(command)) => match self.run(command).await {
@@ -247,6 +281,8 @@ impl Node {
             }
             Command::Keys(prefix) => Ok(self.keys(&prefix)?),
             Command::Status => Ok(self.status()?),
+            Command::Members => Ok(self.members()),
+            Command::RemoveMember(name) => self.remove_member(&name.parse()?),
             Command::Ready => {
                 self.store.ready().await?;
                 Ok("ready".to_owned())
@@ -371,17 +407,34 @@ impl Node {
         Ok(format!("{} keys{more}: {}", all.len(), all.join(" ")))
     }
 
+    fn members(&self) -> String {
+        let members = self.cluster.members();
+        let texts = members
+            .iter()
+            .map(|m| format!("{} {} {}", m.node, m.state, m.address));
+        let texts: Vec<String> = texts.collect();
+        format!("{} members: {}", texts.len(), texts.join("; "))
+    }
+
+    fn remove_member(&self, node: &NodeId) -> Result<String, Failure> {
+        let members = self.cluster.members();
+        let Some(member) = members.iter().find(|member| member.node == *node) else {
+            return Err(format!("{node} is no member; `members` lists them").into());
+        };
+        if !member.state.is_member() {
+            return Err(format!("{node} is {} already", member.state).into());
+        }
+        if node == self.cluster.node() {
+            return Err("a node does not remove itself; `leave` leaves".into());
+        }
+        self.cluster.remove(node);
+        Ok(format!("removed {node}"))
+    }
+
     /// One line of `name=value`, for people and programs.
     fn status(&self) -> Result<String, StoreError> {
         let status = self.store.status()?;
         let (replica, transport) = (&status.replica, &status.transport);
-        let peers = replica.peers.iter().map(|peer| match peer.behind {
-            None if peer.unconfirmed == 0 => format!("{}:away", peer.node),
-            None => format!("{}:away-behind-{}", peer.node, peer.unconfirmed),
-            Some(0) => format!("{}:equal", peer.node),
-            Some(n) => format!("{}:behind-{n}", peer.node),
-        });
-        let peers: Vec<String> = peers.collect();
         Ok(format!(
             "node={} replica={} keys={} events={} origins={} records={} context={:032x} \
              fingerprint={:032x} sent={} received={} wire-sent={} wire-received={} peers={} \
@@ -398,8 +451,33 @@ impl Node {
             transport.bytes_received,
             transport.wire_bytes_sent,
             transport.wire_bytes_received,
-            peers.join(","),
+            peers(&status),
             status.conflicts.join(","),
         ))
+    }
+}
+
+/// The other nodes, as `name:state:what it has`.
+fn peers(status: &StoreStatus) -> String {
+    let others = status.members.iter();
+    let others = others.filter(|member| member.node != status.replica.node);
+    let text = |member: &Member| {
+        let peers = &status.replica.peers;
+        let peer = peers.iter().find(|peer| peer.node == member.node);
+        match peer.filter(|_| member.state.is_member()) {
+            Some(peer) => format!("{}:{}:{}", member.node, member.state, has(peer)),
+            None => format!("{}:{}", member.node, member.state),
+        }
+    };
+    let texts: Vec<String> = others.map(text).collect();
+    texts.join(",")
+}
+
+fn has(peer: &PeerStatus) -> String {
+    match peer.behind {
+        None if peer.unconfirmed == 0 => "away".to_owned(),
+        None => format!("away-behind-{}", peer.unconfirmed),
+        Some(0) => "equal".to_owned(),
+        Some(n) => format!("behind-{n}"),
     }
 }
