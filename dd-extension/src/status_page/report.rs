@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use dd_gossip::Member;
 
-use crate::{StoreStatus, generation};
+use crate::{Repair, StoreStatus, generation};
 
 pub(super) fn report(status: &StoreStatus) -> Value {
     let (replica, transport) = (&status.replica, &status.transport);
@@ -53,6 +53,9 @@ pub(super) fn report(status: &StoreStatus) -> Value {
         },
         "frames_refused": counts.frames_refused,
         "refusals": refusals(status),
+        "repairs": repairs(status),
+        "sealed": replica.origins.1,
+        "scrubs": counts.scrubs,
     })
 }
 
@@ -73,6 +76,8 @@ fn members(status: &StoreStatus) -> Vec<Value> {
             "connected": is_self || peer.is_some_and(|peer| peer.up),
             "replica": peer.and_then(|peer| peer.replica).map(|replica| replica.to_string()),
             "round_trip_ms": status.round_trips.get(&member.node).map(millis),
+            // How far its clock is ahead of this node's.
+            "skew_ms": peer.and_then(|peer| peer.skew),
             "behind": peer.map_or(0, |peer| peer.unconfirmed),
             "ahead": peer.map_or(0, |peer| peer.ahead),
         })
@@ -112,6 +117,17 @@ fn refusals(status: &StoreStatus) -> Vec<Value> {
     refusals
         .map(|(whom, reason)| json!({ "whom": whom, "reason": reason }))
         .collect()
+}
+
+fn repairs(status: &StoreStatus) -> Vec<Value> {
+    let repair = |repair: &Repair| {
+        json!({
+            "at_ms": since_1970(repair.at),
+            "damage": format!("{:?}", repair.damage).to_lowercase(),
+            "unshared": repair.unshared,
+        })
+    };
+    status.repairs.iter().map(repair).collect()
 }
 
 fn diverged(status: &StoreStatus) -> Vec<Value> {
