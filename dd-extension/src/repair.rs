@@ -62,6 +62,7 @@ impl Driver {
         let unshared = replica.unshared();
         tracing::error!(%node, ?damage, unshared, "this replica is damaged and made anew from its peers");
         *replica = replica.reborn(node.incarnation(wall(), nonce as u16), nonce, now);
+        *self.store.replica_id.lock() = replica.replica_id();
         replica.set_wall(now, wall());
         replica.set_members(now, &members);
         for (peer, waiting) in &mut self.peers {

@@ -39,6 +39,8 @@ pub struct Store(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) node: NodeId,
     pub(crate) replica: RwLock<Replica>,
+    /// Also asked for inside of closures, which hold the replica's lock.
+    pub(crate) replica_id: Mutex<ReplicaId>,
     pub(crate) subscribers: Registry,
     pub(crate) stopped: AtomicBool,
     /// Wakes the driver.
@@ -62,6 +64,7 @@ impl Inner {
         let ready = replica.is_caught_up();
         Self {
             node: replica.node().clone(),
+            replica_id: Mutex::new(replica.replica_id()),
             replica: RwLock::new(replica),
             subscribers: Registry::default(),
             stopped: AtomicBool::new(false),
@@ -81,7 +84,7 @@ impl Inner {
     }
 
     pub(crate) fn replica_id(&self) -> ReplicaId {
-        self.replica.read().replica_id()
+        *self.replica_id.lock()
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
