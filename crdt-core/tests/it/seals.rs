@@ -122,6 +122,28 @@ fn a_seal_is_taken_over_where_the_same_was_seen() {
 }
 
 #[test]
+fn who_has_the_latest_incarnation_alone_takes_no_seal_over() {
+    let (first, second) = (replica(1, 1), replica(1, 2));
+    let mut a = Context::new();
+    a.insert_range(first, 1, 7);
+    a.seal(first, a.digest_up_to(first));
+    a.insert_range(second, 1, 2);
+    let (mut same, mut less) = (a.clone(), Context::new());
+    less.insert_range(second, 1, 2);
+    a.seal(second, a.digest_up_to(second));
+    assert!(same.adopt_seals(&a));
+    assert_eq!(same, a);
+    assert!(
+        !less.adopt_seals(&a),
+        "of the first one it has seen nothing"
+    );
+    // Nor does one that has seen all of both and does not know that the first is sealed: it is told.
+    let mut more = less.clone();
+    more.insert_range(first, 1, 7);
+    assert!(!more.adopt_seals(&a));
+}
+
+#[test]
 fn contexts_do_not_grow_with_incarnations_that_are_sealed() {
     let mut context = Context::new();
     for incarnation in 1..=1000 {
