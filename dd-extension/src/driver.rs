@@ -27,6 +27,8 @@ pub(crate) struct Driver {
     stop_timeout: Duration,
     /// Connected peers, with the frame that did not fit last.
     peers: BTreeMap<NodeId, Option<Bytes>>,
+    /// Something came from others since whoever waits for them was told.
+    heard: bool,
 }
 
 /// What woke the driver.
@@ -58,6 +60,7 @@ impl Driver {
             stop,
             stop_timeout,
             peers,
+            heard: false,
         }
     }
 
@@ -90,7 +93,9 @@ impl Driver {
         drop(replica);
         self.transmit(now);
         self.tell();
-        self.store.progress.notify_waiters();
+        if std::mem::take(&mut self.heard) {
+            self.store.progress.notify_waiters();
+        }
         let transport = self.wire.transport();
         *self.store.transport_stats.lock() = transport.stats();
         let round_trip = |peer| Some((Clone::clone(peer), transport.round_trip(peer)?));
@@ -126,6 +131,7 @@ impl Driver {
     }
 
     fn input(&mut self, event: WireEvent) {
+        self.heard = true;
         let now = self.store.now();
         let event = match event {
             WireEvent::Transport(event) => event,

@@ -341,7 +341,10 @@ fn a_restart_is_another_incarnation() {
         );
     }
     let context = net["c"].status().context;
-    assert!(context.is_sealed(incarnation("a", 1)), "it is gone, and all is settled");
+    assert!(
+        context.is_sealed(incarnation("a", 1)),
+        "it is gone, and all is settled"
+    );
     assert_eq!(context.max(incarnation("a", 2)), 2);
     let peers = net["c"].status().peers;
     let a = peers
