@@ -28,6 +28,8 @@ pub(crate) struct Driver {
     stop_timeout: Duration,
     /// Connected peers, with the frame that did not fit last.
     pub(crate) peers: BTreeMap<NodeId, Option<Bytes>>,
+    /// Something came from others since whoever waits for them was told.
+    heard: bool,
     pub(crate) repairs: Repairs,
 }
 
@@ -62,6 +64,7 @@ impl Driver {
             stop,
             stop_timeout,
             peers,
+            heard: false,
             repairs: Repairs::default(),
         }
     }
@@ -96,7 +99,9 @@ impl Driver {
         drop(replica);
         self.transmit(now);
         self.tell();
-        self.store.progress.notify_waiters();
+        if std::mem::take(&mut self.heard) {
+            self.store.progress.notify_waiters();
+        }
         let transport = self.wire.transport();
         *self.store.transport_stats.lock() = transport.stats();
         let round_trip = |peer| Some((Clone::clone(peer), transport.round_trip(peer)?));
@@ -132,6 +137,7 @@ impl Driver {
     }
 
     fn input(&mut self, event: WireEvent) {
+        self.heard = true;
         let now = self.store.now();
         let event = match event {
             WireEvent::Transport(event) => event,

@@ -48,7 +48,7 @@ pub(crate) enum Step {
 }
 
 /// A flush that is complete.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) session: u64,
     pub(crate) units: Vec<Unit>,
@@ -62,7 +62,7 @@ pub(crate) struct Held {
     since: Time,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Incoming {
     /// The last session that began.
     session: u64,
@@ -73,7 +73,7 @@ pub(crate) struct Incoming {
     held_bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     kind: SessionKind,
     next: u64,

@@ -13,7 +13,7 @@ use crate::time::Time;
 /// Flushes that a peer has not acknowledged, at most; more wait until it does.
 pub const MAX_UNACKNOWLEDGED: usize = 64;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
     /// Whether it belongs to the cluster. One that does not may be connected, and is talked to.
@@ -30,7 +30,7 @@ pub(crate) struct Peer {
 }
 
 /// One process of a peer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) nonce: u64,
     pub(crate) replica: ReplicaId,
@@ -84,7 +84,7 @@ pub(crate) struct Question {
 }
 
 /// What is due; of small frames at most one of each kind.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Due {
     pub(crate) digest: bool,
     pub(crate) same: Option<u64>,

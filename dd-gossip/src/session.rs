@@ -13,7 +13,7 @@ use crate::frame::{Data, Frame, Message, SessionKind};
 use crate::key_space::{Frozen, Walk};
 use crate::linked::Linked;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Session {
     id: u64,
     kind: SessionKind,

@@ -1,11 +1,15 @@
 //! Deterministic simulator, oracles, in-memory transport and conformance suites.
 
+pub mod exhaust;
 pub mod members;
 mod memory_transport;
+mod mesh;
 pub mod model;
 pub mod oracle;
+pub mod restarts;
 mod rng;
 pub mod sim;
+mod trace;
 pub mod transport_suite;
 pub mod vectors;
 

@@ -47,10 +47,30 @@ pub struct Visible {
     pub runs: BTreeMap<(Path, ReplicaId), (u64, i128)>,
 }
 
+impl Visible {
+    /// Where this is not what it should be, for people.
+    pub fn difference(&self, expected: &Self) -> String {
+        let mut out = String::new();
+        for path in self.live.keys().chain(expected.live.keys()) {
+            let (a, e) = (self.live.get(path), expected.live.get(path));
+            if a != e {
+                out += &format!("  {path:?}: has {a:?}, should have {e:?}\n");
+            }
+        }
+        for run in self.runs.keys().chain(expected.runs.keys()) {
+            let (a, e) = (self.runs.get(run), expected.runs.get(run));
+            if a != e {
+                out += &format!("  run {run:?}: has {a:?}, should have {e:?}\n");
+            }
+        }
+        out
+    }
+}
+
 type RunId = (Path, ReplicaId, u64);
 
 /// All events of a run of the simulator.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Oracle {
     events: BTreeMap<Dot, Event>,
     /// Events that remove or replace, by path.

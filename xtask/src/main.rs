@@ -7,6 +7,7 @@ mod ci;
 mod cluster;
 mod conformance;
 mod demo;
+mod exhaust;
 mod experiment;
 mod laws;
 mod model;
@@ -36,6 +37,7 @@ enum Command {
     Play(play::Play),
     StatusPage(status_page::StatusPage),
     Sim(sim::Sim),
+    Exhaust(exhaust::Exhaust),
     Sabotage(sabotage::Sabotage),
     Model(model::Model),
     Conformance(conformance::Conformance),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Play(play) => play.run(),
         Command::StatusPage(page) => page.run(),
         Command::Sim(sim) => sim.run(),
+        Command::Exhaust(exhaust) => exhaust.run(),
         Command::Sabotage(sabotage) => sabotage.run(),
         Command::Model(model) => model.run(),
         Command::Conformance(conformance) => conformance.run(),

@@ -70,7 +70,8 @@ fn as_json(tally: &Tally, failures: &[Failure], seconds: f64) -> serde_json::Val
         .iter()
         .map(|failure| json!({ "seed": failure.seed, "what": failure.what }))
         .collect();
-    json!({ "seconds": seconds, "counts": counts, "failures": failures })
+    let trace = format!("{:016x}", tally.trace);
+    json!({ "seconds": seconds, "counts": counts, "trace": trace, "failures": failures })
 }
 
 fn print(tally: &Tally, failures: &[Failure], seconds: f64) {
@@ -80,5 +81,6 @@ fn print(tally: &Tally, failures: &[Failure], seconds: f64) {
     for (name, count) in tally.fields() {
         println!("{:<26} {count:>12}", name.replace('_', " "));
     }
+    println!("{:<26} {:>12}", "trace", format!("{:016x}", tally.trace));
     println!("{} failures, {seconds:.1} s", failures.len());
 }

@@ -41,7 +41,7 @@ const BATCH: usize = 1024;
 
 type Families = LwwMap<Vec<u8>, u64>;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Expiry {
     /// The wall clock less the time, in milliseconds.
     wall: Option<i128>,

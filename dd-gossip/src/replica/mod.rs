@@ -197,6 +197,30 @@ impl Replica {
         self.keys.store().clone()
     }
 
+    /// A copy for tools that try everything that could happen next, with counts of zero. Of the two only one
+    /// may go on in earnest: both write under one id.
+    pub fn fork(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            hashes: self.hashes,
+            keys: self.keys.clone(),
+            clock: self.clock,
+            rng: self.rng.clone(),
+            peers: self.peers.clone(),
+            exchange_at: self.exchange_at,
+            exchange_wait: self.exchange_wait,
+            forget_at: self.forget_at,
+            caught_up: self.caught_up,
+            quorum: self.quorum.clone(),
+            owned: self.owned.clone(),
+            expiry: self.expiry.clone(),
+            sealing: self.sealing.clone(),
+            self_check: self.self_check.clone(),
+            events: self.events.clone(),
+            counts: Counts::default(),
+        }
+    }
+
     /// The id under which this replica writes.
     pub fn replica_id(&self) -> ReplicaId {
         self.config.replica

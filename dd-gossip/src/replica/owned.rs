@@ -35,7 +35,7 @@ pub(super) const TURN: Duration = Duration::from_secs(1);
 /// Keys of dead nodes that are deleted at one time.
 const BATCH: usize = 1024;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Owned {
     /// The prefixes of all families.
     families: BTreeSet<Name>,

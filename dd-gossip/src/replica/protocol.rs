@@ -129,6 +129,7 @@ impl Replica {
                     return Err(FrameError::Untrue("it acknowledges what was not sent"));
                 }
                 process.acknowledge(session);
+                self.hurry_flushes();
                 self.schedule_forgetting(now);
                 Ok(())
             }

@@ -49,7 +49,7 @@ struct Statement {
     context: Context,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Confirmation {
     needed: usize,
     events: Context,
@@ -58,7 +58,7 @@ struct Confirmation {
 }
 
 /// The votes of this process and what it waits for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Quorum {
     votes: bool,
     /// What was stated since each began. A question carries the number of the newest, and its answer
@@ -90,6 +90,11 @@ impl Quorum {
     /// The number of the newest refresh.
     pub(super) fn last(&self) -> u64 {
         self.last
+    }
+
+    /// Whether anybody waits until others have what was written here.
+    pub(super) fn has_writers(&self) -> bool {
+        !self.confirmations.is_empty()
     }
 
     /// Whether anybody waits for other nodes, beside this process for its vote.
@@ -137,6 +142,7 @@ impl Replica {
             again: None,
         };
         self.quorum.confirmations.insert(confirm, confirmation);
+        self.hurry_flushes();
         self.ask_holders_again();
         Ok(confirm)
     }

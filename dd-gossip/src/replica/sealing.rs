@@ -24,7 +24,7 @@ use crate::frame::{FrameError, MAX_SEALS};
 use crate::peer::Peer;
 use crate::time::Time;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sealing {
     look_at: Time,
     questions: u64,
@@ -32,7 +32,7 @@ pub(super) struct Sealing {
 }
 
 /// A question to all others, in its first or second round.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Question {
     /// Of the round.
     number: u64,

@@ -42,7 +42,7 @@ pub enum Damage {
     Others,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SelfCheck {
     due: Time,
     scrub: Option<Scrub>,
@@ -51,7 +51,7 @@ pub(super) struct SelfCheck {
     damaged: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Scrub {
     frozen: Frozen,
     kept: u128,

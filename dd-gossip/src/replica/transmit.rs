@@ -203,6 +203,20 @@ impl Replica {
         }
     }
 
+    /// While somebody waits for others to have what was written here, a push waits for the acknowledgement of
+    /// the one before and for nothing else: what is written meanwhile goes together.
+    pub(super) fn hurry_flushes(&mut self) {
+        if !self.quorum.has_writers() {
+            return;
+        }
+        let processes = self.peers.values_mut();
+        for process in processes.filter_map(|peer| peer.process.as_mut()) {
+            if process.unacknowledged.is_empty() && process.flush_at.take().is_some() {
+                process.due.flush = true;
+            }
+        }
+    }
+
     /// Whether everything that this replica wrote was handed out for a peer, or the peer has it.
     /// Also true for a peer that is not up: nothing can be handed out for it.
     pub fn has_sent_all(&self, node: &NodeId) -> bool {

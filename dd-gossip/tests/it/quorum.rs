@@ -79,6 +79,39 @@ fn a_write_is_confirmed_by_the_nodes_that_said_they_have_it() {
     assert_eq!(confirmed(&mut net, "a"), "abc");
 }
 
+#[test]
+fn a_write_that_is_waited_for_goes_when_the_one_before_is_acknowledged() {
+    let mut net = Net::mesh(&NAMES);
+    insert(&mut net, "a", "x");
+    net.settle();
+    insert(&mut net, "a", "y");
+    net.settle();
+    assert_eq!(
+        elements(&net, "b").concat(),
+        "x",
+        "it is collected with what else comes"
+    );
+    let barrier = net["a"].begin_confirm(2).expect("the first");
+    net.settle();
+    assert_eq!(elements(&net, "b").concat(), "xy");
+    assert!(net["a"].confirmed_by(barrier).len() >= 2);
+    // While a push is under way the next one waits for its acknowledgement, and for nothing else.
+    net.hold_up("b", "a");
+    insert(&mut net, "a", "z");
+    let second = net["a"].begin_confirm(2).expect("the second");
+    net.settle();
+    insert(&mut net, "a", "zz");
+    let third = net["a"].begin_confirm(2).expect("the third");
+    net.settle();
+    assert_eq!(elements(&net, "b").concat(), "xyz");
+    net.release("b", "a");
+    net.settle();
+    assert_eq!(elements(&net, "b").concat(), "xyzzz");
+    for barrier in [second, third] {
+        assert!(net["a"].confirmed_by(barrier).len() >= 2);
+    }
+}
+
 /// Of five nodes one acknowledges, is restarted and votes before another acknowledges: the two never had it
 /// at one time.
 #[test]
@@ -146,7 +179,7 @@ fn who_is_alone_or_begins_a_cluster_votes_at_once() {
 /// The counterexample behind the rule: A and B have confirmed, B comes back with nothing, and B and C are
 /// asked.
 #[test]
-fn a_read_of_a_majority_has_what_a_majority_confirmed_before_one_restarted() {
+fn s26_a_read_of_a_majority_has_what_a_majority_confirmed_before_one_restarted() {
     let mut net = Net::mesh(&NAMES);
     assert_eq!(votes(&net), "abc");
     net.disconnect("a", "c");

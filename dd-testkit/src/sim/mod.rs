@@ -3,11 +3,13 @@
 //! A run is a function of its seed. It checks, on each replica that changed, that the state is the
 //! one that the oracle gives for its context, that the context only grew, that it shows no part of a
 //! transaction without the rest, that no replica
-//! suspects another, and that reads of a majority have what a majority had confirmed; and after healing that all are equal, that kept sums are the computed ones,
+//! suspects another, that reads of a majority have what a majority had confirmed, and that what a hostile
+//! peer sends is refused without any trace; and after healing that all are equal, that kept sums are the computed ones,
 //! and that nothing but digests is sent any more.
 
+mod hostile;
 mod network;
-mod op;
+pub(crate) mod op;
 mod quorum;
 mod world;
 
@@ -29,6 +31,8 @@ pub struct Options {
     pub crashes: bool,
     /// Whether nodes are lost for ever.
     pub losses: bool,
+    /// Whether some are attacked by a peer that misbehaves.
+    pub hostile: bool,
 }
 
 impl Default for Options {
@@ -39,6 +43,7 @@ impl Default for Options {
             lossy: true,
             crashes: true,
             losses: true,
+            hostile: true,
         }
     }
 }
@@ -75,12 +80,17 @@ pub struct Tally {
     pub transactions_forgotten: u64,
     pub majority_writes: u64,
     pub majority_reads: u64,
+    pub hostile_frames: u64,
+    pub hostile_frames_refused: u64,
     pub simulated_seconds: u64,
+    /// A hash of everything that was sent and that arrived, with its time: the same on every machine. Of several
+    /// runs, in the order in which they were added.
+    pub trace: u64,
 }
 
 impl Tally {
     /// All counts with their names.
-    pub fn fields(&self) -> [(&'static str, u64); 29] {
+    pub fn fields(&self) -> [(&'static str, u64); 31] {
         [
             ("runs", self.runs),
             ("events", self.events),
@@ -110,6 +120,8 @@ impl Tally {
             ("transactions_forgotten", self.transactions_forgotten),
             ("majority_writes", self.majority_writes),
             ("majority_reads", self.majority_reads),
+            ("hostile_frames", self.hostile_frames),
+            ("hostile_frames_refused", self.hostile_frames_refused),
             ("simulated_seconds", self.simulated_seconds),
         ]
     }
@@ -144,7 +156,10 @@ impl Tally {
         self.transactions_forgotten += other.transactions_forgotten;
         self.majority_writes += other.majority_writes;
         self.majority_reads += other.majority_reads;
+        self.hostile_frames += other.hostile_frames;
+        self.hostile_frames_refused += other.hostile_frames_refused;
         self.simulated_seconds += other.simulated_seconds;
+        self.trace = (self.trace ^ other.trace).rotate_left(1);
     }
 }
 

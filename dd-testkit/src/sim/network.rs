@@ -8,6 +8,7 @@ use bytes::Bytes;
 use dd_gossip::Time;
 
 use crate::rng::Rng;
+use crate::trace::Trace;
 
 /// Something that will happen to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub(super) struct Network {
     order: u64,
     connections: u64,
     lossy: bool,
+    /// Everything that was sent and that arrived.
+    pub(super) trace: Trace,
     pub(super) lost: u64,
     pub(super) duplicated: u64,
     pub(super) reordered: u64,
@@ -82,6 +85,7 @@ impl Network {
             order: 0,
             connections: 0,
             lossy,
+            trace: Trace::default(),
             lost: 0,
             duplicated: 0,
             reordered: 0,
@@ -109,6 +113,7 @@ impl Network {
         }
         self.queue.pop();
         let arrival = self.arrivals.remove(&id)?;
+        self.note(at, node, &arrival);
         match &arrival {
             Arrival::Frame {
                 from, connection, ..
@@ -127,6 +132,19 @@ impl Network {
             Arrival::Disconnected { .. } | Arrival::Timer => {}
         }
         Some((at, node, arrival))
+    }
+
+    fn note(&mut self, at: Time, node: usize, arrival: &Arrival) {
+        let (kind, other, frame) = match arrival {
+            Arrival::Connected { with, .. } => (1, *with, None),
+            Arrival::Disconnected { with } => (2, *with, None),
+            Arrival::Frame { from, frame, .. } => (3, *from, Some(frame)),
+            Arrival::Timer => (4, node, None),
+        };
+        self.trace.moment(at, kind);
+        self.trace.number(node as u64);
+        self.trace.number(other as u64);
+        self.trace.bytes(frame.map_or(&[], |frame| frame));
     }
 
     /// Connects a pair anew. Both are told.
@@ -182,6 +200,8 @@ impl Network {
 
     pub(super) fn send(&mut self, now: Time, from: usize, to: usize, frame: Bytes, rng: &mut Rng) {
         self.sent += 1;
+        self.trace.moment(now, 0);
+        self.trace.bytes(&frame);
         let lossy = self.lossy;
         let link = self.link(from, to);
         let connection = link.connection;

@@ -1,9 +1,12 @@
 //! What the simulated users do, and which events the oracle is told of.
 
-use crdt_core::{Crdt, LwwRegister, MvRegister, Name, OrMap, OrSet, Path, PnCounter, Shape};
+use crdt_core::kernel::NodeRef;
+use crdt_core::{
+    Context, Crdt, Dot, LwwRegister, MvRegister, Name, OrMap, OrSet, Path, PnCounter, Shape,
+};
 use dd_gossip::{Replica, Time, Transaction, UpdateError};
 
-use crate::oracle::Kind;
+use crate::oracle::{Event, Kind};
 use crate::rng::Rng;
 
 type Tags = OrSet<String>;
@@ -45,7 +48,41 @@ pub(crate) struct Footprint {
     pub(crate) n: i128,
 }
 
+impl Footprint {
+    /// What an op did, as the oracle wants it: `place` is what is at its path afterwards.
+    pub(crate) fn event(self, seen: Context, dot: Dot, place: Option<NodeRef<'_>>) -> Event {
+        let Footprint { path, kind, n } = self;
+        let run = place.and_then(|place| place.run(dot.replica));
+        let start = run.map_or(dot.seq, |(_, run)| run.start);
+        let kind = kind.unwrap_or(Kind::Count { n, start });
+        Event { path, kind, seen }
+    }
+}
+
 impl Op {
+    /// One of each kind, all at one key: an element that comes and goes, a counter, and all of it.
+    pub(crate) fn of_each_kind() -> Vec<Self> {
+        let e = ELEMENTS[0];
+        let whats = [
+            What::Insert(e),
+            What::Remove(e),
+            What::Count(e, e, 1),
+            What::Reset(e, e),
+            What::Delete,
+        ];
+        whats.map(|what| Self { key: KEYS[0], what }).into()
+    }
+
+    /// An element at two keys, as one.
+    pub(crate) fn pair() -> Vec<Self> {
+        let what = What::Insert(ELEMENTS[0]);
+        let at = |key| Self {
+            key,
+            what: what.clone(),
+        };
+        KEYS.map(at).into()
+    }
+
     /// Something at a counter of one place, which everybody counts in and removes.
     pub(crate) fn of_one_counter(rng: &mut Rng) -> Self {
         let [a, b] = [ELEMENTS[0], ELEMENTS[1]];

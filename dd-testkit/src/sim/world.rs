@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crdt_core::kernel::{DotStore, NodeRef};
+use crdt_core::kernel::DotStore;
 use crdt_core::{Context, Dot, Limits, ReplicaId, Shape};
 use dd_gossip::{ClusterId, Config, Event, NodeId, Replica, Time, Timing, UpdateError};
 
+use super::hostile;
 use super::network::{Arrival, Network};
-use super::op::{Call, Footprint, Op};
+use super::op::{Call, Op};
 use super::quorum::Quorum;
 use super::{Options, Tally};
-use crate::oracle::{self, Kind, Oracle};
+use crate::oracle::Oracle;
 use crate::rng::Rng;
 
 /// Virtual time after which healed replicas must be equal.
@@ -36,6 +37,9 @@ pub(super) struct World {
     tally: Tally,
     /// What had been seen of each node's incarnations when they were sealed, up to the last one.
     sealed: BTreeMap<ReplicaId, Context>,
+    /// What a peer that misbehaves does; `None` if there is none. Of its own, so that it changes nothing else.
+    hostile: Option<Rng>,
+    hostile_done: hostile::Outcome,
     /// Whether all writes go to one counter: what is rare elsewhere then happens often.
     one_counter: bool,
 }
@@ -91,6 +95,8 @@ impl World {
             quorum: Quorum::default(),
             tally,
             sealed: BTreeMap::new(),
+            hostile: (options.hostile && seed.is_multiple_of(8)).then(|| Rng::new(!seed)),
+            hostile_done: hostile::Outcome::default(),
             one_counter,
         }
     }
@@ -101,6 +107,7 @@ impl World {
         }
         for _ in 0..self.rng.below(self.options.steps) + self.options.steps / 4 {
             self.step()?;
+            self.attack()?;
             let wait = [0, 0, 200, 2_000, 30_000, 400_000][self.rng.below(6)];
             let wait = Duration::from_micros(self.rng.below(wait + 1) as u64);
             self.pass(wait)?;
@@ -113,6 +120,9 @@ impl World {
         self.tally.frames_duplicated = self.network.duplicated;
         self.tally.frames_reordered = self.network.reordered;
         self.tally.simulated_seconds = self.now.since_start().as_secs();
+        self.tally.hostile_frames = self.hostile_done.frames;
+        self.tally.hostile_frames_refused = self.hostile_done.refused;
+        self.tally.trace = self.network.trace.hash();
         Ok(self.tally)
     }
 
@@ -188,7 +198,7 @@ impl World {
         if state.context().contains(dot) {
             let footprint = op.footprint();
             let place = state.root().get(&footprint.path);
-            let event = event(footprint, self.unsealed(&bare)?, dot, place);
+            let event = footprint.event(self.unsealed(&bare)?, dot, place);
             self.oracle.record(dot, event);
             if self.rng.chance(30) {
                 let majority = self.majority();
@@ -223,7 +233,7 @@ impl World {
                     let key = footprint.path.first().map_or(&[][..], |key| key.as_bytes());
                     let value = shape.and_then(|shape| tx.value(key, &shape));
                     let place = value.and_then(|value| value.get(&footprint.path[2..]));
-                    events.push((dot, event(footprint, seen.clone(), dot, place)));
+                    events.push((dot, footprint.event(seen.clone(), dot, place)));
                     seen.insert(dot);
                 }
             }
@@ -252,6 +262,23 @@ impl World {
             self.oracle.record(dot, event);
         }
         self.pump(at, &format!("{ops:?}"))
+    }
+
+    /// Now and then some node is attacked.
+    fn attack(&mut self) -> Result<(), String> {
+        let Some(rng) = &mut self.hostile else {
+            return Ok(());
+        };
+        if !rng.chance(5) {
+            return Ok(());
+        }
+        let at = rng.below(self.nodes.len());
+        if let Some(replica) = &mut self.nodes[at].replica {
+            let attacked = hostile::attack(replica, self.now, rng);
+            self.hostile_done += attacked.map_err(|what| format!("node {at}: {what}"))?;
+            self.pump(at, "an attack")?;
+        }
+        Ok(())
     }
 
     fn majority(&self) -> usize {
@@ -347,7 +374,8 @@ impl World {
             bootstrap: false,
             timing: Timing {
                 away: self.away(),
-                seal: Duration::from_secs([2, 10, 60][self.rng.below(3)]),
+                // Often enough that what goes on while it is asked is cut, restarted and written to.
+                seal: Duration::from_millis([50, 500, 10_000, 60_000][self.rng.below(4)]),
                 ..Timing::default()
             },
             limits: Limits::default(),
@@ -504,7 +532,7 @@ impl World {
             return Err(format!(
                 "at {:?} after {after} node {at} is not what it should be:\n{}",
                 self.now,
-                difference(&actual, &expected)
+                actual.difference(&expected)
             ));
         }
         let context = state.context();
@@ -556,12 +584,6 @@ impl World {
         for (last, _) in context.seals().iter() {
             let sealed = self.sealed.get(&last).ok_or("a seal that was not noted")?;
             full.union(sealed);
-            // An earlier seal of the node may be part of it.
-            for (earlier, sealed) in &self.sealed {
-                if earlier.node() == last.node() && *earlier < last {
-                    full.union(sealed);
-                }
-            }
         }
         Ok(full)
     }
@@ -682,39 +704,8 @@ impl World {
     }
 }
 
-/// What an op did, as the oracle wants it: `place` is what is at its path afterwards.
-fn event(
-    footprint: Footprint,
-    seen: Context,
-    dot: Dot,
-    place: Option<NodeRef<'_>>,
-) -> oracle::Event {
-    let Footprint { path, kind, n } = footprint;
-    let run = place.and_then(|place| place.run(dot.replica));
-    let start = run.map_or(dot.seq, |(_, run)| run.start);
-    let kind = kind.unwrap_or(Kind::Count { n, start });
-    oracle::Event { path, kind, seen }
-}
-
 fn name(at: usize) -> NodeId {
     format!("n{at}")
         .parse()
         .expect("a letter and a number name a node")
-}
-
-fn difference(actual: &oracle::Visible, expected: &oracle::Visible) -> String {
-    let mut out = String::new();
-    for path in actual.live.keys().chain(expected.live.keys()) {
-        let (a, e) = (actual.live.get(path), expected.live.get(path));
-        if a != e {
-            out += &format!("  {path:?}: has {a:?}, should have {e:?}\n");
-        }
-    }
-    for run in actual.runs.keys().chain(expected.runs.keys()) {
-        let (a, e) = (actual.runs.get(run), expected.runs.get(run));
-        if a != e {
-            out += &format!("  run {run:?}: has {a:?}, should have {e:?}\n");
-        }
-    }
-    out
 }

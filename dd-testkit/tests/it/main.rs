@@ -6,5 +6,7 @@
 
 mod broken_transport;
 mod definition;
+mod exhaust;
 mod model;
+mod simulator;
 mod transport;

@@ -1,9 +1,13 @@
 //! `cargo xtask experiment`: measurements, printed as tables.
 
+mod churn;
 mod cluster;
 mod detection;
 mod idle;
+mod majority;
 mod original;
+mod restarts;
+mod threads;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -17,6 +21,12 @@ pub(crate) enum Experiment {
     Detection(detection::Detection),
     /// 10 000 keys of sets of 10 on one of three nodes: until all have all, and one change after
     Original(original::Original),
+    /// Writes confirmed by a majority of three, beside the transport's own round trip
+    Majority(majority::Majority),
+    /// Keys created and deleted on three node processes: their memory before, in between and after
+    Churn(churn::Churn),
+    /// One of three nodes started again and again: contexts, frames and floors, with and without sealing
+    Restarts(restarts::Restarts),
 }
 
 impl Experiment {
@@ -28,6 +38,9 @@ impl Experiment {
             Experiment::Idle(idle) => runtime.block_on(idle.run()),
             Experiment::Detection(detection) => detection.run(),
             Experiment::Original(original) => runtime.block_on(original.run()),
+            Experiment::Majority(majority) => majority.run(),
+            Experiment::Churn(churn) => churn.run(),
+            Experiment::Restarts(restarts) => restarts.run(),
         }
     }
 }

@@ -1,0 +1,40 @@
+//! The simulator itself: the same on every machine.
+
+use dd_testkit::sim::{Options, run};
+
+/// What differs from one machine to another, or from one run to the next, the order of a hash map say, would
+/// change these. So does every change of what is sent: then they are to be replaced.
+#[test]
+fn the_trace_of_a_seed_is_always_the_same() {
+    let traces = [0, 1, 2, 8, 77, 4096].map(|seed| match run(seed, Options::default()) {
+        Ok(tally) => format!("{seed}: {:016x}", tally.trace),
+        Err(failure) => panic!("{failure}"),
+    });
+    let expected = [
+        "0: 0115f4c3c248819b",
+        "1: 6bfb91bc0753206b",
+        "2: e00150ecd09573df",
+        "8: 57dd744f19673c2a",
+        "77: fa530d8cfd0c0579",
+        "4096: 9d9076faab63bc62",
+    ];
+    assert_eq!(traces, expected);
+}
+
+#[test]
+fn a_hostile_peer_is_refused_and_changes_nothing() {
+    let hostile = (0..400)
+        .step_by(8)
+        .map(|seed| run(seed, Options::default()));
+    let (mut frames, mut refused) = (0, 0);
+    for outcome in hostile {
+        match outcome {
+            Ok(tally) => {
+                frames += tally.hostile_frames;
+                refused += tally.hostile_frames_refused;
+            }
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    assert!(refused > 1000 && frames > refused, "{refused} of {frames}");
+}

@@ -1,0 +1,199 @@
+//! What a write costs that a majority of three has confirmed.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use dd_extension::types::PnCounter;
+use dd_extension::{Consistency, Keys, NodeId, QuicConfig, Store, Transport, TransportEvent};
+use dd_transport_quic::QuicTransport;
+
+use super::threads::{self, Node};
+
+const COUNTERS: Keys<PnCounter> = Keys::with_prefix("counter/");
+/// Keys that are written in turn.
+const KEYS: usize = 1000;
+/// Bytes of the frame that goes to and fro.
+const PING: usize = 64;
+
+/// Writes that wait for a majority of three nodes, one at a time and many in flight, beside the round trip
+/// of the transport alone.
+#[derive(Debug, Args)]
+pub(crate) struct Majority {
+    /// Writes one at a time, and as many frames to and fro
+    #[arg(long, default_value_t = 5_000)]
+    writes: usize,
+    /// Writes that wait at the same time, in the second part; ten times as many are made there
+    #[arg(long, default_value_t = 64)]
+    in_flight: usize,
+}
+
+/// Times of many calls, and what they took together.
+struct Times {
+    sorted: Vec<Duration>,
+    all: Duration,
+}
+
+impl Times {
+    fn of(mut times: Vec<Duration>, all: Duration) -> Self {
+        times.sort_unstable();
+        Self { sorted: times, all }
+    }
+
+    fn micros(&self, percent: usize) -> f64 {
+        let at = self.sorted.len() * percent / 100;
+        self.sorted.get(at).map_or(0.0, |t| t.as_secs_f64() * 1e6)
+    }
+
+    fn per_second(&self) -> f64 {
+        self.sorted.len() as f64 / self.all.as_secs_f64()
+    }
+}
+
+impl Majority {
+    pub(crate) fn run(&self) -> Result<()> {
+        println!(
+            "Three nodes of this process over QUIC on loopback, each with a runtime and a thread of its own\n\
+             ({} processors). A write: one counter of {KEYS} raised, and confirmed by a majority. Bytes: frames\n\
+             that all three handed to the transport, acknowledgements too, by writes and by the two peers.\n\
+             Round trip: a frame of {PING} bytes to and fro between two transports, without a store.\n",
+            std::thread::available_parallelism().map_or(1, usize::from)
+        );
+        println!(
+            "{:<28} {:>10} {:>10} {:>12} {:>14}",
+            "", "p50 us", "p99 us", "a second", "B/write, peer"
+        );
+        let row = |what: &str, times: &Times, bytes: Option<f64>| {
+            println!(
+                "{what:<28} {:>10.0} {:>10.0} {:>12.0} {:>14}",
+                times.micros(50),
+                times.micros(99),
+                times.per_second(),
+                bytes.map_or(String::new(), |bytes| format!("{bytes:.0}"))
+            );
+        };
+        row("round trip", &self.round_trip()?, None);
+        let nodes = threads::start(3)?;
+        let (one, bytes) = measure(&nodes, self.writes, 1)?;
+        row("one at a time", &one, Some(bytes));
+        let (many, bytes) = measure(&nodes, self.writes * 10, self.in_flight)?;
+        row(&format!("{} in flight", self.in_flight), &many, Some(bytes));
+        nodes.into_iter().try_for_each(Node::stop)
+    }
+
+    fn round_trip(&self) -> Result<Times> {
+        let addresses = threads::addresses(2)?;
+        let bind = |at: usize| -> Result<QuicTransport> {
+            let config = QuicConfig::new(addresses[at]);
+            Ok(QuicTransport::bind(threads::identity(at)?, config)?)
+        };
+        let runtime = || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_all().build()
+        };
+        let echo = runtime()?;
+        let guard = echo.enter();
+        let mut other = bind(1)?;
+        drop(guard);
+        std::thread::spawn(move || {
+            echo.block_on(async move {
+                loop {
+                    let event = poll_fn(|cx| other.poll_event(cx)).await;
+                    if let TransportEvent::Frame { peer, frame } = event
+                        && other.send(&peer, frame).is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+        });
+        let peer: NodeId = threads::name(1).parse()?;
+        runtime()?.block_on(async {
+            let mut own = bind(0)?;
+            own.connect(&peer, &addresses[1].to_string())?;
+            loop {
+                match poll_fn(|cx| own.poll_event(cx)).await {
+                    TransportEvent::Connected { .. } => break,
+                    TransportEvent::Refused { whom, reason } => bail!("{whom}: {reason}"),
+                    _ => {}
+                }
+            }
+            let mut times = Vec::new();
+            let began = Instant::now();
+            for _ in 0..self.writes {
+                let sent = Instant::now();
+                own.send(&peer, vec![7; PING].into())?;
+                loop {
+                    match poll_fn(|cx| own.poll_event(cx)).await {
+                        TransportEvent::Frame { .. } => break,
+                        TransportEvent::Disconnected { reason, .. } => bail!("{reason}"),
+                        _ => {}
+                    }
+                }
+                times.push(sent.elapsed());
+            }
+            Ok(Times::of(times, began.elapsed()))
+        })
+    }
+}
+
+fn measure(nodes: &[Node], writes: usize, in_flight: usize) -> Result<(Times, f64)> {
+    let [writer, ..] = nodes else {
+        bail!("no nodes")
+    };
+    write(writer, writes / 10, in_flight)?; // warm
+    std::thread::sleep(Duration::from_millis(100));
+    let before = bytes(nodes)?;
+    let times = write(writer, writes, in_flight)?;
+    // The last acknowledgement.
+    std::thread::sleep(Duration::from_millis(100));
+    let bytes = bytes(nodes)? - before;
+    Ok((
+        times,
+        bytes as f64 / writes as f64 / (nodes.len() - 1) as f64,
+    ))
+}
+
+fn bytes(nodes: &[Node]) -> Result<u64> {
+    let sent = |node: &Node| Ok(node.store.status()?.transport.bytes_sent);
+    nodes.iter().map(sent).sum()
+}
+
+fn write(node: &Node, writes: usize, in_flight: usize) -> Result<Times> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let began = Instant::now();
+    let tasks: Vec<_> = (0..in_flight)
+        .map(|_| {
+            let (store, next) = (node.store.clone(), Arc::clone(&next));
+            node.runtime.spawn(write_in_turn(store, next, writes))
+        })
+        .collect();
+    let mut all = Vec::new();
+    let waiting = tokio::runtime::Builder::new_current_thread().build()?;
+    for task in tasks {
+        all.extend(waiting.block_on(task).context("a writer panicked")??);
+    }
+    Ok(Times::of(all, began.elapsed()))
+}
+
+async fn write_in_turn(
+    store: Store,
+    next: Arc<AtomicUsize>,
+    writes: usize,
+) -> Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    loop {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        if at >= writes {
+            return Ok(times);
+        }
+        let began = Instant::now();
+        let key = COUNTERS.key((at % KEYS).to_string());
+        store.update(&key, |counter| counter.add(1))?;
+        store.confirmed(Consistency::majority()).await?;
+        times.push(began.elapsed());
+    }
+}

@@ -1,0 +1,101 @@
+//! Nodes of one process, each with a runtime and a thread of its own, as if they were alone.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, bail};
+use dd_extension::{Cluster, ClusterConfig, DistributedData, Identity, Store, StoreConfig};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A node with its thread.
+pub(super) struct Node {
+    pub(super) store: Store,
+    /// Of its runtime: what runs on it is in the node's own process, as it were.
+    pub(super) runtime: Handle,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<()>>,
+}
+
+/// As many free ports.
+pub(super) fn addresses(count: usize) -> Result<Vec<SocketAddr>> {
+    // Ports are taken and let go, so that everyone can be told everyone's address.
+    let sockets = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0"));
+    let sockets = sockets.collect::<std::io::Result<Vec<_>>>()?;
+    let addresses = sockets.iter().map(UdpSocket::local_addr);
+    Ok(addresses.collect::<std::io::Result<Vec<_>>>()?)
+}
+
+/// The identity of a node of experiments.
+pub(super) fn identity(at: usize) -> Result<Identity> {
+    let (cluster, node) = ("bench".parse()?, name(at).parse()?);
+    Ok(Identity::dev(&cluster, &node, "loopback")?)
+}
+
+pub(super) fn name(at: usize) -> String {
+    format!("n{at}")
+}
+
+/// Starts nodes with the default settings, and waits until all are connected.
+pub(super) fn start(count: usize) -> Result<Vec<Node>> {
+    let addresses = addresses(count)?;
+    let nodes: Vec<Node> = (0..count)
+        .map(|at| Node::start(at, &addresses))
+        .collect::<Result<_>>()?;
+    let deadline = Instant::now() + PATIENCE;
+    for node in &nodes {
+        loop {
+            let replica = node.store.status()?.replica;
+            if replica.votes && replica.peers.iter().all(|peer| peer.up) {
+                break;
+            }
+            if Instant::now() > deadline {
+                bail!("the nodes are not connected after {PATIENCE:?}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    Ok(nodes)
+}
+
+impl Node {
+    fn start(at: usize, addresses: &[SocketAddr]) -> Result<Self> {
+        let mut config = ClusterConfig::new(addresses[at]).identity(identity(at)?);
+        for (other, address) in addresses.iter().enumerate().filter(|(o, _)| *o != at) {
+            config = config.peer(name(other), address.to_string());
+        }
+        let (stop, stopped) = oneshot::channel();
+        let (started, start) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let data = DistributedData::new();
+                let cluster = Cluster::join(config).await?;
+                let store = data.start(&cluster, StoreConfig::default()).await?;
+                // Whoever waits for it is there, or nobody is left to tell.
+                let _ = started.send((store, Handle::current()));
+                let _ = stopped.await;
+                Ok(data.stop().await?)
+            })
+        });
+        let (store, runtime) = start.recv().context("a node did not start")?;
+        Ok(Self {
+            store,
+            runtime,
+            stop,
+            thread,
+        })
+    }
+
+    /// Stops it.
+    pub(super) fn stop(self) -> Result<()> {
+        let _ = self.stop.send(());
+        match self.thread.join() {
+            Ok(stopped) => stopped,
+            Err(_) => bail!("a node panicked"),
+        }
+    }
+}
