@@ -321,11 +321,16 @@ impl Context {
     }
 
     /// What is kept of a node's incarnations up to one, as a number: equal if, and all but only if, what was
-    /// seen of them is equal. Incarnations that are sealed already don't count.
+    /// seen of them is equal. Of those that are sealed already their seal counts: whoever lacks it may lack
+    /// what it covers.
     pub fn digest_up_to(&self, last: ReplicaId) -> u64 {
         let first = ReplicaId::new(last.node(), 0);
         let origins = self.origins.iter_from(Bound::Included(&first));
         let mut w = Writer::new();
+        if let Some((sealed, digest)) = self.seals.digest_of(first) {
+            w.raw(&sealed.to_bytes());
+            w.raw(&digest.to_be_bytes());
+        }
         for (origin, seqs) in origins.take_while(|(origin, _)| **origin <= last) {
             w.raw(&origin.to_bytes());
             seqs.encode(&mut w);

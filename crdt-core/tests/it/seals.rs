@@ -163,3 +163,21 @@ fn what_is_no_canonical_encoding_is_refused() {
         assert!(decode(&good[..cut]).is_err());
     }
 }
+
+#[test]
+fn a_seal_that_builds_on_another_is_not_taken_over_by_who_lacks_what_that_one_covers() {
+    let (first, second) = (replica(1, 1), replica(1, 2));
+    let mut all = Context::new();
+    all.insert(Dot::new(first, 1));
+    all.insert(Dot::new(second, 1));
+    let mut follows = all.clone();
+    all.seal(first, all.digest_up_to(first));
+    assert!(follows.adopt_seals(&all));
+    all.seal(second, all.digest_up_to(second));
+    assert!(follows.adopt_seals(&all) && follows == all);
+
+    let mut part = Context::new();
+    part.insert(Dot::new(second, 1));
+    assert!(!part.adopt_seals(&all));
+    assert!(!part.contains(Dot::new(first, 1)));
+}
