@@ -14,7 +14,8 @@
 //! node that is not in touch with a majority deletes nothing, because the others may be writing.
 //!
 //! The first of the members that live deletes, by their names; each of the next ones waits a second longer,
-//! and mostly finds nothing to do.
+//! and mostly finds nothing to do. An owned key is its owner's to delete while that is a member: deleted by
+//! others, it would be written again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -284,6 +285,7 @@ impl Replica {
         let old = old.take_while(|(changed, _)| now.since(*changed) >= shortest);
         old.filter(over)
             .map(|(_, key)| key.clone())
+            .filter(|key| !self.is_of_another(key))
             .take(BATCH)
             .collect()
     }
@@ -305,7 +307,11 @@ impl Replica {
         };
         let passed = self.expiry.by_deadline.iter();
         let passed = passed.take_while(|(at, _)| agreed(*at));
-        passed.map(|(_, key)| key.clone()).take(BATCH).collect()
+        passed
+            .map(|(_, key)| key.clone())
+            .filter(|key| !self.is_of_another(key))
+            .take(BATCH)
+            .collect()
     }
 
     /// The wall clock as others are told of it; 0 if it is not known.

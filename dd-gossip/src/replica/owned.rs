@@ -234,6 +234,17 @@ impl Replica {
         own.any(|family| key.starts_with(&keys_of(family, &self.config.node)))
     }
 
+    /// Whether a key belongs to another member, which alone deletes it then.
+    pub(super) fn is_of_another(&self, key: &Name) -> bool {
+        let owner = |family: &Name| {
+            let rest = key.strip_prefix(family.as_bytes())?;
+            let name = rest.split(|byte| *byte == b'/').next()?;
+            std::str::from_utf8(name).ok()?.parse::<NodeId>().ok()
+        };
+        let mut owners = self.owned.families.iter().filter_map(owner);
+        owners.any(|owner| self.peers.get(&owner).is_some_and(|peer| peer.member))
+    }
+
     fn read_families(&mut self) {
         let all = self.view::<GSet<Vec<u8>>>(FAMILIES);
         let usable = |family: &Vec<u8>| (1..=MAX_FAMILY).contains(&family.len());
