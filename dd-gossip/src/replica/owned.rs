@@ -201,6 +201,11 @@ impl Replica {
         }
     }
 
+    /// After a replica was made anew, an own key that nobody else had got is lacking.
+    pub(super) fn look_at_own_keys(&mut self) {
+        self.keys.note(self.owned.mine.keys().cloned());
+    }
+
     /// Removes what stands under an own key and writes what this process had written there.
     fn write_anew(&mut self, now: Time, key: &Name) {
         let mut wanted: Vec<(Path, Value)> = Vec::new();
