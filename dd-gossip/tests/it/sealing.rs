@@ -4,7 +4,7 @@ use crdt_core::{Dot, OrSet, PnCounter, ReplicaId};
 use dd_gossip::{Config, Damage, Event, Member, MemberState, Replica};
 
 use crate::support::net::Net;
-use crate::support::{incarnation, restarted, write};
+use crate::support::{incarnation, node, restarted, write};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -151,7 +151,7 @@ fn without_c(net: &mut Net) {
                 "c" => MemberState::Removed,
                 _ => MemberState::Up,
             };
-            Member::new(n.parse().unwrap(), String::new(), 1, state)
+            Member::new(node(n), String::new(), 1, state)
         });
         let now = net.now;
         net[name].set_members(now, &members);
