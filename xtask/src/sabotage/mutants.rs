@@ -325,8 +325,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[
             Change {
                 file: UPKEEP,
-                from: "let everywhere = |link: &Link| many_links || known.iter().all(|known| link.is_in(known));",
-                to: "let everywhere = |_: &Link| many_links || known.len() < usize::MAX;",
+                from: "let everywhere = |link: &Link| awaited.all_have(|known| link.is_in(known));",
+                to: "let everywhere = |_: &Link| awaited.known.len() < usize::MAX;",
             },
             Change {
                 file: STORE,
