@@ -112,6 +112,9 @@ impl Cluster {
             if let Ok(Ok(members)) = timeout(LISTEN, others).await {
                 let met = members.iter().map(|member| member.node.clone());
                 let nodes = met.filter(|node| node != cluster.node()).collect();
+                drop(members);
+                // They met this node too, and would count it for a day.
+                cluster.leave().await;
                 return Err(JoinError::Exists { nodes });
             }
         }

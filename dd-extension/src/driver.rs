@@ -153,6 +153,9 @@ impl Driver {
                 tracing::info!(node = %self.store.node, %peer, "peer connected");
                 self.store.replica.write().handle_connected(now, &peer);
                 self.peers.insert(peer, None);
+                if let Some(damage) = self.repairs.waits.take() {
+                    self.repair(damage);
+                }
             }
             TransportEvent::Disconnected { peer, reason } => {
                 tracing::info!(node = %self.store.node, %peer, reason, "peer disconnected");

@@ -41,7 +41,8 @@ impl Store {
         self.check()?;
         let millis = |at: SystemTime| {
             let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            // Up to a millisecond late, and never early.
+            u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
         };
         let (now, deadline) = (self.0.now(), at.map(millis));
         let mut replica = self.0.replica.write();

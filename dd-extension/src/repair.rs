@@ -29,6 +29,8 @@ pub struct Repair {
 #[derive(Debug, Default)]
 pub(crate) struct Repairs {
     last: Option<Instant>,
+    /// What could not be repaired yet: it is tried again whenever a peer connects.
+    pub(crate) waits: Option<Damage>,
     /// The new replica has not caught up yet: what it lacks is no news for subscribers.
     pub(crate) under_way: bool,
 }
@@ -48,6 +50,7 @@ impl Driver {
                 "there is no peer to catch up with"
             };
             tracing::error!(%node, ?damage, "this replica is damaged and goes on: {why}");
+            self.repairs.waits = Some(damage);
             return;
         }
         let nonce = match getrandom::u64() {
@@ -73,6 +76,7 @@ impl Driver {
         self.store.ready.send_replace(false);
         self.repairs.last = Some(Instant::now());
         self.repairs.under_way = true;
+        self.repairs.waits = None;
         let mut repairs = self.store.repairs.lock();
         if repairs.len() == MAX_REPAIRS {
             repairs.pop_front();

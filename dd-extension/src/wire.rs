@@ -17,13 +17,16 @@ use dd_gossip::{
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
 /// Membership messages that wait for a peer that takes none, at most. Beyond, its connection is ended: when
 /// it is back it is told everything anew.
 const MAX_WAITING: usize = 64;
 /// Refusals that are kept for whoever asks why nobody answers.
 const MAX_REFUSALS: usize = 16;
+
+/// The timer is set no further ahead than that.
+const FAR: Duration = Duration::from_secs(60 * 60);
 
 /// What happens on a wire, beside membership's own messages.
 #[derive(Debug)]
@@ -159,7 +162,9 @@ impl Wire {
         let Some(due) = self.membership.poll_timeout() else {
             return false;
         };
-        let due = self.started + due.since_start();
+        // Never is too far for the timer's clock.
+        let due = due.since_start().min(self.started.elapsed() + FAR);
+        let due = self.started + due;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if timer.deadline() != due {
             timer.as_mut().reset(due);

@@ -292,6 +292,12 @@ async fn a_second_cluster_is_not_begun_where_one_answers() {
         matches!(&error, JoinError::Exists { nodes } if *nodes == [id("a")]),
         "{error}"
     );
+    let after = a.members();
+    let known = after.iter().find(|member| member.node == id("b"));
+    assert!(
+        known.is_none_or(|b| !b.state.is_member()),
+        "it counts nowhere: {known:?}"
+    );
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ const HELPERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
 /// How often a change is passed on by each node: of a hundred nodes of which half of the packets are lost, one
 /// in some twenty thousand then misses a change, and has to find out by itself.
 const TRANSMISSIONS: NonZeroU8 = NonZeroU8::new(20).expect("20 is not 0");
+/// Whose life is outbid twice within this has a namesake.
+const SUSPICIOUS: Duration = Duration::from_secs(60);
 const ONE: NonZeroUsize = NonZeroUsize::new(1).expect("1 is not 0");
 
 /// When members are probed and given up. [`SwimTiming::default`] suits a local network: with it a node that
@@ -108,6 +110,10 @@ pub struct Swim {
     to_tell: BTreeMap<NodeId, BTreeSet<NodeId>>,
     messages: VecDeque<Message>,
     down_since: BTreeMap<NodeId, Time>,
+    /// When this node began a new life last because others knew of a later one.
+    renewed: Option<Time>,
+    /// When it has to again, and later than which.
+    outlived: Option<(Time, u64)>,
     joined: bool,
     left: bool,
     states: Vec<(NodeId, u64, MemberState)>,
@@ -150,6 +156,8 @@ impl Swim {
             to_tell: BTreeMap::new(),
             messages: VecDeque::new(),
             down_since: BTreeMap::new(),
+            renewed: None,
+            outlived: None,
             joined: founds,
             left: false,
             states: Vec::new(),
@@ -316,17 +324,41 @@ impl Swim {
 
     /// Others remember a later life of this node, or that it was removed: it begins a new one.
     fn hear_of_self(&mut self, now: Time, entry: Entry) {
-        let own = self.foca.identity().generation;
+        let own = self.generation();
         let outlived = entry.generation > own || (entry.generation == own && entry.gone.is_some());
         if self.left || !outlived {
             return;
         }
+        let due = self.renewed.map_or(now, |last| last + self.timing.probe);
+        let known = self.outlived.map_or(0, |(_, known)| known);
+        self.outlived = Some((due.max(now), entry.generation.max(known)));
+        self.renew_if_due(now);
+    }
+
+    /// Two processes of one name would outbid each other without end, so it takes its time.
+    fn renew_if_due(&mut self, now: Time) {
+        let due = self.outlived.take_if(|(due, _)| *due <= now);
+        let Some((_, generation)) = due.filter(|(_, known)| *known >= self.generation()) else {
+            return;
+        };
+        if self
+            .renewed
+            .is_some_and(|last| now.since(last) < SUSPICIOUS)
+        {
+            let node = &self.own;
+            tracing::warn!(%node, "others know of a later life of this node again: does another process run under its name?");
+        }
+        self.renewed = Some(now);
         let id = SwimId {
             node: self.own.clone(),
-            generation: entry.generation.saturating_add(1),
+            generation: generation.saturating_add(1),
         };
         debug(self.foca.change_identity(id, &mut self.runtime));
         self.live_anew(now);
+    }
+
+    fn generation(&self) -> u64 {
+        self.foca.identity().generation
     }
 
     fn tell(&mut self, peer: &NodeId) {
@@ -420,6 +452,8 @@ impl Membership for Swim {
             debug(self.foca.handle_timer(timer, &mut self.runtime));
             self.drain(now);
         }
+        self.renew_if_due(now);
+        self.drain(now);
         let then = now.before(self.timing.remove_after);
         let long = |since: &Time| now.since(*since) >= self.timing.remove_after;
         let over = self.down_since.iter().filter(|(_, since)| long(since));
@@ -437,7 +471,8 @@ impl Membership for Swim {
         let since = self.down_since.values().min().copied();
         let since = since.into_iter().chain(self.roster.oldest_gone());
         let over = since.map(|since| since + self.timing.remove_after);
-        over.chain(timer).min()
+        let outlived = self.outlived.map(|(due, _)| due);
+        over.chain(timer).chain(outlived).min()
     }
 
     fn poll_message(&mut self) -> Option<Message> {
@@ -462,6 +497,7 @@ impl Membership for Swim {
             self.learn(now, &own, Entry { gone, ..entry }, None);
         }
         self.timers.clear();
+        self.outlived = None;
         self.note(now);
     }
 

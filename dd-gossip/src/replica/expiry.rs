@@ -14,7 +14,8 @@
 //! node that is not in touch with a majority deletes nothing, because the others may be writing.
 //!
 //! The first of the members that live deletes, by their names; each of the next ones waits a second longer,
-//! and mostly finds nothing to do.
+//! and mostly finds nothing to do. An owned key is its owner's to delete while that is a member: deleted by
+//! others, it would be written again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -48,9 +49,9 @@ pub(super) struct Expiry {
     deadlines: BTreeMap<Name, u64>,
     by_deadline: BTreeSet<(u64, Name)>,
     idle: BTreeMap<Name, Duration>,
-    /// When keys of those families changed last.
-    changed: BTreeMap<Name, Time>,
-    by_change: BTreeSet<(Time, Name)>,
+    /// When keys of those families changed last, and when they end.
+    changed: BTreeMap<Name, (Time, Time)>,
+    by_end: BTreeSet<(Time, Name)>,
     /// Not before this it is looked again.
     wait: Time,
 }
@@ -67,12 +68,13 @@ impl Expiry {
     }
 
     fn set_changed(&mut self, key: &Name, changed: Option<Time>) {
-        if let Some(old) = self.changed.remove(key) {
-            self.by_change.remove(&(old, key.clone()));
+        if let Some((_, end)) = self.changed.remove(key) {
+            self.by_end.remove(&(end, key.clone()));
         }
-        if let Some(at) = changed {
-            self.changed.insert(key.clone(), at);
-            self.by_change.insert((at, key.clone()));
+        if let Some((at, lasts)) = changed.zip(self.lasts(key)) {
+            let end = at + lasts;
+            self.changed.insert(key.clone(), (at, end));
+            self.by_end.insert((end, key.clone()));
         }
     }
 
@@ -222,10 +224,8 @@ impl Replica {
         };
         let idle = all.iter().filter_map(usable).take(MAX_IDLE_FAMILIES);
         self.expiry.idle = idle.collect();
-        let gone = |key: &&Name| self.expiry.lasts(key).is_none();
-        let gone: Vec<Name> = self.expiry.changed.keys().filter(gone).cloned().collect();
-        for key in &gone {
-            self.expiry.set_changed(key, None);
+        for (key, (changed, _)) in self.expiry.changed.clone() {
+            self.expiry.set_changed(&key, Some(changed));
         }
         for prefix in self.expiry.idle.clone().into_keys() {
             for key in self.keys.keys(&prefix, None, usize::MAX) {
@@ -240,8 +240,7 @@ impl Replica {
     pub(super) fn poll_expiry(&self) -> Option<Time> {
         let turn = self.turn();
         let expiry = &self.expiry;
-        let idle = expiry.idle.values().min();
-        let idle = idle.and_then(|lasts| Some(expiry.by_change.first()?.0 + *lasts));
+        let idle = expiry.by_end.first().map(|(end, _)| *end);
         let deadline = expiry.by_deadline.first().and_then(|(at, _)| {
             let since = i128::from(*at) - expiry.wall?;
             Some(Time::from_start(Duration::from_millis(
@@ -274,16 +273,11 @@ impl Replica {
             return Vec::new();
         }
         let turn = self.turn();
-        let over = |(changed, key): &&(Time, Name)| {
-            let lasts = self.expiry.lasts(key);
-            lasts.is_some_and(|lasts| now.since(*changed) >= lasts + turn)
-        };
-        // The families may last differently long, so all that the shortest would end are looked at.
-        let shortest = self.expiry.idle.values().min().copied().unwrap_or_default();
-        let old = self.expiry.by_change.iter();
-        let old = old.take_while(|(changed, _)| now.since(*changed) >= shortest);
-        old.filter(over)
+        let by_end = self.expiry.by_end.iter();
+        by_end
+            .take_while(|(end, _)| now >= *end + turn)
             .map(|(_, key)| key.clone())
+            .filter(|key| !self.is_of_another(key))
             .take(BATCH)
             .collect()
     }
@@ -305,7 +299,11 @@ impl Replica {
         };
         let passed = self.expiry.by_deadline.iter();
         let passed = passed.take_while(|(at, _)| agreed(*at));
-        passed.map(|(_, key)| key.clone()).take(BATCH).collect()
+        passed
+            .map(|(_, key)| key.clone())
+            .filter(|key| !self.is_of_another(key))
+            .take(BATCH)
+            .collect()
     }
 
     /// The wall clock as others are told of it; 0 if it is not known.

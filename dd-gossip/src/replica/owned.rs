@@ -201,6 +201,11 @@ impl Replica {
         }
     }
 
+    /// After a replica was made anew, an own key that nobody else had got is lacking.
+    pub(super) fn look_at_own_keys(&mut self) {
+        self.keys.note(self.owned.mine.keys().cloned());
+    }
+
     /// Removes what stands under an own key and writes what this process had written there.
     fn write_anew(&mut self, now: Time, key: &Name) {
         let mut wanted: Vec<(Path, Value)> = Vec::new();
@@ -232,6 +237,17 @@ impl Replica {
     fn is_own(&self, key: &Name) -> bool {
         let mut own = self.owned.families.iter();
         own.any(|family| key.starts_with(&keys_of(family, &self.config.node)))
+    }
+
+    /// Whether a key belongs to another member, which alone deletes it then.
+    pub(super) fn is_of_another(&self, key: &Name) -> bool {
+        let owner = |family: &Name| {
+            let rest = key.strip_prefix(family.as_bytes())?;
+            let name = rest.split(|byte| *byte == b'/').next()?;
+            std::str::from_utf8(name).ok()?.parse::<NodeId>().ok()
+        };
+        let mut owners = self.owned.families.iter().filter_map(owner);
+        owners.any(|owner| self.peers.get(&owner).is_some_and(|peer| peer.member))
     }
 
     fn read_families(&mut self) {

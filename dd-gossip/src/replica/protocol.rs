@@ -32,6 +32,7 @@ impl Replica {
         let Some(peer) = self.peers.get_mut(node) else {
             return;
         };
+        self.self_check.forget_opinion(node);
         let was_up = peer.process.is_some();
         if let Some(process) = &peer.process {
             peer.left_with = process.known.clone();
@@ -226,6 +227,9 @@ impl Replica {
         send: bool,
         context: Context,
     ) -> Result<(), FrameError> {
+        if self.is_sealed_by(&context) {
+            return Ok(());
+        }
         self.check_context(&context)?;
         self.keys.adopt_seals(&context);
         self.note_different(now);
@@ -281,6 +285,9 @@ impl Replica {
                 context,
                 floor,
             } => {
+                if self.is_sealed_by(&context) {
+                    return Ok(());
+                }
                 self.check_end(&context, &floor)?;
                 self.keys.take_over(&context, &floor);
                 self.counts.exchanges_received += 1;
@@ -292,6 +299,9 @@ impl Replica {
                 context,
                 floor,
             } => {
+                if self.is_sealed_by(&context) {
+                    return Ok(());
+                }
                 self.check_end(&context, &floor)?;
                 self.check_comparison(&comparison, &context)?;
                 self.keys.commit(&comparison, &context, &floor);
@@ -299,12 +309,19 @@ impl Replica {
                 self.finished(now, node, session, &context)?;
             }
             Step::Held => {
-                self.check_newest_flush(node)?;
                 let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
                 let held = process.and_then(|process| process.incoming.newest_held());
-                let context = held.map(|held| &held.context);
+                let context = held.map(|held| held.context.clone());
+                if context
+                    .as_ref()
+                    .is_some_and(|context| self.is_sealed_by(context))
+                {
+                    self.abandon_incoming(node);
+                    return Ok(());
+                }
+                self.check_newest_flush(node)?;
                 if let Some(context) = context.filter(|context| !context.seals().is_empty()) {
-                    self.keys.adopt_seals(context);
+                    self.keys.adopt_seals(&context);
                 }
             }
         }
@@ -420,6 +437,7 @@ impl Replica {
         }
         if !self.caught_up {
             self.caught_up = true;
+            self.look_at_own_keys();
             self.emit(Event::CaughtUp);
         }
     }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
-use crdt_core::{Name, ReplicaId};
+use crdt_core::{Context, Name, ReplicaId};
 
 use super::{Event, Replica};
 use crate::NodeId;
@@ -40,6 +40,9 @@ pub enum Damage {
     Index,
     /// Two others of the same context agree with each other and not with this replica.
     Others,
+    /// The others have [sealed](crate::Status::origins) this replica's incarnation: they had removed its node
+    /// and took the process for gone. Whatever it writes, to them it is void.
+    Sealed,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub(super) struct SelfCheck {
     /// The sum that each peer had when its context was equal to the one of this hash.
     opinions: BTreeMap<NodeId, (u128, u64)>,
     damaged: bool,
+    /// Up to here this node's incarnations are sealed elsewhere.
+    sealed: Option<ReplicaId>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,7 +71,13 @@ impl SelfCheck {
             scrub: None,
             opinions: BTreeMap::new(),
             damaged: false,
+            sealed: None,
         }
+    }
+
+    /// What a peer's former process said counts no more.
+    pub(super) fn forget_opinion(&mut self, node: &NodeId) {
+        self.opinions.remove(node);
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Time> {
@@ -126,8 +137,11 @@ impl Replica {
 
     /// An empty replica in the place of this one, under a new incarnation and nonce that were never used: it
     /// catches up with its peers, to which it has to be connected anew. The clock and the members are to be
-    /// told again.
+    /// told again. Where the incarnation is not a later one, because a clock was set back say, it is raised.
     pub fn reborn(&self, replica: ReplicaId, nonce: u64, now: Time) -> Self {
+        let former = self.self_check.sealed.max(Some(self.config.replica));
+        let later = former.map_or(0, |former| former.incarnation().saturating_add(1));
+        let replica = ReplicaId::new(replica.node(), replica.incarnation().max(later));
         let config = Config {
             replica,
             nonce,
@@ -139,6 +153,8 @@ impl Replica {
         let mut reborn = Self::new(config, now);
         // The process goes on, and so do its own keys.
         reborn.owned = self.owned.reborn();
+        reborn.quorum = self.quorum.reborn();
+        reborn.recover();
         reborn
     }
 
@@ -193,6 +209,21 @@ impl Replica {
         if agree(own) == 0 && agree(theirs) >= 2 {
             self.be_damaged(Damage::Others);
         }
+    }
+
+    /// A peer has this context. Returns whether it says that this replica's time is over.
+    pub(super) fn is_sealed_by(&mut self, context: &Context) -> bool {
+        let own = self.config.replica;
+        let seal = context
+            .seals()
+            .iter()
+            .find(|(last, _)| last.node() == own.node());
+        let Some((last, _)) = seal.filter(|(last, _)| own <= *last) else {
+            return false;
+        };
+        self.self_check.sealed = self.self_check.sealed.max(Some(last));
+        self.be_damaged(Damage::Sealed);
+        true
     }
 
     fn be_damaged(&mut self, damage: Damage) {
@@ -271,6 +302,17 @@ mod tests {
         assert!(replica.is_damaged());
         let mut after = replica.reborn(ReplicaId::new(1, 2), 2, Time::ZERO);
         assert_eq!(scrubbed(&mut after).1, None);
+    }
+
+    #[test]
+    fn a_barrier_of_a_replica_that_was_made_anew_is_none_of_the_new_one() {
+        let mut replica = replica(1);
+        let former = replica.begin_confirm(2).unwrap();
+        let mut after = replica.reborn(ReplicaId::new(1, 2), 2, Time::ZERO);
+        let new = after.begin_confirm(1).unwrap();
+        assert_ne!(former, new);
+        assert!(after.confirmed_by(former).is_empty());
+        assert_eq!(after.confirmed_by(new).len(), 1);
     }
 
     #[test]

@@ -244,3 +244,26 @@ fn families_that_end_have_limits() {
     let refused = alone.expire_at(Time::ZERO, START, b"", Some(1));
     assert_eq!(refused, Err(UpdateError::Key(0)));
 }
+
+#[test]
+fn an_owned_key_ends_as_any_other_and_its_owner_does_not_write_it_again() {
+    let mut net = with_clocks([0, 0, 0]);
+    let now = net.now;
+    net["c"].own(now, b"session/").unwrap();
+    net["c"]
+        .expire_idle(now, START, b"session/c/idle", Some(Duration::from_secs(30)))
+        .unwrap();
+    for key in ["session/c/ann", "session/c/idle"] {
+        net.write::<PnCounter>("c", key, |hits| hits.add(1));
+    }
+    let at = wall(&net) + 20 * SECOND;
+    assert!(expire(&mut net, "c", "session/c/ann", Some(at)));
+    net.run_millis(60 * SECOND);
+    let before = net["a"].context().len();
+    for key in ["session/c/ann", "session/c/idle"] {
+        assert!(NAMES.iter().all(|name| !has(&net, name, key)), "{key}");
+    }
+    net.run_millis(100 * SECOND);
+    assert_eq!(net["a"].context().len(), before, "nobody goes on writing");
+    net.assert_equal();
+}

@@ -301,3 +301,49 @@ fn a_list_says_who_is_connected() {
     list.handle_disconnected(Time::ZERO, &b);
     assert_eq!(states(&list), [MemberState::Up, MemberState::Down]);
 }
+
+#[test]
+fn two_processes_of_one_name_do_not_outbid_each_other_without_end() {
+    // Two of n0, each connected to another node; those two are connected to each other.
+    let name = |at: usize| Members::name([0, 1, 2, 0][at]);
+    let mut swims: Vec<Swim> = (0..4)
+        .map(|at| {
+            let timing = SwimTiming::default();
+            Swim::new(
+                name(at),
+                format!("host{at}:7400"),
+                at as u64,
+                at == 1,
+                timing,
+                at as u64,
+            )
+        })
+        .collect();
+    let pairs = [(0, 1), (1, 2), (2, 3)];
+    for (a, b) in pairs.into_iter().flat_map(|(a, b)| [(a, b), (b, a)]) {
+        swims[a].handle_connected(Time::ZERO, &name(b));
+    }
+    let mut sent = 0;
+    for tick in 0..1_000 {
+        let now = Time::from_start(tick * Duration::from_millis(10));
+        let mut arriving = Vec::new();
+        for (at, swim) in swims.iter_mut().enumerate() {
+            swim.handle_timeout(now);
+            while let Some(message) = swim.poll_message() {
+                let to = pairs.iter().find_map(|(a, b)| match at {
+                    _ if at == *a && message.to == name(*b) => Some(*b),
+                    _ if at == *b && message.to == name(*a) => Some(*a),
+                    _ => None,
+                });
+                sent += usize::from(!message.lossy);
+                arriving.push((name(at), to.unwrap(), message.bytes));
+            }
+        }
+        for (from, to, bytes) in arriving {
+            let _ = swims[to].handle_message(now, &from, &bytes);
+        }
+    }
+    let generation = swims[1].members()[0].generation;
+    assert!(generation < 50, "{generation}");
+    assert!(sent < 1_000, "{sent}");
+}

@@ -1,10 +1,10 @@
 //! Sealing: contexts do not grow with restarts, and nothing that a member holds is called void.
 
 use crdt_core::{Dot, OrSet, PnCounter, ReplicaId};
-use dd_gossip::{Config, Replica};
+use dd_gossip::{Config, Damage, Event, Member, MemberState, Replica};
 
 use crate::support::net::Net;
-use crate::support::{incarnation, restarted, write};
+use crate::support::{incarnation, node, restarted, write};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -143,6 +143,22 @@ fn whoever_is_connected_to_a_process_says_nothing_of_it() {
     assert_eq!(net["b"].view::<PnCounter>(b"hits").value(), 1);
 }
 
+/// To the others c is no member any more, and they seal what it was.
+fn without_c(net: &mut Net) {
+    for name in ["a", "b"] {
+        let members = NAMES.map(|n| {
+            let state = match n {
+                "c" => MemberState::Removed,
+                _ => MemberState::Up,
+            };
+            Member::new(node(n), String::new(), 1, state)
+        });
+        let now = net.now;
+        net[name].set_members(now, &members);
+    }
+    net.run_millis(200_000);
+}
+
 #[test]
 fn a_node_that_was_removed_and_returns_goes_through_a_full_comparison() {
     let mut net = after_restarts(1..=1);
@@ -154,20 +170,7 @@ fn a_node_that_was_removed_and_returns_goes_through_a_full_comparison() {
         set.insert("only at c");
     });
     let image = net.take("c").state();
-    // To the others it is no member any more.
-    for name in ["a", "b"] {
-        let others = NAMES.map(|n| {
-            let state = if n == "c" {
-                dd_gossip::MemberState::Removed
-            } else {
-                dd_gossip::MemberState::Up
-            };
-            dd_gossip::Member::new(n.parse().unwrap(), String::new(), 1, state)
-        });
-        let now = net.now;
-        net[name].set_members(now, &others);
-    }
-    net.run_millis(200_000);
+    without_c(&mut net);
     let gone = incarnation("c", 1);
     assert!(sealed(&net, "a", gone) && sealed(&net, "b", gone));
     let config: Config = restarted("c", 2, &NAMES);
@@ -177,4 +180,42 @@ fn a_node_that_was_removed_and_returns_goes_through_a_full_comparison() {
     assert!(net["a"].counts().comparisons_sent + net["b"].counts().comparisons_sent > 0);
     assert!(!net["c"].view::<OrSet<String>>(b"set").contains("only at c"));
     assert_eq!(net["c"].view::<OrSet<String>>(b"set").len(), 1);
+}
+
+#[test]
+fn a_process_that_was_sealed_while_it_was_away_hears_of_it_and_begins_anew() {
+    let mut net = after_restarts(1..=1);
+    net.disconnect("a", "c");
+    net.disconnect("b", "c");
+    without_c(&mut net);
+    assert!(sealed(&net, "a", incarnation("c", 1)));
+    let now = net.now;
+    write::<OrSet<String>>(&mut net["c"], now, "set", |set| {
+        set.insert("only at c");
+    });
+    net["c"].own(now, b"session/").unwrap();
+    write::<PnCounter>(&mut net["c"], now, "session/c/ann", |hits| hits.add(1));
+    net.connect_all();
+    net.run_millis(10_000);
+    let mut events = std::iter::from_fn(|| net["c"].poll_event());
+    assert!(events.any(|event| event == Event::Damaged(Damage::Sealed)));
+    assert!(net["c"].unshared() > 0, "what may be lost is told");
+    assert_eq!(net["a"].counts().frames_refused, 0);
+    // Its clock has been set back since, which does no harm.
+    let again = incarnation("c", 1);
+    let reborn = net["c"].reborn(again, 7, net.now);
+    assert_eq!(reborn.replica_id(), incarnation("c", 2));
+    net.put(reborn);
+    let now = net.now;
+    net["a"].own(now, b"session/").unwrap();
+    net.connect_all();
+    net.run_millis(10_000);
+    write::<OrSet<String>>(&mut net["c"], now, "set", |set| {
+        set.insert("later");
+    });
+    net.converge();
+    let set = net["a"].view::<OrSet<String>>(b"set");
+    assert!(set.contains("later") && !set.contains("only at c"));
+    // The process goes on, and what it owns is there.
+    assert_eq!(net["b"].view::<PnCounter>(b"session/c/ann").value(), 1);
 }

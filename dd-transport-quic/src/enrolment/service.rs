@@ -265,9 +265,6 @@ impl Server {
         question: &[u8],
         transcript: impl Fn(&str, &NodeId) -> Option<Vec<u8>>,
     ) -> Result<(NodeId, Answer), Refusal> {
-        if !lock(&self.rate).take(Instant::now()) {
-            return Err(Refusal::Busy);
-        }
         let question = Question::decode(question).ok_or(Refusal::Malformed)?;
         let token = question.token.parse::<JoinToken>();
         let token = token.map_err(|_| Refusal::Malformed)?;
@@ -275,6 +272,10 @@ impl Server {
         let node = node.map_err(|_| Refusal::Malformed)?;
         if !self.tokens.made(&token) {
             return Err(Refusal::Tampered);
+        }
+        // Whoever has no token keeps nobody else out.
+        if !lock(&self.rate).take(Instant::now()) {
+            return Err(Refusal::Busy);
         }
         let (claims, now) = (&token.claims, now());
         if claims.expires <= now {
@@ -424,6 +425,21 @@ mod tests {
         assert!(ask(&server, &once).is_ok(), "the answer may have been lost");
         let replayed = question(&once.token, "b", &stranger);
         assert_eq!(ask(&server, &replayed), Err(Refusal::Used));
+    }
+
+    #[test]
+    fn who_has_no_token_does_not_use_up_the_rate() {
+        let (server, other) = (server(), server());
+        let key = KeyPair::generate().unwrap();
+        let of = |server: &Server| {
+            let token = server.authority.token(TokenOptions::new(TokenNames::Any));
+            question(token.unwrap().as_str(), "b", &key)
+        };
+        let (own, foreign) = (of(&server), of(&other));
+        for _ in 0..=MAX_PER_SECOND {
+            assert_eq!(ask(&server, &foreign), Err(Refusal::Tampered));
+        }
+        assert!(ask(&server, &own).is_ok());
     }
 
     #[test]

@@ -99,6 +99,12 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Failure> {
     static DD: DistributedData = DistributedData::new();
+    // Before a token that is good for once is used.
+    if !args.bootstrap && args.seeds.is_empty() && args.peers.is_empty() {
+        return Err("which cluster? give --seed HOST:PORT of a node of it, or, if there is none yet, begin it \
+                    with --bootstrap"
+            .into());
+    }
     let mut config = ClusterConfig::new(args.listen)
         .identity(args.identity.identity().await?)
         .membership(timing(args.probe));
@@ -113,10 +119,6 @@ async fn run(args: Args) -> Result<(), Failure> {
     }
     let cluster = if args.bootstrap {
         Cluster::bootstrap(config).await?
-    } else if args.seeds.is_empty() && args.peers.is_empty() {
-        return Err("which cluster? give --seed HOST:PORT of a node of it, or, if there is none yet, begin it \
-                    with --bootstrap"
-            .into());
     } else {
         Cluster::join(config).await?
     };
