@@ -1,5 +1,5 @@
 //! `cargo xtask sabotage`: rules left out of the real code, one at a time; the simulator has to find
-//! each.
+//! each, or a test where the simulator can't.
 //!
 //! The sources are copied into the target folder, changed there, built and run. Nothing in the
 //! product knows of it.
@@ -16,7 +16,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::seeds;
-use mutants::{MUTANTS, Mutant};
+use mutants::{FoundBy, MUTANTS, Mutant};
 
 /// Failing seeds after which a mutant is left.
 const ENOUGH: usize = 20;
@@ -45,9 +45,10 @@ impl Sabotage {
             let began = Instant::now();
             let (failed, runs) = self.try_one(&source, &copy, mutant)?;
             println!(
-                "{:<12} {failed:>10} {runs:>10}  {} ({:.0} s)",
+                "{:<12} {failed:>10} {runs:>10}  {}{} ({:.0} s)",
                 mutant.name,
                 mutant.what,
+                mutant.found_by,
                 began.elapsed().as_secs_f64()
             );
             if failed == 0 {
@@ -79,7 +80,10 @@ impl Sabotage {
         for (file, text) in mutant.apply(source)? {
             std::fs::write(copy.join(file), text).with_context(|| format!("writing {file}"))?;
         }
-        let outcome = self.simulate(copy);
+        let outcome = match mutant.found_by {
+            FoundBy::Simulator => self.simulate(copy),
+            FoundBy::Test(package, name) => test(copy, package, name),
+        };
         for change in mutant.changes {
             std::fs::copy(source.join(change.file), copy.join(change.file))
                 .with_context(|| format!("restoring {}", change.file))?;
@@ -106,6 +110,28 @@ impl Sabotage {
             _ => bail!("no result:\n{}", String::from_utf8_lossy(&output.stderr)),
         }
     }
+}
+
+/// Whether a test fails, as one run of one.
+fn test(copy: &Path, package: &str, name: &str) -> Result<(usize, u64)> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(copy)
+        .env("CARGO_TARGET_DIR", copy.join("target"))
+        .args(["test", "--quiet", "--no-fail-fast", "--package", package])
+        .args(["--lib", "--test", "it", "--", "--exact", name])
+        .output()
+        .context("running the test")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if said.contains("test result: FAILED") {
+        return Ok((1, 1));
+    }
+    ensure!(
+        output.status.success() && said.contains("1 passed"),
+        "the test {name} was not run:\n{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok((0, 1))
 }
 
 /// The workspace.

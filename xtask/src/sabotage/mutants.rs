@@ -3,6 +3,7 @@
 //! The names are those of the rules in `dd_testkit::model::Rule` where the rule is one of them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +13,26 @@ use anyhow::{Context, Result, ensure};
 pub(super) struct Mutant {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
+    /// Who finds it.
+    pub(super) found_by: FoundBy,
     pub(super) changes: &'static [Change],
+}
+
+/// What notices that a rule is left out.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FoundBy {
+    Simulator,
+    /// What no run of the simulator can show, or hardly any: a test of a package, by its name.
+    Test(&'static str, &'static str),
+}
+
+impl fmt::Display for FoundBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Simulator => Ok(()),
+            Self::Test(_, name) => write!(f, "; found by the test {name}"),
+        }
+    }
 }
 
 /// A place in the source, which must be there exactly once, and what stands there instead.
@@ -57,11 +77,18 @@ const PEER: &str = "dd-gossip/src/peer.rs";
 const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
 const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
 const UPKEEP: &str = "dd-gossip/src/replica/upkeep.rs";
+const SEALING: &str = "dd-gossip/src/replica/sealing.rs";
+const MEMBERS: &str = "dd-gossip/src/replica/members.rs";
+const OWNED: &str = "dd-gossip/src/replica/owned.rs";
+const SWIM: &str = "dd-gossip/src/membership/swim.rs";
+const ROSTER: &str = "dd-gossip/src/membership/roster.rs";
+const CONTEXT: &str = "crdt-core/src/context.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "piece",
         what: "records and dots of a path travel together",
+        found_by: FoundBy::Simulator,
         changes: &[
             Change {
                 file: KEY_SPACE,
@@ -95,6 +122,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "above",
         what: "a piece carries the records above its path",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: UNIT,
             from: "for depth in 0..path.len() {",
@@ -104,6 +132,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "dead",
         what: "a dot that arrives is held against the records at and above its path",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: "} else if !self.records.above(path).any(|r| r.seen.contains(entry.dot)) {",
@@ -113,6 +142,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "takeover",
         what: "the sender's context is taken over after the last piece, not before",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: SESSION,
             from: "SessionKind::Exchange => self.walk.pieces(frozen, against, weight).map(Message::Unit),",
@@ -124,6 +154,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lost",
         what: "a lost frame forbids the takeover",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: INCOMING,
             from: "if data.number > open.next || data.kind != open.kind {",
@@ -134,6 +165,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "w6",
         what: "a record is forgotten only when all that its maker had seen is known",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: ".filter(|(path, r)| r.seen.is_subset(&self.context) && stable(&self.context, path, r))",
@@ -143,6 +175,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "floor",
         what: "what was forgotten raises a floor",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: "self.floor.raise(dot.replica, dot.seq);",
@@ -152,6 +185,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "relayfloor",
         what: "a receiver joins the sender's floor to its own",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: "self.floor.join(floor);",
@@ -161,6 +195,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "floorfirst",
         what: "a session states the sender's floor before its first piece",
+        found_by: FoundBy::Simulator,
         changes: &[
             Change {
                 file: SESSION,
@@ -178,6 +213,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "unit",
         what: "a full comparison becomes visible in one commit",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: INCOMING,
             from: "open.comparison.stage(part);
@@ -190,12 +226,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "session",
         what: "what is known of a peer's process dies with it",
+        found_by: FoundBy::Simulator,
         changes: &[
             Change {
                 file: PEER,
-                from: "            ..Self::new(self.node.clone(), now)",
+                from: "            ..Self::new(self.node.clone(), self.member, now)",
                 to: "            process: self.process.take(),
-            ..Self::new(self.node.clone(), now)",
+            ..Self::new(self.node.clone(), self.member, now)",
             },
             Change {
                 file: PROTOCOL,
@@ -212,6 +249,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "upward",
         what: "a record names what its maker had seen and no more",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: "let covered: Vec<(Path, Dot)> = self",
@@ -225,6 +263,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "absorb",
         what: "a record absorbs another only if it says all that the other says",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: ".filter(|(_, r)| r.is_covered_by(&record.seen, &record.cuts))",
@@ -234,6 +273,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "cuts",
         what: "a removal cuts the runs of counters instead of killing their newest dots",
+        found_by: FoundBy::Simulator,
         changes: &[
             Change {
                 file: STORE,
@@ -253,6 +293,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "cutjoin",
         what: "a record's cuts include those of the records at, above and under it",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: "            join_cuts(
@@ -266,6 +307,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "owner",
         what: "a record with cuts waits for the owners of the runs",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: UPKEEP,
             from: "awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)",
@@ -275,6 +317,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "base",
         what: "a full comparison brings the cuts of runs that are known",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: KEY_SPACE,
             from: "if !known || cut {",
@@ -285,6 +328,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "txn",
         what: "what a transaction ties together is one unit",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: LINKED,
             from: "path.starts_with(above).then_some(*part)",
@@ -294,6 +338,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "txnchain",
         what: "transactions that share a path are tied to each other",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: LINKED,
             from: "self.0[a.max(b)] = a.min(b);",
@@ -303,6 +348,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "txnabove",
         what: "a transaction is tied to the records above its paths",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: LINKED,
             from: "let depth = (0..path.len()).find(lacks).unwrap_or(path.len());",
@@ -313,6 +359,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "txnlink",
         what: "links travel with the pieces, for whoever passes these on",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: UNIT,
             from: "self.unit.links.push(link.clone());",
@@ -322,11 +369,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "txnforget",
         what: "a transaction is kept until every replica has its events",
+        found_by: FoundBy::Simulator,
         changes: &[
             Change {
                 file: UPKEEP,
-                from: "let everywhere = |link: &Link| many_links || known.iter().all(|known| link.is_in(known));",
-                to: "let everywhere = |_: &Link| many_links || known.len() < usize::MAX;",
+                from: "let everywhere = |link: &Link| awaited.all_have(|known| link.is_in(known));",
+                to: "let everywhere = |_: &Link| awaited.known.len() < usize::MAX;",
             },
             Change {
                 file: STORE,
@@ -338,6 +386,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "txnfloor",
         what: "what was forgotten of a transaction raises the floor",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: "self.floor.raise(end.replica, end.seq);",
@@ -347,6 +396,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "txncompare",
         what: "a full comparison brings the transactions",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: SESSION,
             from: "(SessionKind::Comparison, Walk::as_one(links.collect()))",
@@ -357,6 +407,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "txnflush",
         what: "a flush brings its transactions before its events",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: SESSION,
             from: "let walk = Walk::as_one(links.cloned().collect());",
@@ -367,6 +418,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "builds-on",
         what: "a flush waits for what it builds on",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: INCOMING,
             from: "needs.set(sender, Default::default());",
@@ -377,6 +429,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "void",
         what: "a void event is not claimed because a later one came",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
             from: "for dot in unit.dots() {
@@ -388,6 +441,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "kept",
         what: "a full comparison kills what the sender knew and no longer has",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: COMPARISON,
             from: "if !stays {",
@@ -397,6 +451,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "vote",
         what: "a process that may have lost what its node acknowledged has no vote until it has caught up",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: QUORUM,
             from: "if all == others || voters > others / 2 {",
@@ -406,11 +461,133 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "statement",
         what: "a read waits until what others stated after it was asked is here",
+        found_by: FoundBy::Simulator,
         changes: &[Change {
             file: QUORUM,
             from: "self.has_seen(&of.context).then_some((node, of.votes))",
             to: "Some((node, of.votes))",
         }],
+    },
+    Mutant {
+        name: "sealround",
+        what: "all are asked twice before anything is sealed",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: SEALING, from: "if !question.second && !question.asked.is_empty() {", to: "if question.second && question.asked.is_empty() {", }],
+    },
+    Mutant {
+        name: "sealruns",
+        what: "whoever is connected to a process says nothing of it, so that it is not sealed",
+        found_by: FoundBy::Test("dd-gossip", "sealing::whoever_is_connected_to_a_process_says_nothing_of_it"),
+        changes: &[Change { file: SEALING, from: "if newest.is_some_and(|newest| newest <= last) {", to: "if newest.is_some_and(|newest| newest > newest) {", }],
+    },
+    Mutant {
+        name: "sealview",
+        what: "nothing is sealed on one's own view of what was seen",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: SEALING, from: "let all = answers(at).all(|answer| answer == Some(*digest));", to: "let all = answers(at).count() > 0;", }],
+    },
+    Mutant {
+        name: "sealaway",
+        what: "a member that is away keeps everything from being sealed",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: SEALING, from: ".filter(|p| p.member || p.process.is_some());", to: ".filter(|p| p.process.is_some());", }, Change { file: SEALING, from: "let members = self.others().all(|node| question.asked.contains_key(node));", to: "let members = true;", }],
+    },
+    Mutant {
+        name: "sealsame",
+        what: "what is sealed is what was seen when the question was asked",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: SEALING, from: "let same = context.digest_up_to(*last) == *digest && !context.is_sealed(*last);", to: "let same = !context.is_sealed(*last);", }],
+    },
+    Mutant {
+        name: "sealadopt",
+        what: "a seal is taken over only by who has seen what was sealed",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: CONTEXT, from: "if !self.is_sealed(last) && self.digest_up_to(last) == digest {", to: "if !self.is_sealed(last) {", }],
+    },
+    Mutant {
+        name: "sealbehind",
+        what: "who has seen something else than what was sealed gets a full comparison",
+        found_by: FoundBy::Test("dd-gossip", "sealing::a_node_that_was_removed_and_returns_goes_through_a_full_comparison"),
+        changes: &[Change { file: STORE, from: "self.context.seals().iter().any(lacks) || self.is_below_floor(peer)", to: "let _ = lacks;
+        self.is_below_floor(peer)", }],
+    },
+    Mutant {
+        name: "sealcuts",
+        what: "the record of a counter does not wait for processes that are sealed",
+        found_by: FoundBy::Test("dd-gossip", "sealing::restarts_leave_one_seal_for_a_node"),
+        changes: &[Change { file: UPKEEP, from: "|| mine.is_sealed(replica)", to: "", }],
+    },
+    Mutant {
+        name: "everyone",
+        what: "a removal is remembered until all members have it",
+        found_by: FoundBy::Test("dd-gossip", "forgetting::records_stay_while_an_acknowledgement_is_missing"),
+        changes: &[Change { file: UPKEEP, from: "awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)", to: "awaited.is_settled(mine, record)", }],
+    },
+    Mutant {
+        name: "again",
+        what: "processes that acknowledged a write are asked once more",
+        found_by: FoundBy::Test("dd-gossip", "quorum::acknowledgements_of_processes_that_did_not_run_at_once_do_not_add_up"),
+        changes: &[Change { file: QUORUM, from: "needed => needed - 1,", to: "_ => usize::MAX,", }, Change { file: QUORUM, from: "if needed <= 2 {", to: "if needed > 0 {", }],
+    },
+    Mutant {
+        name: "covers",
+        what: "an answer counts for who asked before it, and for nobody later",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: QUORUM, from: "self.quorum.refreshes.range_mut(..=Refresh(covers))", to: "self.quorum.refreshes.range_mut(..=Refresh(covers.max(u64::MAX)))", }],
+    },
+    Mutant {
+        name: "voters",
+        what: "a process votes when it has what a majority of the others had",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: QUORUM, from: "if all == others || voters > others / 2 {", to: "if all == others || voters > 0 {", }],
+    },
+    Mutant {
+        name: "connected",
+        what: "a majority is one of all members, not of those that are connected",
+        found_by: FoundBy::Test("dd-extension", "members::a_node_that_is_down_counts_in_majorities_until_it_is_removed"),
+        changes: &[Change { file: MEMBERS, from: "let members = self.peers.values().filter(|peer| peer.member);", to: "let members = self.peers.values().filter(|peer| peer.member && peer.connected);", }],
+    },
+    Mutant {
+        name: "restore",
+        what: "the owner writes its keys again that others deleted",
+        found_by: FoundBy::Test("dd-extension", "owned::a_node_that_was_only_cut_off_has_its_keys_again"),
+        changes: &[Change { file: OWNED, from: "if !is_reserved(&key) && stands.as_ref() != wanted {", to: "if !is_reserved(&key) && stands.is_some() && stands.as_ref() != wanted {", }],
+    },
+    Mutant {
+        name: "former",
+        what: "what a former process of the owner left goes",
+        found_by: FoundBy::Test("dd-extension", "owned::a_process_begins_without_what_a_former_one_of_its_node_owned"),
+        changes: &[Change { file: OWNED, from: "if !is_reserved(&key) && stands.as_ref() != wanted {", to: "if !is_reserved(&key) && wanted.is_some() && stands.as_ref() != wanted {", }],
+    },
+    Mutant {
+        name: "living",
+        what: "only what dead nodes owned is deleted",
+        found_by: FoundBy::Test("dd-extension", "owned::what_a_node_owned_goes_when_it_fails_and_nothing_else_does"),
+        changes: &[Change { file: OWNED, from: "let dead = members.iter().filter(|member| !member.state.is_alive());", to: "let dead = members.iter().filter(|member| member.state.is_member() || !member.state.is_alive());", }],
+    },
+    Mutant {
+        name: "roster",
+        what: "who is down stays a member, and is told of",
+        found_by: FoundBy::Test("dd-gossip", "membership::a_node_that_fails_is_down_and_stays_a_member_until_it_returns"),
+        changes: &[Change { file: SWIM, from: "(None, Some(foca::State::Down) | None) => MemberState::Down,", to: "(None, Some(foca::State::Down) | None) => MemberState::Removed,", }],
+    },
+    Mutant {
+        name: "reborn",
+        what: "whoever was removed and runs begins a new life",
+        found_by: FoundBy::Test("dd-gossip", "membership::whoever_is_removed_and_runs_comes_back_in_a_new_life"),
+        changes: &[Change { file: SWIM, from: "if self.left || !outlived {", to: "if self.left || outlived || entry.gone.is_some() {", }],
+    },
+    Mutant {
+        name: "laterlife",
+        what: "of two lives the later one wins, whatever became of the earlier",
+        found_by: FoundBy::Test("dd-gossip", "membership::roster::tests::the_order_in_which_entries_come_does_not_matter"),
+        changes: &[Change { file: ROSTER, from: "(self.generation, self.gone, &self.address)", to: "(self.generation.min(1), self.gone, &self.address)", }],
+    },
+    Mutant {
+        name: "sealnonce",
+        what: "a seal's answer counts for the process that was asked",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: SEALING, from: "if question.asked.get(node) == Some(&nonce) {", to: "if question.asked.contains_key(node) && nonce > 0 {", }],
     },
 ];
 
