@@ -372,12 +372,13 @@ impl Walk {
                 break;
             };
             self.next = Dot::new(dot.replica, dot.seq + 1);
-            done += 8;
+            // Only what is said counts: a part that says nothing would be taken for the end.
             let known = peer.contains(dot);
             let place = frozen.store.root().get(path);
             if let Some(entry) = place.and_then(|place| place.entry(dot)) {
                 let cut = matches!(entry.value, ValueRef::Run(run) if run.cut_seq > 0);
                 if known {
+                    done += 8;
                     part.kept.insert(dot);
                 }
                 if !known || cut {

@@ -266,6 +266,44 @@ fn a_counter_s_removal_waits_for_who_counted_however_long_it_is_away() {
     assert_eq!(net["a"].view::<PnCounter>(b"hits").value(), 11);
 }
 
+/// Removals of counters are kept for c, which counted and is away; b has them. What comes behind them in a full
+/// comparison must not be missing, however many they are.
+#[test]
+fn a_full_comparison_goes_on_behind_removals_that_the_peer_has() {
+    let small = |name| Config {
+        chunk: MIN_CHUNK,
+        ..impatient(name)
+    };
+    let mut net = Net::with(NAMES.map(small).to_vec());
+    net.connect_all();
+    let counters: Vec<String> = (0..20).map(|n| format!("hits {n}")).collect();
+    for counter in &counters {
+        net.write::<PnCounter>("c", counter, |hits| hits.add(1));
+    }
+    net.run_millis(10_000);
+    net.disconnect("a", "c");
+    net.disconnect("b", "c");
+    for counter in &counters {
+        net.write::<PnCounter>("a", counter, |hits| {
+            hits.reset();
+        });
+    }
+    net.run_millis(10_000);
+    net.disconnect("a", "b");
+    insert(&mut net, "a", "gone", "x");
+    net.delete("a", "gone");
+    net.run_millis(600_000);
+    insert(&mut net, "a", "stays", "x");
+    net.run_millis(1_000);
+    assert_eq!(records(&mut net)[..2], [20, 20], "that of the set is gone");
+    net.connect("a", "b");
+    net.settle();
+    net.connect("a", "c");
+    net.converge();
+    assert!(net["a"].counts().comparisons_sent > 0);
+    assert!(net["b"].view::<OrSet<String>>(b"stays").contains("x"));
+}
+
 #[test]
 fn own_counts_need_no_waiting() {
     let mut net = Net::mesh(&["a", "b"]);
