@@ -321,11 +321,16 @@ impl Context {
     }
 
     /// What is kept of a node's incarnations up to one, as a number: equal if, and all but only if, what was
-    /// seen of them is equal. Incarnations that are sealed already don't count.
+    /// seen of them is equal. Those that are sealed already count by their seal: whoever has seen nothing of
+    /// them has not seen the same.
     pub fn digest_up_to(&self, last: ReplicaId) -> u64 {
         let first = ReplicaId::new(last.node(), 0);
         let origins = self.origins.iter_from(Bound::Included(&first));
         let mut w = Writer::new();
+        if let Some((earlier, digest)) = self.seals.of_node(last.node()) {
+            w.raw(&earlier.to_bytes());
+            w.raw(&digest.to_be_bytes());
+        }
         for (origin, seqs) in origins.take_while(|(origin, _)| **origin <= last) {
             w.raw(&origin.to_bytes());
             seqs.encode(&mut w);

@@ -42,6 +42,12 @@ impl Seals {
         seals.map(|(node, seal)| (ReplicaId::new(*node, seal.incarnation), seal.digest))
     }
 
+    /// The seal of a node.
+    pub(crate) fn of_node(&self, node: u64) -> Option<(ReplicaId, u64)> {
+        let seal = self.0.as_ref()?.get(&node)?;
+        Some((ReplicaId::new(node, seal.incarnation), seal.digest))
+    }
+
     /// The seal that covers an incarnation.
     pub(crate) fn digest_of(&self, replica: ReplicaId) -> Option<(ReplicaId, u64)> {
         let seal = self.0.as_ref()?.get(&replica.node())?;

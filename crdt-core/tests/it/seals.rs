@@ -163,3 +163,22 @@ fn what_is_no_canonical_encoding_is_refused() {
         assert!(decode(&good[..cut]).is_err());
     }
 }
+
+/// It has the later incarnation alone, which is all that is left of what the other has seen.
+#[test]
+fn what_is_sealed_already_is_part_of_what_was_seen() {
+    let [first, second] = [1, 2].map(|incarnation| ReplicaId::new(7, incarnation));
+    let later = Dot::new(second, 1);
+    let mut all: Context = [Dot::new(first, 1), later].into_iter().collect();
+    let mut same = all.clone();
+    let mut lacking: Context = [later].into_iter().collect();
+    all.seal(first, all.digest_up_to(first));
+    assert_ne!(all.digest_up_to(second), lacking.digest_up_to(second));
+    assert!(same.adopt_seals(&all));
+    assert_eq!(all.digest_up_to(second), same.digest_up_to(second));
+    all.seal(second, all.digest_up_to(second));
+    assert!(
+        !lacking.adopt_seals(&all),
+        "it would claim the first one's events"
+    );
+}
