@@ -11,12 +11,12 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: d995b90ad6b9a31f",
-        "1: bdbac12509f38fc4",
-        "2: 00f46f0fa9cf7626",
-        "8: 32a3d2e3027b0b9a",
-        "77: 79d7a31584dd307d",
-        "4096: 0bb2c0c7bd9abd49",
+        "0: 0115f4c3c248819b",
+        "1: 6bfb91bc0753206b",
+        "2: e00150ecd09573df",
+        "8: 57dd744f19673c2a",
+        "77: fa530d8cfd0c0579",
+        "4096: 9d9076faab63bc62",
     ];
     assert_eq!(traces, expected);
 }
