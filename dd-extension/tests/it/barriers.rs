@@ -26,7 +26,7 @@ async fn three(network: &MemoryNetwork) -> [Node; 3] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_majority_read_sees_a_majority_write_on_any_node() {
+async fn s26_a_majority_read_sees_a_majority_write_on_any_node() {
     let network = MemoryNetwork::new();
     let nodes = three(&network).await;
     for n in 0..30 {
@@ -57,7 +57,7 @@ async fn one_barrier_confirms_all_writes_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_barrier_that_is_not_reached_says_who_answered() {
+async fn s28_a_barrier_that_is_not_reached_says_who_answered() {
     let network = MemoryNetwork::new();
     let [a, _b, _c] = three(&network).await;
     network.cut(&id("a"), &id("c"));

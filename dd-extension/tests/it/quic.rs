@@ -107,7 +107,7 @@ async fn nodes_with_certificates_agree() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_authority_is_refused() {
+async fn s30_a_certificate_of_another_authority_is_refused() {
     let (ours, theirs) = (Authority::new(&cluster_id()), Authority::new(&cluster_id()));
     let a = join(issued(&ours.unwrap(), "a"), &[]).await;
     let b = join(issued(&theirs.unwrap(), "b"), &[("a", &a)]).await;

@@ -182,7 +182,7 @@ fn who_was_away_too_long_brings_nothing_back() {
 }
 
 #[test]
-fn who_was_away_while_keys_came_and_went_ends_empty() {
+fn s19_who_was_away_while_keys_came_and_went_ends_empty() {
     let mut net = Net::with(NAMES.map(impatient).to_vec());
     net.connect_all();
     net.run_millis(1_000);

@@ -1,5 +1,6 @@
 //! Tests of dd-gossip through its public API: replicas that are handed frames and time.
 
+mod clusters;
 mod determinism;
 mod exchange;
 mod forgetting;

@@ -179,7 +179,7 @@ fn who_is_alone_or_begins_a_cluster_votes_at_once() {
 /// The counterexample behind the rule: A and B have confirmed, B comes back with nothing, and B and C are
 /// asked.
 #[test]
-fn a_read_of_a_majority_has_what_a_majority_confirmed_before_one_restarted() {
+fn s26_a_read_of_a_majority_has_what_a_majority_confirmed_before_one_restarted() {
     let mut net = Net::mesh(&NAMES);
     assert_eq!(votes(&net), "abc");
     net.disconnect("a", "c");
