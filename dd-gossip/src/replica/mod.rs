@@ -189,7 +189,7 @@ impl Replica {
             config: self.config.clone(),
             hashes: self.hashes,
             keys: self.keys.clone(),
-            clock: self.clock.clone(),
+            clock: self.clock,
             rng: self.rng.clone(),
             peers: self.peers.clone(),
             exchange_at: self.exchange_at,

@@ -90,11 +90,15 @@ fn pump(net: &mut Net, name: &str, beside: &mut Replica) {
     for _ in 0..1_000 {
         let sent = net[name].poll_transmit(now, &theirs);
         if let Some(frame) = &sent {
-            beside.handle_frame(now, &ours, frame).unwrap();
+            beside
+                .handle_frame(now, &ours, frame)
+                .expect("what is right");
         }
         let answered = beside.poll_transmit(now, &ours);
         if let Some(frame) = &answered {
-            net[name].handle_frame(now, &theirs, frame).unwrap();
+            net[name]
+                .handle_frame(now, &theirs, frame)
+                .expect("what is right");
         }
         if sent.is_none() && answered.is_none() {
             return;
