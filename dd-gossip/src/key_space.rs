@@ -165,6 +165,13 @@ impl KeySpace {
         self.context_hash = None;
     }
 
+    /// Whether what was seen here is what was sealed there, wherever something is sealed there alone.
+    pub(crate) fn may_take_over_seals(&self, other: &Context) -> bool {
+        let own = self.context();
+        let same = |(last, digest)| own.is_sealed(last) || own.digest_up_to(last) == digest;
+        other.seals().iter().all(same)
+    }
+
     /// Seals what another has sealed, where the same was seen here.
     pub(crate) fn adopt_seals(&mut self, other: &Context) {
         if self.frozen.store.adopt_seals(other) {

@@ -289,6 +289,10 @@ impl Replica {
                     return Ok(());
                 }
                 self.check_end(&context, &floor)?;
+                if !self.keys.may_take_over_seals(&context) {
+                    // What was seen here of somebody who is gone is not what was when the exchange began.
+                    return self.ask_anew(now, node);
+                }
                 self.keys.take_over(&context, &floor);
                 self.counts.exchanges_received += 1;
                 self.finished(now, node, session, &context)?;
