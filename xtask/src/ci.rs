@@ -32,6 +32,7 @@ impl Ci {
         for (package, example) in [
             ("crdt-core", "types_alone"),
             ("dd-extension", "full_store"),
+            ("dd-extension", "presence"),
             ("dd-gossip", "own_transport"),
         ] {
             cargo(&["run", "--quiet", "--package", package, "--example", example])?;

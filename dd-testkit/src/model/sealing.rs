@@ -10,6 +10,9 @@
 //! so between the two rounds there is one moment at which all hold the same; from then on no member can get
 //! more from a member, and not from R either.
 //!
+//! R stands for all that is not sealed yet of one node: a later seal builds on the one before it, and what is
+//! compared has that one in it, so that whoever lacks it has not the same set.
+//!
 //! Left out ([`Break`]): the second round, the comparison of processes, or that R is not connected.
 
 use std::collections::BTreeSet;
