@@ -13,12 +13,14 @@
 //!   nodes lost for ever, counters, transactions. It is held against the definition after every
 //!   step.
 //!
-//! * [`sealing`] is by itself: when what a process that is gone had made is settled.
+//! * [`majority`] and [`sealing`] are by themselves: when a write is confirmed, and when what a process that is gone
+//!   had made is settled.
 //!
 //! All can leave out a rule on purpose and must then fail, which shows that they can.
 
 mod definition;
 pub mod full;
+pub mod majority;
 mod path;
 pub mod sealing;
 pub mod store_protocol;
