@@ -11,12 +11,12 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: 0115f4c3c248819b",
-        "1: 6bfb91bc0753206b",
-        "2: e00150ecd09573df",
-        "8: 57dd744f19673c2a",
-        "77: fa530d8cfd0c0579",
-        "4096: 9d9076faab63bc62",
+        "0: e5f0f8b5d0b97c40",
+        "1: 029d6da2e33bfef9",
+        "2: f51e00f6625fdce3",
+        "8: e588b7e4d2e68045",
+        "77: 391e1a0f095b9dad",
+        "4096: 1a3f501160f7c34c",
     ];
     assert_eq!(traces, expected);
 }
