@@ -551,13 +551,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "restore",
         what: "the owner writes its keys again that others deleted",
         found_by: FoundBy::Test("dd-extension", "owned::a_node_that_was_only_cut_off_has_its_keys_again"),
-        changes: &[Change { file: OWNED, from: "if !is_reserved(&key) && stands.as_ref() != wanted {", to: "if !is_reserved(&key) && stands.is_some() && stands.as_ref() != wanted {", }],
+        changes: &[Change { file: OWNED, from: "if stands.as_ref() != wanted {", to: "if !is_reserved(&key) && stands.is_some() && stands.as_ref() != wanted {", }],
     },
     Mutant {
         name: "former",
         what: "what a former process of the owner left goes",
         found_by: FoundBy::Test("dd-extension", "owned::a_process_begins_without_what_a_former_one_of_its_node_owned"),
-        changes: &[Change { file: OWNED, from: "if !is_reserved(&key) && stands.as_ref() != wanted {", to: "if !is_reserved(&key) && wanted.is_some() && stands.as_ref() != wanted {", }],
+        changes: &[Change { file: OWNED, from: "if stands.as_ref() != wanted {", to: "if !is_reserved(&key) && wanted.is_some() && stands.as_ref() != wanted {", }],
     },
     Mutant {
         name: "living",
