@@ -47,6 +47,11 @@ pub(crate) struct IdentityArgs {
 }
 
 impl IdentityArgs {
+    /// Whether a token is used up to get a certificate.
+    pub(crate) fn enrols(&self) -> bool {
+        self.enrol.is_some()
+    }
+
     pub(crate) async fn identity(&self) -> Result<Identity, Failure> {
         if let (Some(ca), Some(cert), Some(key)) = (&self.ca, &self.cert, &self.key) {
             return Ok(Identity::from_files(ca, cert, key)?);

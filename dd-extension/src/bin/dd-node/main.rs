@@ -97,16 +97,22 @@ async fn main() -> ExitCode {
     }
 }
 
+const WHICH_CLUSTER: &str = "which cluster? give --seed HOST:PORT of a node of it, or, if there is none yet, \
+                             begin it with --bootstrap";
+
 async fn run(args: Args) -> Result<(), Failure> {
     static DD: DistributedData = DistributedData::new();
+    let told = args.bootstrap || !args.seeds.is_empty() || !args.peers.is_empty();
     // Before a token that is good for once is used.
-    if !args.bootstrap && args.seeds.is_empty() && args.peers.is_empty() {
-        return Err("which cluster? give --seed HOST:PORT of a node of it, or, if there is none yet, begin it \
-                    with --bootstrap"
-            .into());
+    if args.identity.enrols() && !told {
+        return Err(WHICH_CLUSTER.into());
+    }
+    let identity = args.identity.identity().await?;
+    if !told {
+        return Err(WHICH_CLUSTER.into());
     }
     let mut config = ClusterConfig::new(args.listen)
-        .identity(args.identity.identity().await?)
+        .identity(identity)
         .membership(timing(args.probe));
     for (name, address) in &args.peers {
         config = config.peer(name, address);
