@@ -18,7 +18,7 @@ impl Store {
     /// update that is concurrent with the delete survives it.
     ///
     /// Of two deadlines set concurrently the later one set counts, as in an
-    /// [`LwwRegister`](crate::types::LwwRegister). Costs an event, and some 100 bytes for each such key.
+    /// [`LwwRegister`](crate::types::LwwRegister). Costs an event, and memory for each such key.
     ///
     /// ```no_run
     /// use std::time::{Duration, SystemTime};

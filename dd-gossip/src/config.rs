@@ -71,7 +71,7 @@ pub struct Timing {
     /// nothing that is not everywhere. Default 60 s.
     pub seal: Duration,
     /// How often everything that is live is summed up and compared with the sum that is kept. Default 10 min;
-    /// it takes some 5 µs an event, in steps of 10 ms or so.
+    /// it is done in steps, and costs what is live.
     pub scrub: Duration,
     /// How long a node may be dead before what it owned is deleted. Default 2 s.
     pub orphaned: Duration,
