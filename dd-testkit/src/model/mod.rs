@@ -13,11 +13,12 @@
 //!   nodes lost for ever, counters, transactions. It is held against the definition after every
 //!   step.
 //!
-//! * [`majority`] and [`sealing`] are by themselves: when a write is confirmed, and when what a process that is gone
-//!   had made is settled.
+//! * [`majority`], [`sealing`] and [`comparison`] are by themselves: when a write is confirmed, when what a process that
+//!   is gone had made is settled, and what a full comparison need not say.
 //!
 //! All can leave out a rule on purpose and must then fail, which shows that they can.
 
+pub mod comparison;
 mod definition;
 pub mod full;
 pub mod majority;
