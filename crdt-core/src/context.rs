@@ -65,6 +65,11 @@ impl Deref for Ranges {
     }
 }
 
+static NONE: Seqs = Seqs {
+    prefix: 0,
+    ranges: Ranges::NONE,
+};
+
 /// All numbers that there are.
 static ALL: Seqs = Seqs {
     prefix: MAX_SEQ,
@@ -78,6 +83,11 @@ impl Seqs {
             prefix,
             ranges: Ranges::NONE,
         }
+    }
+
+    /// No numbers.
+    pub fn none() -> &'static Self {
+        &NONE
     }
 
     /// The end of the contiguous run from 1; 0 if 1 is missing.

@@ -17,21 +17,78 @@ const CAPACITY: usize = 32;
 const SPARSE: usize = CAPACITY / 4;
 
 /// An ordered map that is cloned in O(1). Look-up, insertion and removal are O(log n).
-pub struct CowMap<K, V> {
-    root: Option<Arc<Tree<K, V>>>,
+///
+/// With a [`Measure`] `M` the sum over any range of keys is O(log n) as well; without, it costs nothing.
+pub struct CowMap<K, V, M = ()> {
+    root: Option<Arc<Tree<K, V, M>>>,
     len: usize,
 }
 
-#[derive(Clone)]
-enum Tree<K, V> {
-    Leaf(Vec<(K, V)>),
-    /// Children, each with its smallest key.
-    Inner(Vec<(K, Arc<Tree<K, V>>)>),
+/// What can be summed up, and taken from a sum again.
+pub trait Group: Copy + Default {
+    /// The sum of both.
+    #[must_use]
+    fn plus(self, other: Self) -> Self;
+    /// What is left of the sum without `other`, which is in it.
+    #[must_use]
+    fn minus(self, other: Self) -> Self;
 }
 
-type Split<K, V> = Option<(K, Arc<Tree<K, V>>)>;
+/// What is summed up over keys, so that a sum follows insertions and removals.
+pub trait Measure<K>: Group {
+    /// That of one key.
+    fn of(key: &K) -> Self;
+}
 
-impl<K, V> CowMap<K, V> {
+impl<K> Measure<K> for () {
+    fn of(_: &K) {}
+}
+
+impl Group for () {
+    fn plus(self, (): Self) {}
+    fn minus(self, (): Self) {}
+}
+
+#[derive(Clone)]
+enum Tree<K, V, M> {
+    Leaf(Vec<(K, V)>),
+    /// Children, each with its smallest key.
+    Inner(Vec<(K, Child<K, V, M>)>),
+}
+
+#[derive(Clone)]
+struct Child<K, V, M> {
+    tree: Arc<Tree<K, V, M>>,
+    /// Over the keys in it.
+    sum: M,
+}
+
+type Split<K, V, M> = Option<(K, Child<K, V, M>)>;
+
+impl<K, V, M: Measure<K>> Child<K, V, M> {
+    fn new(tree: Arc<Tree<K, V, M>>) -> Self {
+        let sum = tree.sum();
+        Self { tree, sum }
+    }
+}
+
+impl<K, V, M: Measure<K>> Tree<K, V, M> {
+    /// Over its keys, from the sums of its children.
+    fn sum(&self) -> M {
+        match self {
+            Tree::Leaf(entries) => entries
+                .iter()
+                .map(|(key, _)| M::of(key))
+                .fold(M::default(), M::plus),
+            Tree::Inner(children) => children
+                .iter()
+                .map(|(_, child)| child.sum)
+                .fold(M::default(), M::plus),
+        }
+    }
+}
+
+impl<K, V, M> CowMap<K, V, M> {
     /// An empty map; allocates nothing.
     pub const fn new() -> Self {
         Self { root: None, len: 0 }
@@ -58,7 +115,7 @@ impl<K, V> CowMap<K, V> {
     }
 
     /// All entries in order.
-    pub fn iter(&self) -> Iter<'_, K, V> {
+    pub fn iter(&self) -> Iter<'_, K, V, M> {
         let mut iter = Iter { stack: Vec::new() };
         if let Some(root) = &self.root {
             iter.stack.push((root, 0));
@@ -67,7 +124,7 @@ impl<K, V> CowMap<K, V> {
     }
 }
 
-impl<K: Ord, V> CowMap<K, V> {
+impl<K: Ord, V, M> CowMap<K, V, M> {
     /// The value of `key`.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
@@ -82,7 +139,7 @@ impl<K: Ord, V> CowMap<K, V> {
                         .ok()?;
                     return Some(&entries[at].1);
                 }
-                Tree::Inner(children) => tree = &children[child_of(children, key)].1,
+                Tree::Inner(children) => tree = &children[child_of(children, key)].1.tree,
             }
         }
     }
@@ -106,13 +163,13 @@ impl<K: Ord, V> CowMap<K, V> {
         loop {
             match tree {
                 Tree::Leaf(entries) => return entries.last().map(|(k, v)| (k, v)),
-                Tree::Inner(children) => tree = &children.last()?.1,
+                Tree::Inner(children) => tree = &children.last()?.1.tree,
             }
         }
     }
 
     /// Entries in order, beginning at a bound.
-    pub fn iter_from<Q: Ord + ?Sized>(&self, from: Bound<&Q>) -> Iter<'_, K, V>
+    pub fn iter_from<Q: Ord + ?Sized>(&self, from: Bound<&Q>) -> Iter<'_, K, V, M>
     where
         K: Borrow<Q>,
     {
@@ -135,7 +192,7 @@ impl<K: Ord, V> CowMap<K, V> {
                 Tree::Inner(children) => {
                     let at = child_of(children, key);
                     iter.stack.push((tree, at + 1));
-                    next = Some(&children[at].1);
+                    next = Some(&children[at].1.tree);
                 }
             }
         }
@@ -143,24 +200,78 @@ impl<K: Ord, V> CowMap<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
+impl<K: Ord, V, M: Measure<K>> CowMap<K, V, M> {
+    /// The sum over the keys less than `key`. O(log n).
+    pub fn sum_below<Q: Ord + ?Sized>(&self, key: &Q) -> M
+    where
+        K: Borrow<Q>,
+    {
+        let mut sum = M::default();
+        let mut next = self.root.as_deref();
+        while let Some(tree) = next {
+            next = match tree {
+                Tree::Leaf(entries) => {
+                    let below = entries.iter().take_while(|(k, _)| k.borrow() < key);
+                    sum = below.map(|(k, _)| M::of(k)).fold(sum, M::plus);
+                    None
+                }
+                Tree::Inner(children) => {
+                    let at = child_of(children, key);
+                    let before = children[..at].iter();
+                    sum = before.map(|(_, child)| child.sum).fold(sum, M::plus);
+                    Some(&*children[at].1.tree)
+                }
+            };
+        }
+        sum
+    }
+
+    /// The first key with which the sum over it and all before it is one that `reaches`. O(log n).
+    pub fn first_where(&self, reaches: impl Fn(M) -> bool) -> Option<&K> {
+        let mut sum = M::default();
+        let mut tree = self.root.as_deref()?;
+        loop {
+            match tree {
+                Tree::Leaf(entries) => {
+                    return entries.iter().map(|(key, _)| key).find(|key| {
+                        sum = sum.plus(M::of(key));
+                        reaches(sum)
+                    });
+                }
+                Tree::Inner(children) => {
+                    let child = children.iter().map(|(_, child)| child).find(|child| {
+                        let with = sum.plus(child.sum);
+                        let found = reaches(with);
+                        if !found {
+                            sum = with;
+                        }
+                        found
+                    });
+                    tree = &child?.tree;
+                }
+            }
+        }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone, M: Measure<K>> CowMap<K, V, M> {
     /// A map of entries whose keys ascend. O(n).
     pub fn from_sorted(entries: Vec<(K, V)>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0));
         let len = entries.len();
         let leaf = |entries: Vec<(K, V)>| {
             let first = entries.first().map(|(key, _)| key.clone());
-            first.map(|first| (first, Arc::new(Tree::Leaf(entries))))
+            first.map(|first| (first, Child::new(Arc::new(Tree::Leaf(entries)))))
         };
         let mut level: Vec<_> = chunks(entries).filter_map(leaf).collect();
         while level.len() > 1 {
-            let inner = |children: Vec<(K, Arc<Tree<K, V>>)>| {
+            let inner = |children: Vec<(K, Child<K, V, M>)>| {
                 let first = children.first().map(|(key, _)| key.clone());
-                first.map(|first| (first, Arc::new(Tree::Inner(children))))
+                first.map(|first| (first, Child::new(Arc::new(Tree::Inner(children)))))
             };
             level = chunks(level).filter_map(inner).collect();
         }
-        let root = level.pop().map(|(_, root)| root);
+        let root = level.pop().map(|(_, root)| root.tree);
         Self { root, len }
     }
 
@@ -199,7 +310,7 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
                 }
                 Tree::Inner(children) => {
                     let at = child_of(children, key);
-                    tree = Arc::make_mut(&mut children[at].1);
+                    tree = Arc::make_mut(&mut children[at].1.tree);
                 }
             }
         }
@@ -222,7 +333,7 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
         if let Some(right) = split {
             let first = first_key(root).cloned();
             if let Some(first) = first {
-                let left = root.clone();
+                let left = Child::new(Arc::clone(root));
                 *root = Arc::new(Tree::Inner(alloc::vec![(first, left), right]));
             }
         }
@@ -244,19 +355,21 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
         while let Some(root) = &mut self.root {
             match &**root {
                 Tree::Leaf(entries) if entries.is_empty() => self.root = None,
-                Tree::Inner(children) if children.len() == 1 => *root = children[0].1.clone(),
+                Tree::Inner(children) if children.len() == 1 => {
+                    *root = Arc::clone(&children[0].1.tree)
+                }
                 _ => break,
             }
         }
-        former
+        former.map(|(_, value)| value)
     }
 }
 
 /// See [`CowMap::join_in_step`]. Returns whether anything changed, `None` if the two are not of one
 /// form.
-fn join_trees<K: Eq + Clone, V: Clone>(
-    ours: &mut Arc<Tree<K, V>>,
-    theirs: &Arc<Tree<K, V>>,
+fn join_trees<K: Eq + Clone, V: Clone, M: Copy>(
+    ours: &mut Arc<Tree<K, V, M>>,
+    theirs: &Arc<Tree<K, V, M>>,
     join: &impl Fn(&mut V, &V) -> bool,
 ) -> Option<bool> {
     if Arc::ptr_eq(ours, theirs) {
@@ -267,7 +380,8 @@ fn join_trees<K: Eq + Clone, V: Clone>(
             join_items(ours, theirs, |a, b| Some(join(a, b)))?.map(Tree::Leaf)
         }
         (Tree::Inner(ours), Tree::Inner(theirs)) => {
-            join_items(ours, theirs, |a, b| join_trees(a, b, join))?.map(Tree::Inner)
+            join_items(ours, theirs, |a, b| join_trees(&mut a.tree, &b.tree, join))?
+                .map(Tree::Inner)
         }
         _ => return None,
     };
@@ -311,8 +425,8 @@ fn at_most<K, T>(items: &[(K, T)], compare: &impl Fn(&K) -> Ordering) -> usize {
     items.partition_point(|(key, _)| compare(key) != Ordering::Greater)
 }
 
-fn floor<'a, K, V>(
-    tree: &'a Tree<K, V>,
+fn floor<'a, K, V, M>(
+    tree: &'a Tree<K, V, M>,
     compare: &impl Fn(&K) -> Ordering,
 ) -> Option<(&'a K, &'a V)> {
     match tree {
@@ -322,13 +436,13 @@ fn floor<'a, K, V>(
         }
         Tree::Inner(children) => {
             let at = at_most(children, compare).checked_sub(1)?;
-            floor(&children[at].1, compare)
+            floor(&children[at].1.tree, compare)
         }
     }
 }
 
-fn floor_mut<'a, K: Clone, V: Clone>(
-    tree: &'a mut Tree<K, V>,
+fn floor_mut<'a, K: Clone, V: Clone, M: Copy>(
+    tree: &'a mut Tree<K, V, M>,
     compare: &impl Fn(&K) -> Ordering,
 ) -> Option<&'a mut V> {
     match tree {
@@ -338,7 +452,7 @@ fn floor_mut<'a, K: Clone, V: Clone>(
         }
         Tree::Inner(children) => {
             let at = at_most(children, compare).checked_sub(1)?;
-            floor_mut(Arc::make_mut(&mut children[at].1), compare)
+            floor_mut(Arc::make_mut(&mut children[at].1.tree), compare)
         }
     }
 }
@@ -350,18 +464,18 @@ fn child_of<K: Ord + Borrow<Q>, Q: Ord + ?Sized, T>(children: &[(K, T)], key: &Q
         .saturating_sub(1)
 }
 
-fn first_key<K, V>(tree: &Tree<K, V>) -> Option<&K> {
+fn first_key<K, V, M>(tree: &Tree<K, V, M>) -> Option<&K> {
     match tree {
         Tree::Leaf(entries) => entries.first().map(|(k, _)| k),
         Tree::Inner(children) => children.first().map(|(k, _)| k),
     }
 }
 
-fn insert<K: Ord + Clone, V: Clone>(
-    tree: &mut Tree<K, V>,
+fn insert<K: Ord + Clone, V: Clone, M: Measure<K>>(
+    tree: &mut Tree<K, V, M>,
     key: K,
     value: V,
-) -> (Option<V>, Split<K, V>) {
+) -> (Option<V>, Split<K, V, M>) {
     match tree {
         Tree::Leaf(entries) => match entries.binary_search_by(|(k, _)| k.cmp(&key)) {
             Ok(at) => (Some(core::mem::replace(&mut entries[at].1, value)), None),
@@ -369,7 +483,8 @@ fn insert<K: Ord + Clone, V: Clone>(
                 entries.insert(at, (key, value));
                 (
                     None,
-                    split(entries, at).map(|(k, right)| (k, Arc::new(Tree::Leaf(right)))),
+                    split(entries, at)
+                        .map(|(k, right)| (k, Child::new(Arc::new(Tree::Leaf(right))))),
                 )
             }
         },
@@ -378,14 +493,21 @@ fn insert<K: Ord + Clone, V: Clone>(
             if key < children[at].0 {
                 children[at].0 = key.clone();
             }
-            let (former, right) = insert(Arc::make_mut(&mut children[at].1), key, value);
+            let added = M::of(&key);
+            let child = &mut children[at].1;
+            let (former, right) = insert(Arc::make_mut(&mut child.tree), key, value);
+            if former.is_none() {
+                child.sum = child.sum.plus(added);
+            }
             let Some(right) = right else {
                 return (former, None);
             };
+            child.sum = child.sum.minus(right.1.sum);
             children.insert(at + 1, right);
             (
                 former,
-                split(children, at + 1).map(|(k, right)| (k, Arc::new(Tree::Inner(right)))),
+                split(children, at + 1)
+                    .map(|(k, right)| (k, Child::new(Arc::new(Tree::Inner(right))))),
             )
         }
     }
@@ -407,27 +529,31 @@ fn split<K: Clone, T>(items: &mut Vec<(K, T)>, inserted: usize) -> Option<(K, Ve
     Some((right[0].0.clone(), right))
 }
 
-fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
-    tree: &mut Tree<K, V>,
+fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, M: Measure<K>, Q: Ord + ?Sized>(
+    tree: &mut Tree<K, V, M>,
     key: &Q,
-) -> Option<V> {
+) -> Option<(K, V)> {
     match tree {
         Tree::Leaf(entries) => {
             let at = entries
                 .binary_search_by(|(k, _)| k.borrow().cmp(key))
                 .ok()?;
-            Some(entries.remove(at).1)
+            Some(entries.remove(at))
         }
         Tree::Inner(children) => {
             let at = child_of(children, key);
-            let former = remove(Arc::make_mut(&mut children[at].1), key);
-            match first_key(&children[at].1).cloned() {
+            let child = &mut children[at].1;
+            let former = remove(Arc::make_mut(&mut child.tree), key);
+            if let Some((key, _)) = &former {
+                child.sum = child.sum.minus(M::of(key));
+            }
+            match first_key(&child.tree).cloned() {
                 None => drop(children.remove(at)),
                 Some(first) => children[at].0 = first,
             }
             if children
                 .get(at)
-                .is_some_and(|child| size(&child.1) < SPARSE)
+                .is_some_and(|child| size(&child.1.tree) < SPARSE)
             {
                 merge_with_neighbour(children, at);
             }
@@ -436,24 +562,29 @@ fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, Q: Ord + ?Sized>(
     }
 }
 
-fn size<K, V>(tree: &Tree<K, V>) -> usize {
+fn size<K, V, M>(tree: &Tree<K, V, M>) -> usize {
     match tree {
         Tree::Leaf(entries) => entries.len(),
         Tree::Inner(children) => children.len(),
     }
 }
 
-fn merge_with_neighbour<K: Clone, V: Clone>(children: &mut Vec<(K, Arc<Tree<K, V>>)>, at: usize) {
+fn merge_with_neighbour<K: Clone, V: Clone, M: Measure<K>>(
+    children: &mut Vec<(K, Child<K, V, M>)>,
+    at: usize,
+) {
     // The one behind, or for the last one the one before.
     let left = at.min(children.len().saturating_sub(2));
     if left + 1 >= children.len()
-        || size(&children[left].1) + size(&children[left + 1].1) > CAPACITY - SPARSE
+        || size(&children[left].1.tree) + size(&children[left + 1].1.tree) > CAPACITY - SPARSE
     {
         return;
     }
     let (_, right) = children.remove(left + 1);
-    let right = Arc::try_unwrap(right).unwrap_or_else(|shared| (*shared).clone());
-    match (Arc::make_mut(&mut children[left].1), right) {
+    let left = &mut children[left].1;
+    left.sum = left.sum.plus(right.sum);
+    let right = Arc::try_unwrap(right.tree).unwrap_or_else(|shared| (*shared).clone());
+    match (Arc::make_mut(&mut left.tree), right) {
         (Tree::Leaf(entries), Tree::Leaf(more)) => entries.extend(more),
         (Tree::Inner(entries), Tree::Inner(more)) => entries.extend(more),
         // All children of a node are of one height, so of one kind.
@@ -462,11 +593,11 @@ fn merge_with_neighbour<K: Clone, V: Clone>(children: &mut Vec<(K, Arc<Tree<K, V
 }
 
 /// Entries of a [`CowMap`] in order.
-pub struct Iter<'a, K, V> {
-    stack: Vec<(&'a Tree<K, V>, usize)>,
+pub struct Iter<'a, K, V, M = ()> {
+    stack: Vec<(&'a Tree<K, V, M>, usize)>,
 }
 
-impl<'a, K, V> Iterator for Iter<'a, K, V> {
+impl<'a, K, V, M> Iterator for Iter<'a, K, V, M> {
     type Item = (&'a K, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -481,7 +612,7 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
                 },
                 Tree::Inner(children) => match children.get(index) {
                     Some((_, child)) => {
-                        self.stack.push((child, 0));
+                        self.stack.push((&child.tree, 0));
                         continue;
                     }
                     None => self.stack.pop(),
@@ -491,7 +622,7 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
     }
 }
 
-impl<K, V> Clone for CowMap<K, V> {
+impl<K, V, M> Clone for CowMap<K, V, M> {
     fn clone(&self) -> Self {
         Self {
             root: self.root.clone(),
@@ -500,36 +631,36 @@ impl<K, V> Clone for CowMap<K, V> {
     }
 }
 
-impl<K, V> Default for CowMap<K, V> {
+impl<K, V, M> Default for CowMap<K, V, M> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<K: PartialEq, V: PartialEq> PartialEq for CowMap<K, V> {
+impl<K: PartialEq, V: PartialEq, M> PartialEq for CowMap<K, V, M> {
     fn eq(&self, other: &Self) -> bool {
         self.same(other) || (self.len == other.len && self.iter().eq(other.iter()))
     }
 }
 
-impl<K: Eq, V: Eq> Eq for CowMap<K, V> {}
+impl<K: Eq, V: Eq, M> Eq for CowMap<K, V, M> {}
 
-impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for CowMap<K, V> {
+impl<K: fmt::Debug, V: fmt::Debug, M> fmt::Debug for CowMap<K, V, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
 }
 
-impl<'a, K, V> IntoIterator for &'a CowMap<K, V> {
+impl<'a, K, V, M> IntoIterator for &'a CowMap<K, V, M> {
     type Item = (&'a K, &'a V);
-    type IntoIter = Iter<'a, K, V>;
+    type IntoIter = Iter<'a, K, V, M>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
 
-impl<K: Ord + Clone, V: Clone> FromIterator<(K, V)> for CowMap<K, V> {
+impl<K: Ord + Clone, V: Clone, M: Measure<K>> FromIterator<(K, V)> for CowMap<K, V, M> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut map = Self::new();
         for (k, v) in entries {
@@ -544,11 +675,11 @@ mod tests {
     use super::*;
 
     /// Number of nodes, each of which has to be within its size.
-    fn nodes(tree: &Tree<u32, ()>) -> usize {
+    fn nodes(tree: &Tree<u32, (), ()>) -> usize {
         let (size, below) = match tree {
             Tree::Leaf(entries) => (entries.len(), 0),
             Tree::Inner(children) => {
-                let below = children.iter().map(|(_, child)| nodes(child)).sum();
+                let below = children.iter().map(|(_, child)| nodes(&child.tree)).sum();
                 (children.len(), below)
             }
         };

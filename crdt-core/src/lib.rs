@@ -194,7 +194,7 @@ mod types;
 pub use causal::{ApplyError, Behind, Causal, LoadError, MAX_RECORDS, Updated, UsedId};
 pub use clock::{Ahead, HybridClock, TimeSource, Timestamp};
 pub use context::{Context, MAX_RANGES, MAX_SEQ, Seqs, VersionVector};
-pub use cow_map::{CowMap, Iter as CowMapIter};
+pub use cow_map::{CowMap, Group, Iter as CowMapIter, Measure};
 pub use delta::Delta;
 pub use element::{Element, EncodesAs};
 pub use id::{Dot, ReplicaId};

@@ -14,6 +14,7 @@
 //! answer    = bind number votes 2                    "too long for a frame"
 //! seal-ask  = bind number incarnations               "what have you seen of these?"
 //! seal-answer = bind number digests                  "this"
+//! differs   = bind session number bits               "of the ranges you asked about these differ"
 //! membership = message                               "of a membership service"; see `membership`
 //! ```
 //!
@@ -24,7 +25,9 @@
 //! ```text
 //! begin     = 4 floor                                first of an exchange, if anything was forgotten
 //! unit      = 0 unit                                 pieces with their links, of an exchange or a flush
-//! part      = 1 kept unit                            a stretch of a full comparison
+//! part      = 1 kept unit                            of a full comparison: what lives, what is lacking
+//! ranges    = 5 context ranges                       of a full comparison: fingerprints of what lives, to be
+//!                                                    answered; in the first the context of its end
 //! end       = 2 floor context                        the last message of either
 //! flush     = 3 context hash floor unit              the last message of a flush: the events that
 //!                                                    the sender saw since its session before, a
@@ -38,6 +41,7 @@ use crdt_core::kernel::{ComparisonPart, Unit};
 use crdt_core::{Context, Limits, ReplicaId, VersionVector};
 
 use crate::MAX_FRAME;
+use crate::range::{self, MAX_COMPARED, Range};
 
 /// The version of the frame format that this crate writes.
 pub const FRAME_VERSION: u8 = 1;
@@ -68,12 +72,14 @@ const ANSWER: u8 = 8;
 const MEMBERSHIP: u8 = 9;
 const SEAL_ASK: u8 = 10;
 const SEAL_ANSWER: u8 = 11;
+const DIFFERS: u8 = 12;
 
 const UNIT: u8 = 0;
 const PART: u8 = 1;
 const END: u8 = 2;
 const FLUSH: u8 = 3;
 const BEGIN: u8 = 4;
+const RANGES: u8 = 5;
 
 const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
@@ -170,6 +176,13 @@ pub(crate) enum Frame {
         bind: u64,
         number: u64,
         digests: Vec<Option<u64>>,
+    },
+    /// Which of the ranges of the `number`-th question of a full comparison differ.
+    Differs {
+        bind: u64,
+        session: u64,
+        number: u64,
+        which: Vec<bool>,
     },
     /// Of a kind that this version does not know: passed over.
     Unknown(u8),
@@ -294,6 +307,18 @@ impl Frame {
                 }
                 SEAL_ANSWER
             }
+            Frame::Differs {
+                bind,
+                session,
+                number,
+                which,
+            } => {
+                w.raw(&bind.to_be_bytes());
+                w.varint(*session);
+                w.varint(*number);
+                bits(which, &mut w);
+                DIFFERS
+            }
             Frame::Unknown(kind) => *kind,
         };
         let body = w.finish();
@@ -372,6 +397,12 @@ impl Frame {
                     Ok(digest.map(u64::from_be_bytes))
                 })?,
             },
+            DIFFERS => Frame::Differs {
+                bind: u64::from_be_bytes(r.array()?),
+                session: r.varint()?,
+                number: r.varint()?,
+                which: read_bits(&mut r)?,
+            },
             other => return Ok(Frame::Unknown(other)),
         };
         r.finish()?;
@@ -433,6 +464,34 @@ fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
     }
 }
 
+fn bits(of: &[bool], w: &mut Writer) {
+    w.count(of.len());
+    for byte in of.chunks(8) {
+        let bits = byte.iter().enumerate();
+        w.byte(bits.fold(0, |byte, (at, bit)| byte | u8::from(*bit) << at));
+    }
+}
+
+fn read_bits(r: &mut Reader<'_>) -> Result<Vec<bool>, FrameError> {
+    let count = r.varint()?;
+    if count > MAX_COMPARED as u64 {
+        return Err(FrameError::Limit("ranges of a question"));
+    }
+    let mut out = Vec::new();
+    let mut byte = 0;
+    for at in 0..count {
+        if at % 8 == 0 {
+            byte = r.byte()?;
+        }
+        out.push(byte & 1 != 0);
+        byte >>= 1;
+    }
+    if byte != 0 && count % 8 != 0 {
+        return Err(DecodeError::NotCanonical.into());
+    }
+    Ok(out)
+}
+
 fn few<T>(
     r: &mut Reader<'_>,
     mut one: impl FnMut(&mut Reader<'_>) -> Result<T, DecodeError>,
@@ -452,6 +511,10 @@ pub(crate) enum Message {
     },
     Unit(Unit),
     Part(ComparisonPart),
+    Ranges {
+        context: Context,
+        ranges: Vec<(Range, u64)>,
+    },
     End {
         floor: VersionVector,
         context: Context,
@@ -480,6 +543,11 @@ impl Message {
                 w.byte(PART);
                 part.kept.encode(&mut w);
                 part.unit.encode(&mut w);
+            }
+            Message::Ranges { context, ranges } => {
+                w.byte(RANGES);
+                context.encode(&mut w);
+                range::encode(ranges, &mut w);
             }
             Message::End { floor, context } => {
                 w.byte(END);
@@ -516,6 +584,10 @@ impl Message {
                     unit: Unit::decode(&mut r, limits)?,
                 })
             }
+            RANGES => Message::Ranges {
+                context: Context::decode(&mut r)?,
+                ranges: range::decode(&mut r)?,
+            },
             END => Message::End {
                 floor: VersionVector::decode(&mut r)?,
                 context: Context::decode(&mut r)?,

@@ -12,6 +12,8 @@ use crdt_core::{Context, Limits, ReplicaId, VersionVector};
 
 use crate::fingerprint::Hashes;
 use crate::frame::{Data, FrameError, MAX_MESSAGE, Message, SessionKind};
+use crate::key_space::Frozen;
+use crate::range::Range;
 use crate::time::Time;
 
 /// Flushes of one peer that wait for what they build on, at most.
@@ -30,6 +32,12 @@ pub(crate) enum Step {
     Begin(VersionVector),
     /// Apply a unit of an exchange.
     Apply(Unit),
+    /// Say which of these ranges differ; `context` is the one at the end of the comparison.
+    Ranges {
+        session: u64,
+        context: Context,
+        ranges: Vec<(Range, u64)>,
+    },
     /// An exchange is complete: take over.
     TakeOver {
         session: u64,
@@ -81,7 +89,18 @@ struct Open {
     units: Vec<Unit>,
     bytes: usize,
     comparison: Comparison,
+    compared: Option<Compared>,
     heard: Time,
+}
+
+/// What a full comparison is about, from its first question on.
+#[derive(Clone, Debug)]
+struct Compared {
+    /// What was here at the first question: all are answered from that.
+    view: Frozen,
+    /// The sender's context at the end.
+    context: Context,
+    questions: u64,
 }
 
 impl Incoming {
@@ -208,9 +227,39 @@ impl Incoming {
             units: Vec::new(),
             bytes: 0,
             comparison: Comparison::default(),
+            compared: None,
             heard: now,
         });
         true
+    }
+
+    /// Which of some ranges differ, and the number of the question; `now` is what is here now. What is equal
+    /// lives, as far as it was here at the first question.
+    pub(crate) fn compare(
+        &mut self,
+        now: impl FnOnce() -> Frozen,
+        context: Context,
+        ranges: &[(Range, u64)],
+    ) -> Option<(u64, Vec<bool>)> {
+        let open = self.open.as_mut()?;
+        let compared = open.compared.get_or_insert_with(|| Compared {
+            view: now(),
+            context,
+            questions: 0,
+        });
+        compared.questions += 1;
+        let Frozen { store, index } = &compared.view;
+        let mut kept = Context::new();
+        let differs = |(range, print): &(Range, u64)| {
+            let differs = range.fingerprint(index, &compared.context) != *print;
+            if !differs {
+                range.keep(index, store.context(), &mut kept);
+            }
+            differs
+        };
+        let which = ranges.iter().map(differs).collect();
+        open.comparison.keep(&kept);
+        Some((compared.questions, which))
     }
 
     fn message(
@@ -235,6 +284,13 @@ impl Incoming {
                 open.comparison.stage(part);
                 Ok(Step::Wait)
             }
+            (Message::Ranges { context, ranges }, SessionKind::Comparison, false) => {
+                Ok(Step::Ranges {
+                    session: self.session,
+                    context,
+                    ranges,
+                })
+            }
             (Message::End { floor, context }, SessionKind::Exchange, true) => {
                 self.open = None;
                 self.base = Some(context.clone());
@@ -245,6 +301,10 @@ impl Incoming {
                 })
             }
             (Message::End { floor, context }, SessionKind::Comparison, true) => {
+                let compared = open.compared.take();
+                if compared.is_some_and(|compared| compared.context != context) {
+                    return Err(FrameError::Untrue("a comparison with two ends"));
+                }
                 let comparison = Box::new(std::mem::take(&mut open.comparison));
                 self.open = None;
                 self.base = Some(context.clone());

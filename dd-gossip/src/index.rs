@@ -1,17 +1,92 @@
 //! Where each event that still matters stands: from (origin, sequence number) to the path.
 
-use crdt_core::{CowMap, Dot, Path, ReplicaId};
 use std::ops::Bound;
+
+use crdt_core::kernel::{EntryRef, ValueRef};
+use crdt_core::{Context, CowMap, Dot, Group, Measure, Path, ReplicaId, Seqs};
 
 /// Places of all live dots and of all records that are kept. Void events are not in it, so walking
 /// what a peer lacks costs what the peer lacks. Cloning is O(1).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    origins: CowMap<ReplicaId, CowMap<u64, Path>>,
+    live: Places,
+    records: Places,
+    /// Live runs that have a cut, each with the last event that was cut.
+    cuts: CowMap<(Dot, u64), (), Census>,
 }
 
 impl Index {
-    pub(crate) fn insert(&mut self, dot: Dot, path: Path) {
+    pub(crate) fn born(&mut self, at: Path, entry: EntryRef<'_>) {
+        self.live.insert(entry.dot, at);
+        if let Some(cut) = cut_of(entry) {
+            self.cuts.insert((entry.dot, cut), ());
+        }
+    }
+
+    pub(crate) fn died(&mut self, entry: EntryRef<'_>) {
+        self.live.remove(entry.dot);
+        if let Some(cut) = cut_of(entry) {
+            self.cuts.remove(&(entry.dot, cut));
+        }
+    }
+
+    pub(crate) fn recorded(&mut self, at: Path, dot: Dot) {
+        self.records.insert(dot, at);
+    }
+
+    pub(crate) fn dropped(&mut self, dot: Dot) {
+        self.records.remove(dot);
+    }
+
+    /// Where dots are live.
+    pub(crate) fn live(&self) -> &Places {
+        &self.live
+    }
+
+    /// Live runs that have a cut, each with the last event that was cut.
+    pub(crate) fn cuts(&self) -> &CowMap<(Dot, u64), (), Census> {
+        &self.cuts
+    }
+
+    /// Number of live dots and of records.
+    pub(crate) fn len(&self) -> usize {
+        self.live.len() + self.records.len()
+    }
+
+    /// The first event at or behind `from`, in the order of origins and numbers.
+    pub(crate) fn next(&self, from: Dot) -> Option<(Dot, &Path)> {
+        let live = self.live.next(from);
+        let record = self.records.next(from);
+        match (live, record) {
+            (Some(live), Some(record)) if record.0 < live.0 => Some(record),
+            (live, record) => live.or(record),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lose(&mut self, dot: Dot) {
+        self.live.remove(dot);
+    }
+}
+
+fn cut_of(entry: EntryRef<'_>) -> Option<u64> {
+    match entry.value {
+        ValueRef::Run(run) => (run.cut_seq > 0).then_some(run.cut_seq),
+        ValueRef::Unit | ValueRef::Bytes(_) => None,
+    }
+}
+
+/// Paths of events.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    origins: CowMap<ReplicaId, ByNumber>,
+}
+
+/// Paths of events of one origin, by their numbers.
+pub(crate) type ByNumber = CowMap<u64, Path, Census>;
+
+impl Places {
+    fn insert(&mut self, dot: Dot, path: Path) {
         if let Some(places) = self.origins.get_mut(&dot.replica) {
             places.insert(dot.seq, path);
         } else {
@@ -20,7 +95,7 @@ impl Index {
         }
     }
 
-    pub(crate) fn remove(&mut self, dot: Dot) {
+    fn remove(&mut self, dot: Dot) {
         let Some(places) = self.origins.get_mut(&dot.replica) else {
             return;
         };
@@ -34,18 +109,97 @@ impl Index {
         self.origins.get(&dot.replica)?.get(&dot.seq)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.origins.iter().map(|(_, places)| places.len()).sum()
     }
 
-    /// The first event at or behind `from`, in the order of origins and numbers.
-    pub(crate) fn next(&self, from: Dot) -> Option<(Dot, &Path)> {
-        for (origin, places) in self.origins.iter_from(Bound::Included(&from.replica)) {
-            let first = if *origin == from.replica { from.seq } else { 0 };
+    /// The origins from this one on, with the places of their events.
+    pub(crate) fn from(&self, origin: ReplicaId) -> impl Iterator<Item = (ReplicaId, &ByNumber)> {
+        let origins = self.origins.iter_from(Bound::Included(&origin));
+        origins.map(|(origin, places)| (*origin, places))
+    }
+
+    /// Those that one context has and the other has not.
+    pub(crate) fn of_those<'a>(
+        &'a self,
+        has: &'a Context,
+        has_not: &'a Context,
+    ) -> impl Iterator<Item = (&'a Path, Dot)> + 'a {
+        let origins = self.origins.iter().filter_map(move |(origin, places)| {
+            let seqs = has.get(*origin)?;
+            let others = has_not.get(*origin).unwrap_or(Seqs::none());
+            Some((*origin, places, seqs.without(others)))
+        });
+        origins.flat_map(|(origin, places, ranges)| {
+            ranges.flat_map(move |(first, last)| {
+                let here = places.iter_from(Bound::Included(&first));
+                let here = here.take_while(move |(seq, _)| **seq <= last);
+                here.map(move |(seq, path)| (path, Dot::new(origin, *seq)))
+            })
+        })
+    }
+
+    fn next(&self, from: Dot) -> Option<(Dot, &Path)> {
+        for (origin, places) in self.from(from.replica) {
+            let first = if origin == from.replica { from.seq } else { 0 };
             if let Some((seq, path)) = places.iter_from(Bound::Included(&first)).next() {
-                return Some((Dot::new(*origin, *seq), path));
+                return Some((Dot::new(origin, *seq), path));
             }
         }
         None
     }
+}
+
+/// How many events, and a sum of hashes of their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    pub(crate) count: u64,
+    pub(crate) sum: u64,
+}
+
+impl<K: Number> Measure<K> for Census {
+    fn of(key: &K) -> Self {
+        let (count, sum) = (1, key.hash());
+        Self { count, sum }
+    }
+}
+
+impl Group for Census {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            count: self.count + other.count,
+            sum: self.sum.wrapping_add(other.sum),
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            count: self.count - other.count,
+            sum: self.sum.wrapping_sub(other.sum),
+        }
+    }
+}
+
+pub(crate) trait Number {
+    fn hash(&self) -> u64;
+}
+
+impl Number for u64 {
+    fn hash(&self) -> u64 {
+        mix(*self)
+    }
+}
+
+impl Number for (Dot, u64) {
+    fn hash(&self) -> u64 {
+        mix(mix(self.0.seq) ^ self.1)
+    }
+}
+
+/// The finaliser of `SplitMix64` (Steele, Lea and Flood, *Fast Splittable Pseudorandom Number Generators*, 2014).
+pub(crate) const fn mix(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
 }

@@ -4,18 +4,16 @@
 //! key are siblings, and a delete of the key acts on all. Everything derived (index, fingerprint,
 //! changed keys) follows the store's effects, so the store's memory layout is its own affair.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crdt_core::kernel::{
-    Comparison, ComparisonPart, DotStore, EditError, Effect, Entry, Link, NodeRef, Record,
-    Transaction, Unit, UnitBuilder, ValueRef,
+    Comparison, DotStore, EditError, Effect, Entry, Link, NodeRef, Record, Transaction, Unit,
 };
-use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
+use crdt_core::{Context, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
 use crate::fingerprint::Hashes;
 use crate::index::Index;
-use crate::linked::Linked;
 use crate::replica::DEADLINE;
 
 /// Changed keys that are remembered until they are asked for; beyond it, "all" are.
@@ -55,11 +53,11 @@ impl KeySpace {
         let mut index = Index::default();
         let mut fingerprint = 0u128;
         store.root().visit(&mut Vec::new(), &mut |path, entry| {
-            index.insert(entry.dot, path.into());
+            index.born(path.into(), entry);
             fingerprint = fingerprint.wrapping_add(hashes.entry(path, entry));
         });
         for (path, record) in store.records() {
-            index.insert(record.dot, path.clone());
+            index.recorded(path.clone(), record.dot);
         }
         let changed = Changed::Keys(BTreeMap::new());
         Self {
@@ -186,9 +184,9 @@ impl KeySpace {
         floor: &VersionVector,
     ) {
         let mut effects = Vec::new();
-        self.frozen
-            .store
-            .commit(comparison, context, floor, &mut effects);
+        let Frozen { store, index } = &mut self.frozen;
+        let live = index.live().of_those(context, comparison.kept());
+        store.commit(comparison, context, floor, live, &mut effects);
         self.follow(effects);
     }
 
@@ -263,10 +261,10 @@ impl KeySpace {
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
                     touched.extend(at.first().cloned());
                     self.mark_deadline(&at);
-                    self.place(at, entry.dot);
+                    self.frozen.index.died((&entry).into());
                 }
-                Effect::Recorded { path, dot } => self.place(path, dot),
-                Effect::Dropped { path, record } => self.place(path, record.dot),
+                Effect::Recorded { path, dot } => self.frozen.index.recorded(path, dot),
+                Effect::Dropped { record, .. } => self.frozen.index.dropped(record.dot),
             }
         }
         self.note_changed(touched);
@@ -277,7 +275,7 @@ impl KeySpace {
         self.fingerprint = self.fingerprint.wrapping_add(hash);
         touched.extend(at.first().cloned());
         self.mark_deadline(&at);
-        self.place(at, entry.dot);
+        self.frozen.index.born(at, entry.into());
     }
 
     /// Notes the key if it is its deadline that changed.
@@ -311,199 +309,7 @@ impl KeySpace {
     }
 
     #[cfg(test)]
-    pub(crate) fn plant_lost_place(&mut self, dot: Dot) {
-        self.frozen.index.remove(dot);
-    }
-
-    /// Whether an event is still at a path decides whether the index has it.
-    fn place(&mut self, path: Path, dot: Dot) {
-        let Frozen { store, index } = &mut self.frozen;
-        let live = store
-            .root()
-            .get(&path)
-            .is_some_and(|place| place.entry(dot).is_some());
-        if live
-            || store
-                .records_at(&path)
-                .iter()
-                .any(|record| record.dot == dot)
-        {
-            index.insert(dot, path);
-        } else {
-            index.remove(dot);
-        }
-    }
-}
-
-/// Walks the events of a frozen key space that a context lacks.
-#[derive(Clone, Debug)]
-pub(crate) struct Walk {
-    next: Dot,
-    /// Links that go before everything else.
-    first: VecDeque<Link>,
-    linked: Linked,
-}
-
-impl Walk {
-    /// A walk whose pieces take effect as they come, but for those that are linked.
-    pub(crate) fn linked(linked: Linked) -> Self {
-        Self {
-            next: Dot::new(ReplicaId::from_bytes([0; 16]), 0),
-            first: VecDeque::new(),
-            linked,
-        }
-    }
-
-    /// A walk all of which takes effect as one.
-    pub(crate) fn as_one(links: VecDeque<Link>) -> Self {
-        Self {
-            first: links,
-            ..Self::linked(Linked::default())
-        }
-    }
-
-    /// Complete pieces of what `peer` lacks, of about `weight` bytes and more where transactions tie
-    /// more together. `None` at the end.
-    pub(crate) fn pieces(
-        &mut self,
-        frozen: &Frozen,
-        peer: &Context,
-        weight: usize,
-    ) -> Option<Unit> {
-        let mut builder = UnitBuilder::new(&frozen.store, peer);
-        self.first.drain(..).for_each(|link| builder.link(&link));
-        while builder.weight() < weight {
-            let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
-                let mine = frozen.store.context();
-                let rest = self.linked.rest();
-                let rest = rest.filter(|link| link.is_news(mine, peer));
-                rest.for_each(|link| builder.link(&link));
-                break;
-            };
-            if let Some(part) = self.linked.part_of(path) {
-                self.linked.send(part, &mut builder);
-                continue;
-            }
-            // The piece of a path goes with its first event in this order.
-            if first_lacking(&frozen.store, path, peer) == Some(dot) {
-                builder.piece(path);
-            }
-        }
-        let unit = builder.finish();
-        (!unit.is_empty()).then_some(unit)
-    }
-
-    /// What a full comparison says of the next events, of about `weight` bytes. `None` at the end.
-    pub(crate) fn parts(
-        &mut self,
-        frozen: &Frozen,
-        peer: &Context,
-        weight: usize,
-    ) -> Option<ComparisonPart> {
-        let mut part = ComparisonPart::default();
-        let mut done = 0;
-        while done < weight
-            && let Some(link) = self.first.pop_front()
-        {
-            let names = link.paths.iter().flat_map(|path| path.iter());
-            done += 8 + names.map(|name| name.len() + 2).sum::<usize>();
-            part.unit.links.push(link);
-        }
-        while done < weight {
-            let Some((dot, path)) = frozen.index.next(self.next) else {
-                break;
-            };
-            self.next = Dot::new(dot.replica, dot.seq + 1);
-            let known = peer.contains(dot);
-            let place = frozen.store.root().get(path);
-            if let Some(entry) = place.and_then(|place| place.entry(dot)) {
-                let cut = matches!(entry.value, ValueRef::Run(run) if run.cut_seq > 0);
-                // Only what goes into the part counts: one that is empty means the end.
-                if known {
-                    done += 8;
-                    part.kept.insert(dot);
-                }
-                if !known || cut {
-                    done += 32 + path.iter().map(|name| name.len()).sum::<usize>();
-                    if let ValueRef::Bytes(bytes) = entry.value {
-                        done += bytes.len();
-                    }
-                    part.unit.adds.push((path.clone(), vec![entry.to_entry()]));
-                }
-            }
-            let records = frozen.store.records_at(path).iter();
-            if let Some(record) = records.filter(|_| !known).find(|record| record.dot == dot) {
-                done += 64 + 24 * record.seen.origins() + 64 * record.cuts.len();
-                part.unit.records.push((path.clone(), record.clone()));
-            }
-        }
-        part.unit.normalize();
-        (!part.kept.is_empty() || !part.unit.is_empty()).then_some(part)
-    }
-
-    fn next_lacking<'f>(&mut self, index: &'f Index, peer: &Context) -> Option<(Dot, &'f Path)> {
-        loop {
-            let (dot, path) = index.next(self.next)?;
-            let missing = peer
-                .get(dot.replica)
-                .map_or(dot.seq, |seqs| seqs.next_missing(dot.seq));
-            if missing == dot.seq {
-                self.next = Dot::new(dot.replica, dot.seq + 1);
-                return Some((dot, path));
-            }
-            self.next = Dot::new(dot.replica, missing);
-        }
-    }
-}
-
-fn first_lacking(store: &DotStore, path: &Path, peer: &Context) -> Option<Dot> {
-    let entries = store
-        .root()
-        .get(path)
-        .into_iter()
-        .flat_map(NodeRef::entries);
-    let records = store.records_at(path).iter().map(|record| record.dot);
-    entries
-        .map(|entry| entry.dot)
-        .chain(records)
-        .filter(|dot| !peer.contains(*dot))
-        .min()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crdt_core::kernel::Value;
-
-    #[test]
-    fn a_comparison_goes_on_behind_records_that_the_peer_has() {
-        let cluster = "shop".parse().unwrap();
-        let mut keys = KeySpace::restore(DotStore::new(), Hashes::new(&cluster));
-        let own = ReplicaId::new(1, 1);
-        let write = |keys: &mut KeySpace, key: &str, removed: bool| {
-            let path = [Name::from(key), Name::from("or_set<u64>"), Name::from("x")];
-            keys.transact(own, Timestamp::ZERO, Limits::default(), |tx| {
-                if removed {
-                    tx.at(&path).remove();
-                } else {
-                    tx.at(&path).add(Value::Unit);
-                }
-                Ok::<_, EditError>(())
-            })
-            .unwrap();
-        };
-        for n in 0..100 {
-            write(&mut keys, &format!("gone {n}"), false);
-            write(&mut keys, &format!("gone {n}"), true);
-        }
-        let peer = keys.context().clone();
-        write(&mut keys, "here", false);
-        let frozen = keys.freeze();
-        assert_eq!(frozen.store.record_count(), 100);
-        // A part of so little weight would be full of nothing but those records.
-        let mut walk = Walk::as_one(VecDeque::new());
-        let parts: Vec<_> = std::iter::from_fn(|| walk.parts(&frozen, &peer, 48)).collect();
-        let adds = parts.iter().map(|part| part.unit.adds.len()).sum::<usize>();
-        assert_eq!(adds, 1);
+    pub(crate) fn plant_lost_place(&mut self, dot: crdt_core::Dot) {
+        self.frozen.index.lose(dot);
     }
 }

@@ -4,6 +4,7 @@
 //! [`Transport`] is the boundary to whatever carries its frames, [`Membership`] the one to whatever knows
 //! who belongs to the cluster.
 
+mod asking;
 mod config;
 mod consistency;
 mod fingerprint;
@@ -15,12 +16,14 @@ mod linked;
 mod membership;
 mod node_id;
 mod peer;
+mod range;
 mod replica;
 mod rng;
 mod session;
 mod time;
 mod traffic;
 mod transport;
+mod walk;
 
 pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
 pub use consistency::Consistency;

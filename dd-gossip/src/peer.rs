@@ -98,6 +98,8 @@ pub(crate) struct Due {
     pub(crate) seal_ask: Option<u64>,
     /// It asked that.
     pub(crate) seal_answer: Option<(u64, Vec<Option<u64>>)>,
+    /// It asked which ranges differ: the session, the number of the question, and which.
+    pub(crate) differs: Option<(u64, u64, Vec<bool>)>,
     /// Own events are to be pushed.
     pub(crate) flush: bool,
 }

@@ -5,13 +5,16 @@
 //! made when they are asked for; only one message is held as bytes.
 
 use bytes::Bytes;
-use crdt_core::kernel::Unit;
+use crdt_core::kernel::{ComparisonPart, Unit};
 use crdt_core::{Context, ReplicaId, VersionVector};
 
+use crate::asking::Asking;
 use crate::fingerprint::Hashes;
 use crate::frame::{Data, Frame, Message, SessionKind};
-use crate::key_space::{Frozen, Walk};
+use crate::key_space::Frozen;
 use crate::linked::Linked;
+use crate::time::Time;
+use crate::walk::Walk;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
@@ -22,8 +25,10 @@ pub(crate) struct Session {
     /// Of a flush: the events since the session before, and how the floor has risen since.
     news: Context,
     risen: VersionVector,
-    /// Of an exchange: the floor was stated.
+    /// The floor of an exchange was stated, or the context of a comparison.
     begun: bool,
+    /// Of a comparison: where what is live differs.
+    asking: Asking,
     walk: Walk,
     message: Bytes,
     number: u64,
@@ -31,8 +36,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Everything that a peer with context `against` lacks.
-    pub(crate) fn exchange(id: u64, frozen: Frozen, against: Context) -> Self {
+    /// Everything that a peer with context `against` lacks, in frames with `chunk` bytes of data.
+    pub(crate) fn exchange(id: u64, frozen: Frozen, against: Context, chunk: usize) -> Self {
         let linked = Linked::of(&frozen.store, &against);
         let (kind, walk) = match linked {
             Ok(linked) if !frozen.store.is_behind_floor(&against) => {
@@ -44,7 +49,11 @@ impl Session {
                 (SessionKind::Comparison, Walk::as_one(links.collect()))
             }
         };
-        Self::new(id, kind, frozen, against, walk)
+        let mut session = Self::new(id, kind, frozen, against, walk);
+        if kind == SessionKind::Comparison {
+            session.asking = Asking::new(&session.frozen.index, &session.against, chunk);
+        }
+        session
     }
 
     /// The events of `own` since the session before, at whose end the context was `before` and the
@@ -84,6 +93,7 @@ impl Session {
             news: Context::new(),
             risen: VersionVector::new(),
             begun: false,
+            asking: Asking::default(),
             walk,
             message,
             number: 0,
@@ -109,14 +119,31 @@ impl Session {
         self.frozen.store.floor()
     }
 
-    /// The next frame; `None` when the session is over.
-    pub(crate) fn next_frame(&mut self, bind: u64, chunk: usize, hashes: &Hashes) -> Option<Frame> {
+    /// Since when the peer has been owing an answer without which the session can't go on.
+    pub(crate) fn waits_since(&self) -> Option<Time> {
+        self.asking.waits_since()
+    }
+
+    /// The peer says which of the ranges of a question differ. Returns whether that can be.
+    pub(crate) fn answered(&mut self, number: u64, which: &[bool]) -> bool {
+        let (index, against) = (&self.frozen.index, &self.against);
+        self.asking.answered(number, which, index, against)
+    }
+
+    /// The next frame; `None` when the session is over, or waits for the peer.
+    pub(crate) fn next_frame(
+        &mut self,
+        now: Time,
+        bind: u64,
+        chunk: usize,
+        hashes: &Hashes,
+    ) -> Option<Frame> {
         if self.message.is_empty() {
             if self.ended {
                 return None;
             }
             // Units of three quarters of a frame mostly fit one, with what surrounds them.
-            self.message = self.next_message(chunk / 4 * 3, hashes).encode();
+            self.message = self.next_message(now, chunk / 4 * 3, hashes)?.encode();
         }
         let chunk = self.message.split_to(self.message.len().min(chunk));
         let ends_message = self.message.is_empty();
@@ -133,17 +160,39 @@ impl Session {
         }))
     }
 
-    fn next_message(&mut self, weight: usize, hashes: &Hashes) -> Message {
+    fn next_message(&mut self, now: Time, weight: usize, hashes: &Hashes) -> Option<Message> {
         // Before the first piece, so that whoever gets a removal knows what its maker had forgotten:
         // it names only what was there or on record at its maker.
         let states_floor = self.kind == SessionKind::Exchange && !self.floor().is_empty();
         if states_floor && !std::mem::replace(&mut self.begun, true) {
             let floor = self.floor().clone();
-            return Message::Begin { floor };
+            return Some(Message::Begin { floor });
         }
         let (frozen, against) = (&self.frozen, &self.against);
         let next = match self.kind {
-            SessionKind::Comparison => self.walk.parts(frozen, against, weight).map(Message::Part),
+            SessionKind::Comparison => {
+                if let Some(ranges) = self.asking.next_question(now, &frozen.index, against) {
+                    let first = std::mem::replace(&mut self.begun, true);
+                    let end = (!first).then(|| self.context().clone());
+                    let context = end.unwrap_or_default();
+                    return Some(Message::Ranges { context, ranges });
+                }
+                // What it lacks goes while it looks for what differs.
+                let mut part = ComparisonPart::default();
+                let lacking = self.walk.add_lacking(frozen, against, weight, &mut part);
+                let waits = self.asking.waits_since().is_some();
+                if !waits {
+                    let rest = weight.saturating_sub(lacking);
+                    let statement = self.asking.statement();
+                    statement.add_kept(frozen, against, rest, &mut part);
+                }
+                part.unit.normalize();
+                let is_some = !part.kept.is_empty() || !part.unit.is_empty();
+                if waits && !is_some {
+                    return None;
+                }
+                is_some.then_some(Message::Part(part))
+            }
             SessionKind::Exchange => self.walk.pieces(frozen, against, weight).map(Message::Unit),
             SessionKind::Flush => {
                 let unit = self
@@ -154,18 +203,18 @@ impl Session {
                     Some(Message::Unit(unit))
                 } else {
                     self.ended = true;
-                    return self.end_of_flush(unit, hashes);
+                    return Some(self.end_of_flush(unit, hashes));
                 }
             }
         };
-        next.unwrap_or_else(|| {
+        Some(next.unwrap_or_else(|| {
             self.ended = true;
             let store = &self.frozen.store;
             Message::End {
                 floor: store.floor().clone(),
                 context: store.context().clone(),
             }
-        })
+        }))
     }
 
     fn end_of_flush(&self, unit: Unit, hashes: &Hashes) -> Message {

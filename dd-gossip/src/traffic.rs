@@ -34,7 +34,7 @@ pub struct TrafficByKind {
     pub exchange: Traffic,
     /// Data that was pushed.
     pub flush: Traffic,
-    /// Data of full comparisons.
+    /// Full comparisons: questions, answers and data.
     pub comparison: Traffic,
     /// Acknowledgements of data.
     pub ack: Traffic,
@@ -78,6 +78,7 @@ impl TrafficByKind {
                 SessionKind::Flush => &mut self.flush,
                 SessionKind::Comparison => &mut self.comparison,
             },
+            Frame::Differs { .. } => &mut self.comparison,
             Frame::Ack { .. } => &mut self.ack,
             Frame::Query { .. } => &mut self.query,
             Frame::Answer { .. } => &mut self.answer,

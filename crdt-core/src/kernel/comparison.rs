@@ -13,10 +13,10 @@ use super::record::CutKey;
 use super::store::DotStore;
 use super::unit::Unit;
 use crate::context::VersionVector;
-use crate::name::{Name, Path};
+use crate::name::Path;
 use crate::{Context, Cut, Dot, ReplicaId};
 
-/// What a sender says about a stretch of its tree.
+/// What a sender says about a part of what it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ComparisonPart {
     /// Live dots that the receiver's context has.
@@ -39,6 +39,16 @@ impl Comparison {
         if !part.unit.is_empty() {
             self.units.push(part.unit);
         }
+    }
+
+    /// Stages that these dots live, as far as they are not dead here.
+    pub fn keep(&mut self, dots: &Context) {
+        self.kept.union(dots);
+    }
+
+    /// The dots of which was said that they live.
+    pub fn kept(&self) -> &Context {
+        &self.kept
     }
 
     /// What was staged.
@@ -91,17 +101,21 @@ impl DotStore {
 
     /// Commits a comparison as one: kills what the sender knew and no longer has, takes in what it
     /// brought, its records and links, its context and its floor.
-    pub fn commit(
+    ///
+    /// `unnamed`: the live dots here that the sender has seen and that are not among those
+    /// [kept](Comparison::kept), with their paths; of an index, so that it does not cost what is there.
+    pub fn commit<'a>(
         &mut self,
         comparison: &Comparison,
         context: &Context,
         floor: &VersionVector,
+        unnamed: impl IntoIterator<Item = (&'a Path, Dot)>,
         effects: &mut Vec<Effect>,
     ) {
         let links = comparison.units.iter().flat_map(|unit| &unit.links);
         links.for_each(|link| self.keep_link(link));
-        for (path, dot) in self.dead_by(comparison, context) {
-            self.die(&path, dot, effects);
+        for (path, dot) in self.dead_by(comparison, unnamed) {
+            self.die(path, dot, effects);
         }
         let adds = || comparison.units.iter().flat_map(|unit| &unit.adds);
         for (path, entry) in adds().flat_map(|(p, entries)| entries.iter().map(move |e| (p, e))) {
@@ -132,10 +146,14 @@ impl DotStore {
         self.take_over(context, floor);
     }
 
-    /// The live dots here that the sender knew and no longer has.
-    fn dead_by(&self, comparison: &Comparison, context: &Context) -> Vec<(Path, Dot)> {
+    /// Those of the live dots that the sender did not bring either.
+    fn dead_by<'a>(
+        &self,
+        comparison: &Comparison,
+        unnamed: impl IntoIterator<Item = (&'a Path, Dot)>,
+    ) -> Vec<(&'a Path, Dot)> {
         let mut brought = Context::new();
-        let mut runs: BTreeSet<(&[Name], ReplicaId)> = BTreeSet::new();
+        let mut runs: BTreeSet<(&Path, ReplicaId)> = BTreeSet::new();
         for (path, entries) in comparison.units.iter().flat_map(|unit| &unit.adds) {
             for entry in entries {
                 brought.insert(entry.dot);
@@ -144,17 +162,15 @@ impl DotStore {
                 }
             }
         }
-        let mut dead = Vec::new();
-        self.root.visit(&mut Vec::new(), &mut |path, entry| {
-            let dot = entry.dot;
-            let stays = !context.contains(dot)
-                || comparison.kept.contains(dot)
-                || brought.contains(dot)
-                || (matches!(entry.value, ValueRef::Run(_)) && runs.contains(&(path, dot.replica)));
-            if !stays {
-                dead.push((path.into(), dot));
-            }
-        });
-        dead
+        let is_run = |path: &Path, dot: Dot| {
+            let entry = self.root.get(path).and_then(|place| place.entry(dot));
+            matches!(entry.map(|entry| entry.value), Some(ValueRef::Run(_)))
+        };
+        let goes = |(path, dot): &(&'a Path, Dot)| {
+            // A run of which a later event was brought is joined with it.
+            let joined = runs.contains(&(*path, dot.replica)) && is_run(path, *dot);
+            !brought.contains(*dot) && !joined
+        };
+        unnamed.into_iter().filter(goes).collect()
     }
 }

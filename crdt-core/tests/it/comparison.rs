@@ -4,7 +4,7 @@ use crdt_core::kernel::{ComparisonPart, DotStore, ValueRef};
 use crdt_core::{Causal, OrMap, OrSet, PnCounter};
 use proptest::prelude::*;
 
-use crate::support::catching_up::{caught_up, staged};
+use crate::support::catching_up::{caught_up, commit, staged};
 use crate::support::subject::Subject;
 use crate::support::world::{Step, World, forgetful_histories};
 use crate::support::{empty, property, replica, store_of, update};
@@ -150,7 +150,7 @@ fn what_arrived_while_a_comparison_was_under_way_stays() {
     let comparison = staged(&a, &stated);
     b.apply(&late).expect("nothing was forgotten");
     let (mut b, mut effects) = (store_of(&b), Vec::new());
-    b.commit(&comparison, a.context(), a.floor(), &mut effects);
+    commit(&mut b, &comparison, &a, &mut effects);
     assert_eq!(b, a);
     assert_eq!(effects, []);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crdt_core::CowMap;
+use crdt_core::{CowMap, Group, Measure};
 use proptest::prelude::*;
 
 use crate::support::property;
@@ -28,7 +28,27 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..800)
 }
 
-type Map = CowMap<u16, u32>;
+/// How many keys, and their sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Summed(usize, u64);
+
+impl Measure<u16> for Summed {
+    fn of(key: &u16) -> Self {
+        Self(1, u64::from(*key))
+    }
+}
+
+impl Group for Summed {
+    fn plus(self, other: Self) -> Self {
+        Self(self.0 + other.0, self.1 + other.1)
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self(self.0 - other.0, self.1 - other.1)
+    }
+}
+
+type Map = CowMap<u16, u32, Summed>;
 type Model = BTreeMap<u16, u32>;
 
 fn same(map: &Map, model: &Model) -> Result<(), TestCaseError> {
@@ -36,6 +56,13 @@ fn same(map: &Map, model: &Model) -> Result<(), TestCaseError> {
     prop_assert_eq!(map.is_empty(), model.is_empty());
     prop_assert!(map.iter().eq(model.iter()));
     prop_assert_eq!(map.last(), model.last_key_value());
+    for key in [0, 1, 17, 200, 399, 400, u16::MAX] {
+        let below = model.range(..key).map(|(k, _)| Summed::of(k));
+        let below = below.fold(Summed::default(), Summed::plus);
+        prop_assert_eq!(map.sum_below(&key), below);
+        let nth = map.first_where(|sum| sum.0 > usize::from(key));
+        prop_assert_eq!(nth, model.keys().nth(usize::from(key)));
+    }
     Ok(())
 }
 
@@ -66,8 +93,10 @@ fn does_what_the_standard_map_does_and_clones_stay() {
         for (clone, model) in &clones {
             same(clone, model)?;
         }
-        let rebuilt: Map = model.into_iter().collect();
-        prop_assert_eq!(rebuilt, map);
+        let entries: Vec<_> = model.clone().into_iter().collect();
+        let rebuilt: Map = model.clone().into_iter().collect();
+        prop_assert_eq!(&rebuilt, &map);
+        same(&Map::from_sorted(entries), &model)?;
         Ok(())
     });
 }

@@ -6,6 +6,7 @@ use crdt_core::kernel::{
 };
 use crdt_core::{Context, Dot, Limits, Name, Path, Timestamp};
 
+use crate::support::catching_up::commit;
 use crate::support::replica;
 
 fn path(names: &[&str]) -> Path {
@@ -161,7 +162,7 @@ fn a_link_says_nothing_about_what_was_seen() {
     let mut comparison = Comparison::default();
     a.compare(&Context::new())
         .for_each(|part| comparison.stage(part));
-    b.commit(&comparison, a.context(), a.floor(), &mut Vec::new());
+    commit(&mut b, &comparison, &a, &mut Vec::new());
     assert_eq!(links(&b), []);
 }
 
@@ -173,7 +174,7 @@ fn a_comparison_and_a_join_bring_links() {
     let mut comparison = Comparison::default();
     a.compare(b.context())
         .for_each(|part| comparison.stage(part));
-    b.commit(&comparison, a.context(), a.floor(), &mut Vec::new());
+    commit(&mut b, &comparison, &a, &mut Vec::new());
     assert_eq!(b, a);
     let mut c = DotStore::new();
     c.join(&a);

@@ -137,6 +137,8 @@ pub struct Counts {
     pub exchanges_cut: u64,
     /// Full comparisons that ended before they were complete, here as the receiver.
     pub comparisons_cut: u64,
+    /// Ranges of events of which fingerprints came to be compared, in full comparisons.
+    pub ranges_compared: u64,
     /// Removal records forgotten.
     pub records_forgotten: u64,
     /// Transactions forgotten.

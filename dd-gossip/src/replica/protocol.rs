@@ -152,6 +152,18 @@ impl Replica {
                 number,
                 digests,
             } if bound(bind) => self.seal_answered(now, node, number, digests),
+            Frame::Differs {
+                bind,
+                session,
+                number,
+                which,
+            } if bound(bind) => {
+                let asked = process.session.as_mut().filter(|s| s.id() == session);
+                if asked.is_some_and(|asked| !asked.answered(number, &which)) {
+                    return Err(FrameError::Untrue("an answer to what was not asked"));
+                }
+                Ok(())
+            }
             // Of another incarnation of either side, or of a kind from a later version.
             _ => Ok(()),
         }
@@ -233,13 +245,14 @@ impl Replica {
         self.check_context(&context)?;
         self.keys.adopt_seals(&context);
         self.note_different(now);
-        let frozen = self.keys.freeze();
+        let (frozen, chunk) = (self.keys.freeze(), self.chunk());
         let process = self.process(node)?;
         process.states(&context);
         process.digest = None;
         if send {
             process.sessions += 1;
-            let session = Session::exchange(process.sessions, frozen, process.known.clone());
+            let known = process.known.clone();
+            let session = Session::exchange(process.sessions, frozen, known, chunk);
             process.session = Some(session);
             process.unacknowledged.clear();
         }
@@ -279,6 +292,21 @@ impl Replica {
                 process.asked = process.asked.map(|_| now);
                 unit.dots().for_each(|dot| process.known.insert(dot));
                 self.note_news(now, node);
+            }
+            Step::Ranges {
+                session,
+                context,
+                ranges,
+            } => {
+                if self.is_sealed_by(&context) {
+                    return Ok(());
+                }
+                self.check_context(&context)?;
+                let now = self.keys.freeze();
+                let process = self.process(node)?;
+                let answer = process.incoming.compare(|| now, context, &ranges);
+                process.due.differs = answer.map(|(number, which)| (session, number, which));
+                self.counts.ranges_compared += ranges.len() as u64;
             }
             Step::TakeOver {
                 session,

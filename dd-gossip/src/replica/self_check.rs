@@ -98,7 +98,10 @@ impl Scrub {
             let key = Name::new(key);
             node.visit(&mut vec![key.clone()], &mut |path, entry| {
                 self.sum = self.sum.wrapping_add(hashes.entry(path, entry));
-                let placed = index.get(entry.dot).is_some_and(|at| at.as_ref() == path);
+                let placed = index
+                    .live()
+                    .get(entry.dot)
+                    .is_some_and(|at| at.as_ref() == path);
                 misplaced |= !placed || !store.context().contains(entry.dot);
                 events += 1;
             });

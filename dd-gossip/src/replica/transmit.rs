@@ -88,6 +88,14 @@ impl Replica {
                 answer,
             });
         }
+        if let Some((session, number, which)) = process.due.differs.take() {
+            return Some(Frame::Differs {
+                bind,
+                session,
+                number,
+                which,
+            });
+        }
         if let Some((number, digests)) = process.due.seal_answer.take() {
             return Some(Frame::SealAnswer {
                 bind,
@@ -133,8 +141,13 @@ impl Replica {
         None
     }
 
+    /// Bytes of data in a frame.
+    pub(super) fn chunk(&self) -> usize {
+        self.config.chunk.clamp(MIN_CHUNK, MAX_CHUNK)
+    }
+
     fn next_data_frame(&mut self, now: Time, node: &NodeId) -> Option<Frame> {
-        let (hashes, chunk) = (self.hashes, self.config.chunk.clamp(MIN_CHUNK, MAX_CHUNK));
+        let (hashes, chunk) = (self.hashes, self.chunk());
         if self.process(node).ok()?.session.is_none() {
             let session = self.new_flush(now, node)?;
             self.process(node).ok()?.session = Some(session);
@@ -142,7 +155,7 @@ impl Replica {
         let process = self.process(node).ok()?;
         let bind = process.bind_out;
         let session = process.session.as_mut()?;
-        let frame = session.next_frame(bind, chunk, &hashes)?;
+        let frame = session.next_frame(now, bind, chunk, &hashes)?;
         if matches!(&frame, Frame::Data(data) if data.ends_session) {
             let (id, kind, context) = (session.id(), session.kind(), session.context().clone());
             process.base = Some(context.clone());
@@ -164,7 +177,7 @@ impl Replica {
     fn new_flush(&mut self, now: Time, node: &NodeId) -> Option<Session> {
         let own = self.config.replica;
         let newest = self.keys.context().max(own);
-        let frozen = self.keys.freeze();
+        let (frozen, chunk) = (self.keys.freeze(), self.chunk());
         let process = self.process(node).ok()?;
         let before = process.base.clone()?;
         if process.flush_at.is_some_and(|at| at <= now) {
@@ -186,7 +199,7 @@ impl Replica {
         let flush = small
             .then(|| Session::flush(id, frozen.clone(), &before, &process.floor, own))
             .flatten();
-        Some(flush.unwrap_or_else(|| Session::exchange(id, frozen, process.known.clone())))
+        Some(flush.unwrap_or_else(|| Session::exchange(id, frozen, process.known.clone(), chunk)))
     }
 
     /// Pushes own events now, without collecting more.

@@ -10,6 +10,7 @@ use super::Replica;
 use crate::NodeId;
 use crate::config::Config;
 use crate::peer::Peer;
+use crate::session::Session;
 use crate::time::Time;
 
 /// How long records are collected before they are looked through for what may be forgotten.
@@ -68,7 +69,17 @@ impl Replica {
                     .map(|since| since + timing.hold);
                 let asked = process.asked.map(|asked| asked + timing.retry);
                 let lacking = process.lacking.as_ref().map(|(at, _)| *at + timing.hold);
-                [process.flush_at, process.relay_at, hold, asked, lacking]
+                let session = process.session.as_ref();
+                let answer = session.and_then(Session::waits_since);
+                let answer = answer.map(|since| since + timing.retry);
+                [
+                    process.flush_at,
+                    process.relay_at,
+                    hold,
+                    asked,
+                    lacking,
+                    answer,
+                ]
             });
             for at in due.into_iter().flatten().chain([hello]).flatten() {
                 next = next.min(at);
@@ -106,6 +117,13 @@ impl Replica {
         if over(process.lacking.as_ref().map(|(at, _)| *at), timing.hold) {
             let lacking = process.lacking.take();
             process.due.digest |= lacking.is_some_and(|(_, events)| !events.is_subset(&newer));
+        }
+        let session = process.session.as_ref();
+        if over(session.and_then(Session::waits_since), timing.retry) {
+            // Its answer was lost: contexts are compared anew.
+            process.session = None;
+            process.due.digest = true;
+            self.counts.sessions_broken += 1;
         }
         let then = now.before(timing.retry);
         if over(process.asked, timing.retry) {

@@ -1,12 +1,14 @@
 //! Golden bytes: frames of every kind as they were first sent. Whoever changes one makes a new
 //! version of the wire format.
 
+use std::time::Duration;
+
 use crdt_core::{Context, LwwRegister, OrSet, PnCounter};
-use dd_gossip::{Replica, Time};
+use dd_gossip::{Config, MIN_CHUNK, Replica, Time, Timing};
 
 use crate::support::craft::Stranger;
 use crate::support::recording::{Recording, comparison, exchange_and_flush};
-use crate::support::{assert_sound, config, craft, hex, incarnation, unhex, write};
+use crate::support::{assert_sound, config, craft, hex, incarnation, node, unhex, write};
 
 /// What a replica sends to one that it exchanges with, then pushes a write to, then rests with.
 const EXCHANGE: &[(&str, &str)] = &[
@@ -97,6 +99,15 @@ const SEALS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What is asked and answered in a full comparison.
+const RANGES: &[(&str, &str)] = &[
+    (
+        "ranges of a comparison",
+        "01054b756112d79b3c7fc401000205010000000000000061000000000000000129000f0200000000000000610000000000000001058d231b8eed14128d000390d0b66ae766ecae00031d9f01c3ec",
+    ),
+    ("differs", "010c0d6d448acdecb2d7e301010f0040"),
+];
+
 /// A frame by name: its kind, for data that of the message too.
 fn name(frame: &[u8]) -> &'static str {
     let message = craft::data_frame(frame).map(|data| (data.flags & 3, data.chunk[0]));
@@ -110,6 +121,8 @@ fn name(frame: &[u8]) -> &'static str {
         (craft::ANSWER, _) => "answer",
         (craft::SEAL_ASK, _) => "seal-ask",
         (craft::SEAL_ANSWER, _) => "seal-answer",
+        (craft::DIFFERS, _) => "differs",
+        (_, Some((craft::COMPARISON, 5))) => "ranges of a comparison",
         (_, Some((craft::EXCHANGE, 0))) => "unit of an exchange",
         (_, Some((craft::EXCHANGE, 2))) => "end of an exchange",
         (_, Some((craft::FLUSH, 3))) => "flush",
@@ -137,6 +150,69 @@ fn bytes_of_an_exchange_and_a_flush() {
 #[test]
 fn bytes_of_a_full_comparison() {
     assert_golden(&comparison(), COMPARISON);
+}
+
+/// A question about what lives of some keys, of which every third was written again, and the answer of one who lacks
+/// the last of those.
+#[test]
+fn bytes_of_ranges() {
+    let small = |name, peer| Config {
+        chunk: MIN_CHUNK,
+        timing: Timing {
+            away: Duration::ZERO,
+            ..Timing::default()
+        },
+        ..config(name, &[peer])
+    };
+    let mut a = Replica::new(small("a", "c"), Time::ZERO);
+    let set = |a: &mut Replica, key: u64| {
+        write::<LwwRegister<u64>>(a, Time::ZERO, &format!("{key}"), |r| r.set(&key));
+    };
+    (0..30).for_each(|key| set(&mut a, key));
+    (0..30).step_by(3).for_each(|key| set(&mut a, key));
+    let mut c = Replica::new(small("c", "a"), Time::ZERO);
+    let connect = |a: &mut Replica, c: &mut Replica, now| {
+        a.handle_connected(now, &node("c"));
+        c.handle_connected(now, &node("a"));
+    };
+    let carry = |a: &mut Replica, c: &mut Replica, now| {
+        let mut frames = Vec::new();
+        loop {
+            let to_c = a.poll_transmit(now, &node("c"));
+            let to_a = to_c
+                .is_none()
+                .then(|| c.poll_transmit(now, &node("a")))
+                .flatten();
+            let Some(frame) = to_c.clone().or(to_a) else {
+                return frames;
+            };
+            let handed = match to_c {
+                Some(_) => c.handle_frame(now, &node("a"), &frame),
+                None => a.handle_frame(now, &node("c"), &frame),
+            };
+            assert_eq!(handed, Ok(()));
+            frames.push(frame);
+        }
+    };
+    connect(&mut a, &mut c, Time::ZERO);
+    carry(&mut a, &mut c, Time::ZERO);
+    a.handle_disconnected(Time::ZERO, &node("c"));
+    c.handle_disconnected(Time::ZERO, &node("a"));
+    a.delete(Time::ZERO, b"27").unwrap();
+    let later = Time::ZERO + Duration::from_secs(1);
+    a.handle_timeout(later);
+    assert_eq!(a.status().records, 0);
+    connect(&mut a, &mut c, later);
+    let frames = carry(&mut a, &mut c, later);
+    assert!(c.shapes(b"27").is_empty());
+    let found = frames.iter().map(|f| (name(f), hex(f)));
+    let found: Vec<_> = found
+        .filter(|(name, _)| ["differs", "ranges of a comparison"].contains(name))
+        .collect();
+    let golden = RANGES
+        .iter()
+        .map(|(name, bytes)| (*name, (*bytes).to_owned()));
+    assert_eq!(found, golden.collect::<Vec<_>>());
 }
 
 #[test]
@@ -184,6 +260,7 @@ fn every_kind_of_frame_is_among_them() {
     let all = EXCHANGE
         .iter()
         .chain(COMPARISON)
+        .chain(RANGES)
         .chain(ANSWERS)
         .chain(SEALS);
     let mut names: Vec<&str> = all.map(|(name, _)| *name).collect();
@@ -192,6 +269,7 @@ fn every_kind_of_frame_is_among_them() {
     let expected = [
         "ack",
         "answer",
+        "differs",
         "digest",
         "end of a comparison",
         "end of an exchange",
@@ -199,6 +277,7 @@ fn every_kind_of_frame_is_among_them() {
         "hello",
         "part of a comparison",
         "query",
+        "ranges of a comparison",
         "same",
         "seal-answer",
         "unit of an exchange",

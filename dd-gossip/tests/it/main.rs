@@ -1,6 +1,7 @@
 //! Tests of dd-gossip through its public API: replicas that are handed frames and time.
 
 mod clusters;
+mod comparison;
 mod determinism;
 mod exchange;
 mod expiry;

@@ -103,7 +103,8 @@ pub fn run(seed: u64, broken: Option<Break>) -> Result<usize, Failure> {
     let view = seen[1].clone();
     let here = live(&history, &view);
 
-    let mut ask = vec![0..history.len()];
+    let all = 0..history.len();
+    let mut ask = vec![all];
     let (mut equal, mut stated) = (Vec::new(), Events::new());
     while let Some(range) = ask.pop() {
         let theirs = within(&sent, &range)

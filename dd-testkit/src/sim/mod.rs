@@ -67,6 +67,7 @@ pub struct Tally {
     pub flushes_done: u64,
     pub comparisons_cut: u64,
     pub comparisons_done: u64,
+    pub ranges_compared: u64,
     pub sessions_broken: u64,
     pub crashes: u64,
     pub returns_empty: u64,
@@ -90,7 +91,7 @@ pub struct Tally {
 
 impl Tally {
     /// All counts with their names.
-    pub fn fields(&self) -> [(&'static str, u64); 31] {
+    pub fn fields(&self) -> [(&'static str, u64); 32] {
         [
             ("runs", self.runs),
             ("events", self.events),
@@ -107,6 +108,7 @@ impl Tally {
             ("flushes_done", self.flushes_done),
             ("comparisons_cut", self.comparisons_cut),
             ("comparisons_done", self.comparisons_done),
+            ("ranges_compared", self.ranges_compared),
             ("sessions_broken", self.sessions_broken),
             ("crashes", self.crashes),
             ("returns_empty", self.returns_empty),
@@ -143,6 +145,7 @@ impl Tally {
         self.flushes_done += other.flushes_done;
         self.comparisons_cut += other.comparisons_cut;
         self.comparisons_done += other.comparisons_done;
+        self.ranges_compared += other.ranges_compared;
         self.sessions_broken += other.sessions_broken;
         self.crashes += other.crashes;
         self.returns_empty += other.returns_empty;

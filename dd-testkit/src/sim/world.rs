@@ -698,6 +698,7 @@ impl World {
         self.tally.comparisons_done += counts.comparisons_received;
         self.tally.exchanges_cut += counts.exchanges_cut;
         self.tally.comparisons_cut += counts.comparisons_cut;
+        self.tally.ranges_compared += counts.ranges_compared;
         self.tally.sessions_broken += counts.sessions_broken;
         self.tally.records_forgotten += counts.records_forgotten;
         self.tally.transactions_forgotten += counts.transactions_forgotten;

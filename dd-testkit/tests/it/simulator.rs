@@ -11,7 +11,7 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: e5f0f8b5d0b97c40",
+        "0: 55502de53e59d6f4",
         "1: 029d6da2e33bfef9",
         "2: f51e00f6625fdce3",
         "8: e588b7e4d2e68045",

@@ -70,12 +70,12 @@ const STORE: &str = "crdt-core/src/kernel/store.rs";
 const UNIT: &str = "crdt-core/src/kernel/unit.rs";
 const COMPARISON: &str = "crdt-core/src/kernel/comparison.rs";
 const INCOMING: &str = "dd-gossip/src/incoming.rs";
-const KEY_SPACE: &str = "dd-gossip/src/key_space.rs";
 const LINKED: &str = "dd-gossip/src/linked.rs";
 const SESSION: &str = "dd-gossip/src/session.rs";
 const PEER: &str = "dd-gossip/src/peer.rs";
 const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
 const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
+const WALK: &str = "dd-gossip/src/walk.rs";
 const UPKEEP: &str = "dd-gossip/src/replica/upkeep.rs";
 const SEALING: &str = "dd-gossip/src/replica/sealing.rs";
 const MEMBERS: &str = "dd-gossip/src/replica/members.rs";
@@ -91,7 +91,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[
             Change {
-                file: KEY_SPACE,
+                file: WALK,
                 from: "builder.piece(path);",
                 to: "let _ = builder.piece_of(path, dot);",
             },
@@ -113,7 +113,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     /// The unit, in canonical order.",
             },
             Change {
-                file: KEY_SPACE,
+                file: WALK,
                 from: "if first_lacking(&frozen.store, path, peer) == Some(dot) {",
                 to: "let _ = first_lacking; {",
             },
@@ -319,10 +319,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a full comparison brings the cuts of runs that are known",
         found_by: FoundBy::Simulator,
         changes: &[Change {
-            file: KEY_SPACE,
-            from: "if !known || cut {",
-            to: "let _ = cut;
-                if !known {",
+            file: WALK,
+            from: "let is_cut = cuts.map",
+            to: "let is_cut = false && cuts.map",
         }],
     },
     Mutant {
@@ -444,8 +443,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: COMPARISON,
-            from: "if !stays {",
-            to: "if false && !stays {",
+            from: "!brought.contains(*dot) && !joined",
+            to: "false && !brought.contains(*dot) && !joined",
+        }],
+    },
+    Mutant {
+        name: "keptlate",
+        what: "what came while ranges were compared lives only if the sender brings it",
+        found_by: FoundBy::Test("dd-gossip", "comparison::what_comes_in_between_and_was_removed_does_not_stay"),
+        changes: &[Change {
+            file: INCOMING,
+            from: "range.keep(index, store.context(), &mut kept);",
+            to: "let _ = store;
+                range.keep(index, &compared.context, &mut kept);",
         }],
     },
     Mutant {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::kernel::{Comparison, DotStore, Effect, Entry};
-use crdt_core::{Dot, Path};
+use crdt_core::{Context, Dot, Path};
 
 /// What `from` says to a peer that is `to`, staged.
 pub(crate) fn staged(from: &DotStore, to: &DotStore) -> Comparison {
@@ -13,11 +13,34 @@ pub(crate) fn staged(from: &DotStore, to: &DotStore) -> Comparison {
     comparison
 }
 
+/// The live dots of a store that a sender has seen and of which it did not say that they live.
+fn unnamed(of: &DotStore, comparison: &Comparison, seen: &Context) -> Vec<(Path, Dot)> {
+    let mut out = Vec::new();
+    of.root().visit(&mut Vec::new(), &mut |path, entry| {
+        if seen.contains(entry.dot) && !comparison.kept().contains(entry.dot) {
+            out.push((path.into(), entry.dot));
+        }
+    });
+    out
+}
+
+/// Commits what `from` says.
+pub(crate) fn commit(
+    to: &mut DotStore,
+    comparison: &Comparison,
+    from: &DotStore,
+    effects: &mut Vec<Effect>,
+) {
+    let unnamed = unnamed(to, comparison, from.context());
+    let unnamed = unnamed.iter().map(|(path, dot)| (path, *dot));
+    to.commit(comparison, from.context(), from.floor(), unnamed, effects);
+}
+
 /// `to` after a full comparison with `from`, whose effects say what changed.
 pub(crate) fn caught_up(from: &DotStore, to: &DotStore) -> DotStore {
     let (mut out, mut effects) = (to.clone(), Vec::new());
     let comparison = staged(from, to);
-    out.commit(&comparison, from.context(), from.floor(), &mut effects);
+    commit(&mut out, &comparison, from, &mut effects);
     let mut followed = Followed::of(to);
     followed.follow(&effects);
     assert_eq!(followed, Followed::of(&out));

@@ -21,6 +21,7 @@ pub(crate) const QUERY: u8 = 7;
 pub(crate) const ANSWER: u8 = 8;
 pub(crate) const SEAL_ASK: u8 = 10;
 pub(crate) const SEAL_ANSWER: u8 = 11;
+pub(crate) const DIFFERS: u8 = 12;
 
 pub(crate) const EXCHANGE: u8 = 0;
 pub(crate) const FLUSH: u8 = 1;
@@ -142,6 +143,27 @@ pub(crate) fn begin(floor: &VersionVector) -> Vec<u8> {
     w.finish()
 }
 
+/// A question about ranges of the first origin that there can be, by their first numbers and ends.
+pub(crate) fn ranges(context: &Context, numbers: &[(u64, u64)]) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.byte(5);
+    context.encode(&mut w);
+    w.count(numbers.len());
+    let mut at = 0;
+    for (first, end) in numbers {
+        let jumps = *first != at;
+        w.byte(u8::from(jumps));
+        if jumps {
+            w.raw(&[0; 16]);
+            w.varint(*first);
+        }
+        w.varint(end - first);
+        w.raw(&7u64.to_be_bytes());
+        at = *end;
+    }
+    w.finish()
+}
+
 // -- what is in them --------------------------------------------------------------------------
 
 pub(crate) fn path(names: &[&[u8]]) -> Path {
@@ -254,6 +276,19 @@ impl Stranger {
             );
         }
         self.bound(SEAL_ANSWER, &w.finish())
+    }
+
+    /// An answer which ranges of a question differ.
+    pub(crate) fn differs(&self, session: u64, number: u64, which: &[bool]) -> Bytes {
+        let mut w = Writer::new();
+        w.varint(session);
+        w.varint(number);
+        w.count(which.len());
+        for byte in which.chunks(8) {
+            let bits = byte.iter().enumerate();
+            w.byte(bits.fold(0, |byte, (at, bit)| byte | u8::from(*bit) << at));
+        }
+        self.bound(DIFFERS, &w.finish())
     }
 
     pub(crate) fn want(&self, send: bool, context: &Context) -> Bytes {

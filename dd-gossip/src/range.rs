@@ -1,0 +1,393 @@
+//! Ranges of events and their fingerprints: how two replicas find where what is live differs, at the cost of
+//! what differs.
+//!
+//! Range-based set reconciliation (Meyer, *Range-Based Set Reconciliation*, 2022) over the order of events,
+//! not of keys: of a dot that both have seen, whether it is live says everything, and the sums over
+//! ranges of numbers come with the index.
+
+use std::ops::Bound;
+
+use crdt_core::codec::{DecodeError, Reader, Writer};
+use crdt_core::{Context, Dot, Group, ReplicaId, Seqs};
+
+use crate::index::{ByNumber, Census, Index, mix};
+
+/// Ranges of one question, at most.
+pub(crate) const MAX_COMPARED: usize = 4096;
+
+/// The events from `first` up to and without `end`, in the order of origins and numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    first: Dot,
+    end: Dot,
+}
+
+impl Range {
+    /// All events that there can be.
+    pub(crate) const ALL: Self = Self {
+        first: Dot::new(ReplicaId::new(0, 0), 0),
+        end: Dot::new(ReplicaId::new(u64::MAX, u64::MAX), u64::MAX),
+    };
+
+    pub(crate) fn first(&self) -> Dot {
+        self.first
+    }
+
+    /// The numbers of an origin, from the first up to and without the second.
+    fn of(&self, origin: ReplicaId) -> (u64, u64) {
+        let from = if origin == self.first.replica {
+            self.first.seq
+        } else {
+            0
+        };
+        let to = if origin == self.end.replica {
+            self.end.seq
+        } else {
+            u64::MAX
+        };
+        (from, to)
+    }
+
+    /// Each origin of which something is live in this range, with what and its numbers.
+    fn live<'a>(
+        &self,
+        index: &'a Index,
+    ) -> impl Iterator<Item = (ReplicaId, &'a ByNumber, (u64, u64))> {
+        let range = *self;
+        let origins = index.live().from(self.first.replica);
+        let origins = origins.take_while(move |(origin, _)| *origin <= range.end.replica);
+        origins.map(move |(origin, places)| (origin, places, range.of(origin)))
+    }
+
+    /// A hash of what is live here, of that which `seen` has. Equal where and only where the same is live with the
+    /// same cuts, but for one chance in 2^64.
+    pub(crate) fn fingerprint(&self, index: &Index, seen: &Context) -> u64 {
+        let mut print = 0u64;
+        for (origin, places, numbers) in self.live(index) {
+            let mut census = Census::default();
+            for (from, to) in clipped(seen.get(origin), numbers) {
+                census = census.plus(of_numbers(places, (from, to)));
+                let at = |seq| (Dot::new(origin, seq), 0);
+                let cuts = index.cuts();
+                let cut = cuts.sum_below(&at(to)).minus(cuts.sum_below(&at(from)));
+                census.sum = census.sum.wrapping_add(cut.sum);
+            }
+            if census.count > 0 {
+                let id = u128::from_be_bytes(origin.to_bytes());
+                let id = mix(mix((id >> 64) as u64) ^ id as u64);
+                print = print.wrapping_add(mix(id ^ census.sum));
+            }
+        }
+        print
+    }
+
+    /// About how many numbers it takes to say what is live here, of that which `seen` has: one for each
+    /// run of numbers.
+    pub(crate) fn weight(&self, index: &Index, seen: &Context) -> u64 {
+        let runs = |(origin, places, numbers): (_, &ByNumber, _)| {
+            seen.get(origin)?;
+            let count = of_numbers(places, numbers).count;
+            let before = places.sum_below(&numbers.0).count;
+            let first = places.first_where(|sum| sum.count > before)?;
+            let last = places.first_where(|sum| sum.count >= before + count)?;
+            // Where more are live than not, each that is not ends a run at most.
+            (count > 0).then(|| count.min(last - first + 2 - count))
+        };
+        self.live(index).filter_map(runs).sum()
+    }
+
+    /// This range in parts of about as many live dots each, `parts` at most.
+    pub(crate) fn split(&self, index: &Index, parts: u64) -> Vec<Self> {
+        let count: u64 = self
+            .live(index)
+            .map(|(_, places, numbers)| of_numbers(places, numbers).count)
+            .sum();
+        let step = count.div_ceil(parts.max(1)).max(1);
+        let (mut out, mut first) = (Vec::new(), self.first);
+        let (mut before, mut next) = (0, step);
+        for (origin, places, numbers) in self.live(index) {
+            let here = of_numbers(places, numbers).count;
+            let skipped = places.sum_below(&numbers.0).count;
+            while next < count && next < before + here {
+                let nth = skipped + (next - before);
+                let Some(seq) = places.first_where(|sum| sum.count > nth) else {
+                    break;
+                };
+                let end = Dot::new(origin, *seq);
+                out.push(Self { first, end });
+                first = end;
+                next += step;
+            }
+            before += here;
+        }
+        out.push(Self { first, ..*self });
+        out
+    }
+
+    /// The first dot at or behind `from` that is live here, of those that `seen` has.
+    pub(crate) fn next_live(&self, index: &Index, seen: &Context, from: Dot) -> Option<Dot> {
+        let rest = Self {
+            first: from.max(self.first),
+            ..*self
+        };
+        rest.live(index).find_map(|(origin, places, numbers)| {
+            clipped(seen.get(origin), numbers).find_map(|(from, to)| {
+                let (seq, _) = places.iter_from(Bound::Included(&from)).next()?;
+                (*seq < to).then(|| Dot::new(origin, *seq))
+            })
+        })
+    }
+
+    /// Adds to `kept` what `seen` has here of origins of which anything is live.
+    pub(crate) fn keep(&self, index: &Index, seen: &Context, kept: &mut Context) {
+        for (origin, _, numbers) in self.live(index) {
+            for (from, to) in clipped(seen.get(origin), numbers) {
+                kept.insert_range(origin, from, to - 1);
+            }
+        }
+    }
+}
+
+fn of_numbers(places: &ByNumber, (from, to): (u64, u64)) -> Census {
+    if from >= to {
+        return Census::default();
+    }
+    places.sum_below(&to).minus(places.sum_below(&from))
+}
+
+/// The parts of a set of numbers between two, each up to and without its second.
+fn clipped(seqs: Option<&Seqs>, (from, to): (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
+    let ranges = seqs.into_iter().flat_map(Seqs::ranges);
+    let behind = ranges.skip_while(move |(_, last)| *last < from);
+    let here = behind.take_while(move |(first, _)| *first < to);
+    let parts = here.map(move |(first, last)| (first.max(from), (last + 1).min(to)));
+    parts.filter(|(from, to)| from < to)
+}
+
+const FIRST: u8 = 0b1;
+const ORIGIN: u8 = 0b10;
+
+/// Writes ranges that ascend, each with a fingerprint.
+pub(crate) fn encode(ranges: &[(Range, u64)], w: &mut Writer) {
+    w.count(ranges.len());
+    let mut at = Range::ALL.first;
+    for (range, print) in ranges {
+        let jumps = range.first != at;
+        let changes = range.end.replica != range.first.replica;
+        w.byte(if jumps { FIRST } else { 0 } | if changes { ORIGIN } else { 0 });
+        if jumps {
+            w.raw(&range.first.replica.to_bytes());
+            w.varint(range.first.seq);
+        }
+        if changes {
+            w.raw(&range.end.replica.to_bytes());
+            w.varint(range.end.seq);
+        } else {
+            w.varint(range.end.seq - range.first.seq);
+        }
+        w.raw(&print.to_be_bytes());
+        at = range.end;
+    }
+}
+
+pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Vec<(Range, u64)>, DecodeError> {
+    let count = r.varint()?;
+    if count > MAX_COMPARED as u64 {
+        return Err(DecodeError::Limit("ranges of a question"));
+    }
+    let mut out = Vec::new();
+    let mut at = Range::ALL.first;
+    for _ in 0..count {
+        let flags = r.byte()?;
+        if flags & !(FIRST | ORIGIN) != 0 {
+            return Err(DecodeError::Invalid("flags of a range"));
+        }
+        let first = if flags & FIRST == 0 {
+            at
+        } else {
+            Dot::new(ReplicaId::from_bytes(r.array()?), r.varint()?)
+        };
+        let end = if flags & ORIGIN == 0 {
+            let end = first.seq.checked_add(r.varint()?);
+            Dot::new(
+                first.replica,
+                end.ok_or(DecodeError::Invalid("end of a range"))?,
+            )
+        } else {
+            Dot::new(ReplicaId::from_bytes(r.array()?), r.varint()?)
+        };
+        let again = flags & FIRST != 0 && first == at;
+        let same = flags & ORIGIN != 0 && first.replica == end.replica;
+        if first < at || end <= first || again || same {
+            return Err(DecodeError::NotCanonical);
+        }
+        out.push((Range { first, end }, u64::from_be_bytes(r.array()?)));
+        at = end;
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+    use crdt_core::Path;
+    use crdt_core::kernel::{EntryRef, Run, ValueRef};
+
+    fn entry(dot: Dot, cut: u64) -> EntryRef<'static> {
+        let value = if cut == 0 {
+            ValueRef::Unit
+        } else {
+            ValueRef::Run(Run {
+                start: 1,
+                total: 1,
+                cut_seq: cut,
+                cut_total: 1,
+            })
+        };
+        EntryRef { dot, value }
+    }
+
+    /// Some of the first events of three origins are live.
+    fn some(rng: &mut Rng, share: usize) -> Index {
+        let (mut index, path): (_, Path) = (Index::default(), [].as_slice().into());
+        for origin in 1..=3 {
+            for seq in 1..=200 {
+                if rng.below(100) < share {
+                    let dot = Dot::new(ReplicaId::new(origin, 7), seq);
+                    index.born(path.clone(), entry(dot, 0));
+                }
+            }
+        }
+        index
+    }
+
+    fn seen(rng: &mut Rng) -> Context {
+        let mut seen = Context::new();
+        for origin in 1..=3 {
+            seen.insert_range(ReplicaId::new(origin, 7), 1, 50 + rng.below(100) as u64);
+            seen.insert_range(ReplicaId::new(origin, 7), 160, 161 + rng.below(40) as u64);
+        }
+        seen
+    }
+
+    fn live(range: Range, index: &Index, seen: &Context) -> Vec<Dot> {
+        let mut at = range.first();
+        let next = || {
+            let dot = range.next_live(index, seen, at)?;
+            at = Dot::new(dot.replica, dot.seq + 1);
+            Some(dot)
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn parts_cover_a_range_and_equal_prints_mean_the_same() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let share = [3, 50, 97][rng.below(3)];
+            let (index, seen) = (some(&mut rng, share), seen(&mut rng));
+            let mut other = index.clone();
+            let gone = Dot::new(
+                ReplicaId::new(1 + rng.below(3) as u64, 7),
+                1 + rng.below(200) as u64,
+            );
+            other.died(entry(gone, 0));
+            let parts = Range::ALL.split(&index, 16);
+            assert!(parts.len() <= 16, "{}", parts.len());
+            assert_eq!(
+                (parts[0].first, parts[parts.len() - 1].end),
+                (Range::ALL.first, Range::ALL.end)
+            );
+            assert!(
+                parts
+                    .windows(2)
+                    .all(|two| two[0].end == two[1].first && two[0].first < two[0].end)
+            );
+            let all: Vec<Dot> = parts
+                .iter()
+                .flat_map(|part| live(*part, &index, &seen))
+                .collect();
+            assert_eq!(all, live(Range::ALL, &index, &seen));
+            assert!(all.iter().all(|dot| seen.contains(*dot)));
+            for part in parts {
+                let same = live(part, &index, &seen) == live(part, &other, &seen);
+                let prints = (
+                    part.fingerprint(&index, &seen),
+                    part.fingerprint(&other, &seen),
+                );
+                assert_eq!(same, prints.0 == prints.1, "seed {seed}");
+                let mut kept = Context::new();
+                part.keep(&index, &seen, &mut kept);
+                assert!(kept.is_subset(&seen));
+                assert!(
+                    live(part, &index, &seen)
+                        .iter()
+                        .all(|dot| kept.contains(*dot))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_changes_a_print() {
+        let path: Path = [].as_slice().into();
+        let dot = Dot::new(ReplicaId::new(1, 7), 9);
+        let mut seen = Context::new();
+        seen.insert_range(dot.replica, 1, 9);
+        let prints = [0, 3, 4].map(|cut| {
+            let mut index = Index::default();
+            index.born(path.clone(), entry(dot, cut));
+            Range::ALL.fingerprint(&index, &seen)
+        });
+        assert!(prints[0] != prints[1] && prints[1] != prints[2]);
+        let mut index = Index::default();
+        index.born(path.clone(), entry(dot, 3));
+        index.died(entry(dot, 3));
+        index.born(path, entry(dot, 0));
+        assert_eq!(Range::ALL.fingerprint(&index, &seen), prints[0]);
+    }
+
+    #[test]
+    fn the_weight_is_that_of_what_is_rarer_and_of_nothing_for_who_has_nothing() {
+        let path: Path = [].as_slice().into();
+        let mut index = Index::default();
+        for seq in (1..=1000).filter(|seq| seq % 100 != 0) {
+            index.born(path.clone(), entry(Dot::new(ReplicaId::new(1, 7), seq), 0));
+        }
+        let mut seen = Context::new();
+        assert_eq!(Range::ALL.weight(&index, &seen), 0);
+        seen.insert_range(ReplicaId::new(1, 7), 1, 1000);
+        assert_eq!(Range::ALL.weight(&index, &seen), 10);
+    }
+
+    #[test]
+    fn ranges_are_read_back_and_nothing_else_is() {
+        for seed in 0..50 {
+            let mut rng = Rng::new(seed);
+            let index = some(&mut rng, 50);
+            let mut ranges: Vec<_> = Range::ALL
+                .split(&index, 40)
+                .into_iter()
+                .map(|range| (range, 7))
+                .collect();
+            ranges.retain(|_| rng.below(3) > 0);
+            let mut w = Writer::new();
+            encode(&ranges, &mut w);
+            let bytes = w.finish();
+            assert_eq!(decode(&mut Reader::new(&bytes)).as_ref(), Ok(&ranges));
+            for at in 0..bytes.len() {
+                assert!(decode(&mut Reader::new(&bytes[..at])).is_err());
+                let mut other = bytes.clone();
+                other[at] ^= 1 << rng.below(8);
+                let mut r = Reader::new(&other);
+                if let Ok(read) = decode(&mut r) {
+                    let mut w = Writer::new();
+                    encode(&read, &mut w);
+                    let again = w.finish();
+                    assert_eq!(again, other[..again.len()], "canonical");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Walks the events of a frozen key space that a peer lacks, and those of which it is told that they live.
+
+use std::collections::VecDeque;
+use std::ops::Bound;
+
+use crdt_core::kernel::{ComparisonPart, DotStore, Link, NodeRef, Unit, UnitBuilder, ValueRef};
+use crdt_core::{Context, Dot, Path};
+
+use crate::index::Index;
+use crate::key_space::Frozen;
+use crate::linked::Linked;
+use crate::range::Range;
+
+/// Walks the events of a frozen key space that a context lacks.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    next: Dot,
+    /// Links that go before everything else.
+    first: VecDeque<Link>,
+    linked: Linked,
+}
+
+impl Walk {
+    /// A walk whose pieces take effect as they come, but for those that are linked.
+    pub(crate) fn linked(linked: Linked) -> Self {
+        Self {
+            next: Range::ALL.first(),
+            first: VecDeque::new(),
+            linked,
+        }
+    }
+
+    /// A walk all of which takes effect as one.
+    pub(crate) fn as_one(links: VecDeque<Link>) -> Self {
+        Self {
+            first: links,
+            ..Self::linked(Linked::default())
+        }
+    }
+
+    /// Complete pieces of what `peer` lacks, of about `weight` bytes and more where transactions tie
+    /// more together. `None` at the end.
+    pub(crate) fn pieces(
+        &mut self,
+        frozen: &Frozen,
+        peer: &Context,
+        weight: usize,
+    ) -> Option<Unit> {
+        let mut builder = UnitBuilder::new(&frozen.store, peer);
+        self.first.drain(..).for_each(|link| builder.link(&link));
+        while builder.weight() < weight {
+            let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
+                let mine = frozen.store.context();
+                let rest = self.linked.rest();
+                let rest = rest.filter(|link| link.is_news(mine, peer));
+                rest.for_each(|link| builder.link(&link));
+                break;
+            };
+            if let Some(part) = self.linked.part_of(path) {
+                self.linked.send(part, &mut builder);
+                continue;
+            }
+            // The piece of a path goes with its first event in this order.
+            if first_lacking(&frozen.store, path, peer) == Some(dot) {
+                builder.piece(path);
+            }
+        }
+        let unit = builder.finish();
+        (!unit.is_empty()).then_some(unit)
+    }
+
+    /// Adds what a full comparison brings of the next events to a part of about `weight` bytes. Returns how
+    /// many that were.
+    pub(crate) fn add_lacking(
+        &mut self,
+        frozen: &Frozen,
+        peer: &Context,
+        weight: usize,
+        part: &mut ComparisonPart,
+    ) -> usize {
+        let mut done = 0;
+        while done < weight
+            && let Some(link) = self.first.pop_front()
+        {
+            let names = link.paths.iter().flat_map(|path| path.iter());
+            done += 8 + names.map(|name| name.len() + 2).sum::<usize>();
+            part.unit.links.push(link);
+        }
+        while done < weight {
+            let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
+                break;
+            };
+            done += add_live(&frozen.store, path, dot, &mut part.unit);
+            let mut records = frozen.store.records_at(path).iter();
+            if let Some(record) = records.find(|record| record.dot == dot) {
+                done += 64 + 24 * record.seen.origins() + 64 * record.cuts.len();
+                part.unit.records.push((path.clone(), record.clone()));
+            }
+        }
+        done
+    }
+
+    fn next_lacking<'f>(&mut self, index: &'f Index, peer: &Context) -> Option<(Dot, &'f Path)> {
+        loop {
+            let (dot, path) = index.next(self.next)?;
+            let missing = peer
+                .get(dot.replica)
+                .map_or(dot.seq, |seqs| seqs.next_missing(dot.seq));
+            if missing == dot.seq {
+                self.next = Dot::new(dot.replica, dot.seq + 1);
+                return Some((dot, path));
+            }
+            self.next = Dot::new(dot.replica, missing);
+        }
+    }
+}
+
+/// Says which dots of some ranges are live, of those that a peer has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Statement {
+    ranges: VecDeque<Range>,
+    /// Behind the last dot of the first range that was named.
+    next: Option<Dot>,
+}
+
+impl Statement {
+    pub(crate) fn push(&mut self, range: Range) {
+        self.ranges.push_back(range);
+    }
+
+    /// Adds what is said of the next ones to a part of about `weight` bytes.
+    pub(crate) fn add_kept(
+        &mut self,
+        frozen: &Frozen,
+        peer: &Context,
+        weight: usize,
+        part: &mut ComparisonPart,
+    ) {
+        let mut done = 0;
+        while done < weight
+            && let Some(range) = self.ranges.front()
+        {
+            let from = self.next.unwrap_or(range.first());
+            let Some(dot) = range.next_live(&frozen.index, peer, from) else {
+                self.ranges.pop_front();
+                self.next = None;
+                continue;
+            };
+            self.next = Some(Dot::new(dot.replica, dot.seq + 1));
+            done += 8;
+            part.kept.insert(dot);
+            // The peer may not know of the cut.
+            let cuts = frozen.index.cuts().iter_from(Bound::Included(&(dot, 0)));
+            let is_cut = cuts.map(|((cut, _), ())| *cut).next() == Some(dot);
+            if let Some(path) = frozen.index.live().get(dot).filter(|_| is_cut) {
+                done += add_live(&frozen.store, path, dot, &mut part.unit);
+            }
+        }
+    }
+}
+
+/// Adds a dot to a unit, if it is live there. Returns how many bytes that are, about.
+fn add_live(store: &DotStore, path: &Path, dot: Dot, unit: &mut Unit) -> usize {
+    let place = store.root().get(path);
+    let Some(entry) = place.and_then(|place| place.entry(dot)) else {
+        return 0;
+    };
+    unit.adds.push((path.clone(), vec![entry.to_entry()]));
+    let names: usize = path.iter().map(|name| name.len()).sum();
+    let value = match entry.value {
+        ValueRef::Bytes(bytes) => bytes.len(),
+        ValueRef::Unit | ValueRef::Run(_) => 0,
+    };
+    32 + names + value
+}
+
+fn first_lacking(store: &DotStore, path: &Path, peer: &Context) -> Option<Dot> {
+    let entries = store
+        .root()
+        .get(path)
+        .into_iter()
+        .flat_map(NodeRef::entries);
+    let records = store.records_at(path).iter().map(|record| record.dot);
+    entries
+        .map(|entry| entry.dot)
+        .chain(records)
+        .filter(|dot| !peer.contains(*dot))
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use crdt_core::kernel::{EditError, Value};
+    use crdt_core::{Limits, Name, ReplicaId, Timestamp};
+
+    use super::*;
+    use crate::fingerprint::Hashes;
+    use crate::key_space::KeySpace;
+
+    #[test]
+    fn a_comparison_goes_on_behind_records_that_the_peer_has() {
+        let cluster = "shop".parse().unwrap();
+        let mut keys = KeySpace::restore(DotStore::new(), Hashes::new(&cluster));
+        let own = ReplicaId::new(1, 1);
+        let write = |keys: &mut KeySpace, key: &str, removed: bool| {
+            let path = [Name::from(key), Name::from("or_set<u64>"), Name::from("x")];
+            keys.transact(own, Timestamp::ZERO, Limits::default(), |tx| {
+                if removed {
+                    tx.at(&path).remove();
+                } else {
+                    tx.at(&path).add(Value::Unit);
+                }
+                Ok::<_, EditError>(())
+            })
+            .unwrap();
+        };
+        for n in 0..100 {
+            write(&mut keys, &format!("gone {n}"), false);
+            write(&mut keys, &format!("gone {n}"), true);
+        }
+        let peer = keys.context().clone();
+        write(&mut keys, "here", false);
+        let frozen = keys.freeze();
+        assert_eq!(frozen.store.record_count(), 100);
+        // A part of so little weight would be full of nothing but those records.
+        let mut walk = Walk::as_one(VecDeque::new());
+        let mut part = ComparisonPart::default();
+        while walk.add_lacking(&frozen, &peer, 48, &mut part) > 0 {}
+        assert_eq!(part.unit.adds.len(), 1);
+    }
+}
