@@ -76,7 +76,7 @@ fn cost(keys: usize) -> (usize, u64) {
     let there = net["a"]
         .view::<LwwRegister<String>>(b"key 8")
         .get()
-        .unwrap();
+        .expect("a text");
     assert_eq!(there.as_deref(), Some("changed there"));
     let count = net["a"].status().keys;
     assert!((keys - 3..=keys).contains(&count), "{count}");
@@ -181,7 +181,7 @@ fn asked() -> (Replica, Stranger) {
     write::<OrSet<u64>>(&mut a, Time::ZERO, "gone", |set| {
         set.insert(&1);
     });
-    a.delete(Time::ZERO, b"gone").unwrap();
+    a.delete(Time::ZERO, b"gone").expect("a key");
     let later = Time::ZERO + Duration::from_secs(120);
     write::<LwwRegister<u64>>(&mut a, later, "key 11", |r| r.set(&2));
     a.handle_timeout(later + Duration::from_secs(1));

@@ -198,7 +198,7 @@ fn bytes_of_ranges() {
     carry(&mut a, &mut c, Time::ZERO);
     a.handle_disconnected(Time::ZERO, &node("c"));
     c.handle_disconnected(Time::ZERO, &node("a"));
-    a.delete(Time::ZERO, b"27").unwrap();
+    a.delete(Time::ZERO, b"27").expect("a key");
     let later = Time::ZERO + Duration::from_secs(1);
     a.handle_timeout(later);
     assert_eq!(a.status().records, 0);
