@@ -1,11 +1,13 @@
 //! Deterministic simulator, oracles, in-memory transport and conformance suites.
 
+pub mod enes;
 pub mod exhaust;
 pub mod members;
 mod memory_transport;
 mod mesh;
 pub mod model;
 pub mod oracle;
+pub mod partition;
 pub mod restarts;
 mod rng;
 pub mod sim;

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use crate::name::Path;
-use crate::{Context, Dot, ReplicaId};
+use crate::{Context, Dot, ReplicaId, Seqs};
 
 /// The record of an event that removed or replaced something at a path.
 ///
@@ -40,6 +40,23 @@ pub struct Cut {
 }
 
 impl Record {
+    /// The record of an event that had seen all earlier ones of its origin, which there have to be, and nothing else.
+    pub(super) fn of_all_before(dot: Dot) -> Self {
+        let mut seen = Context::new();
+        seen.set(dot.replica, Seqs::up_to(dot.seq - 1));
+        let cuts = BTreeMap::new();
+        Self { dot, seen, cuts }
+    }
+
+    /// Whether it is [such a one](Self::of_all_before).
+    pub(super) fn saw_all_before(&self) -> bool {
+        let seqs = self.seen.get(self.dot.replica);
+        self.dot.seq > 1
+            && self.cuts.is_empty()
+            && self.seen.entries() == 1
+            && seqs == Some(&Seqs::up_to(self.dot.seq - 1))
+    }
+
     /// Whether `other` says all that this one says, so that this one can go.
     pub(super) fn is_covered_by(&self, seen: &Context, cuts: &BTreeMap<CutKey, Cut>) -> bool {
         let covered = |(key, cut): (&CutKey, &Cut)| {

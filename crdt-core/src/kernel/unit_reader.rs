@@ -1,14 +1,14 @@
 //! Reads units; see [`unit_codec`](super::unit_codec) for the format. Strict: there is one encoding
 //! of each unit, and memory stays in proportion to the input.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::group_codec::{Group, MIN_GROUP};
 use super::leaf::{Entry, MAX_TOTAL, Run, Value};
 use super::link::{Link, MAX_LINK_PATHS};
 use super::record::{Cut, CutKey, Record};
-use super::unit_codec::{KIND_BYTES, KIND_RUN, KIND_UNIT};
+use super::unit_codec::{KIND_BYTES, KIND_RUN, KIND_UNIT, WITH_OWN, WITH_REMOVAL};
 use crate::codec::{DecodeError, Reader};
 use crate::context::{ContextEntry, MAX_SEQ};
 use crate::limits::Limits;
@@ -29,10 +29,10 @@ pub(super) struct UnitReader<'r, 'a> {
     items: usize,
     most: usize,
     members: Group,
+    records: Vec<(Path, Record)>,
+    /// The events of the records that came by themselves.
+    alone: BTreeSet<Dot>,
 }
-
-/// What comes before the leaves.
-type Heads = (Vec<(Path, Record)>, Vec<Link>);
 
 /// Sees to it that siblings are written as a group wherever they can be.
 #[derive(Default)]
@@ -120,24 +120,32 @@ impl<'r, 'a> UnitReader<'r, 'a> {
             items: 0,
             most,
             members: Group::default(),
+            records: Vec::new(),
+            alone: BTreeSet::new(),
         })
     }
 
-    /// Reads the records and the links, which come first.
-    pub(super) fn heads(&mut self) -> Result<Heads, DecodeError> {
+    /// Reads what comes before the leaves: records, and the links, which it returns.
+    pub(super) fn heads(&mut self) -> Result<Vec<Link>, DecodeError> {
         let heads = self.r.varint()?;
-        let records = self.records(heads / 2)?;
+        self.read_records(heads / 2)?;
         let links = if heads % 2 == 1 {
             self.links()?
         } else {
             Vec::new()
         };
         self.former.clear();
-        Ok((records, links))
+        Ok(links)
     }
 
-    fn records(&mut self, count: u64) -> Result<Vec<(Path, Record)>, DecodeError> {
-        let mut records = Vec::new();
+    /// All records, after the leaves: those that came by themselves, and with leaves.
+    pub(super) fn records(self) -> Result<Vec<(Path, Record)>, DecodeError> {
+        let mut records = self.records;
+        records.sort_by(|a, b| (&a.0, a.1.dot).cmp(&(&b.0, b.1.dot)));
+        Ok(records)
+    }
+
+    fn read_records(&mut self, count: u64) -> Result<(), DecodeError> {
         let mut former: Option<(Path, Dot)> = None;
         for _ in 0..count {
             let path = self.path()?;
@@ -147,9 +155,10 @@ impl<'r, 'a> UnitReader<'r, 'a> {
                 return Err(DecodeError::NotCanonical);
             }
             former = Some(key);
-            records.push((path, record));
+            self.alone.insert(record.dot);
+            self.records.push((path, record));
         }
-        Ok(records)
+        Ok(())
     }
 
     fn links(&mut self) -> Result<Vec<Link>, DecodeError> {
@@ -211,8 +220,10 @@ impl<'r, 'a> UnitReader<'r, 'a> {
                 former = Some(self.former.as_slice().into());
                 continue;
             }
-            let entries = self.entries(count)?;
-            let plain = entries.len() == 1 && entries[0].value == Value::Unit;
+            let before = self.records.len();
+            let entries = self.entries(&path, count)?;
+            let removes = self.records.len() > before;
+            let plain = entries.len() == 1 && entries[0].value == Value::Unit && !removes;
             siblings.leaf(&path, plain)?;
             former = Some(path.clone());
             out.leaf(path, entries)?;
@@ -223,10 +234,10 @@ impl<'r, 'a> UnitReader<'r, 'a> {
         Ok(())
     }
 
-    fn entries(&mut self, count: usize) -> Result<Vec<Entry>, DecodeError> {
+    fn entries(&mut self, path: &Path, count: usize) -> Result<Vec<Entry>, DecodeError> {
         let mut entries: Vec<Entry> = Vec::new();
         for _ in 0..count {
-            let entry = self.entry()?;
+            let entry = self.entry(path)?;
             if entries.last().is_some_and(|last| last.dot >= entry.dot) {
                 return Err(DecodeError::NotCanonical);
             }
@@ -349,6 +360,10 @@ impl<'r, 'a> UnitReader<'r, 'a> {
 
     fn record(&mut self, path: &Path) -> Result<Record, DecodeError> {
         let dot = self.dot()?;
+        self.removal(path, dot)
+    }
+
+    fn removal(&mut self, path: &Path, dot: Dot) -> Result<Record, DecodeError> {
         let mut seen = Context::new();
         for _ in 0..self.r.count()? {
             let origin = self.origin()?;
@@ -389,9 +404,31 @@ impl<'r, 'a> UnitReader<'r, 'a> {
         ))
     }
 
-    fn entry(&mut self) -> Result<Entry, DecodeError> {
+    /// An entry of a leaf, and its record if there is one.
+    fn entry(&mut self, path: &Path) -> Result<Entry, DecodeError> {
         let dot = self.dot()?;
-        let value = match self.r.byte()? {
+        // Its record would have come along.
+        if self.alone.contains(&dot) {
+            return Err(DecodeError::NotCanonical);
+        }
+        let kind = self.r.byte()?;
+        let record = match kind & (WITH_REMOVAL | WITH_OWN) {
+            0 => None,
+            WITH_REMOVAL => {
+                let record = self.removal(path, dot)?;
+                if record.saw_all_before() {
+                    return Err(DecodeError::NotCanonical);
+                }
+                Some(record)
+            }
+            WITH_OWN if dot.seq > 1 => Some(Record::of_all_before(dot)),
+            _ => return Err(DecodeError::Invalid("kind of an entry")),
+        };
+        if let Some(record) = record {
+            self.item()?;
+            self.records.push((path.clone(), record));
+        }
+        let value = match kind & !(WITH_REMOVAL | WITH_OWN) {
             KIND_UNIT => Value::Unit,
             KIND_BYTES => {
                 let bytes = self.r.bytes()?;

@@ -8,7 +8,7 @@ use super::leaf::{EntryRef, ValueRef};
 use super::link::Link;
 use super::node::NodeRef;
 use super::record::Record;
-use super::unit_codec::{KIND_BYTES, KIND_RUN, KIND_UNIT};
+use super::unit_codec::{KIND_BYTES, KIND_RUN, KIND_UNIT, WITH_OWN, WITH_REMOVAL};
 use crate::codec::Writer;
 use crate::name::{Name, Path};
 use crate::{Dot, ReplicaId};
@@ -50,9 +50,32 @@ impl Origins {
     }
 }
 
+/// Records, those apart whose events also stand in leaves of their paths.
+pub(super) struct Removals<'a> {
+    alone: Vec<(&'a Path, &'a Record)>,
+    with_leaves: BTreeMap<Dot, &'a Record>,
+}
+
+impl<'a> Removals<'a> {
+    pub(super) fn split(
+        records: impl Iterator<Item = (&'a Path, &'a Record)>,
+        mut stands: impl FnMut(&Path, Dot) -> bool,
+    ) -> Self {
+        let (mut alone, mut with_leaves) = (Vec::new(), BTreeMap::new());
+        for (path, record) in records {
+            if stands(path, record.dot) {
+                with_leaves.insert(record.dot, record);
+            } else {
+                alone.push((path, record));
+            }
+        }
+        Self { alone, with_leaves }
+    }
+}
+
 /// Writes leaves in order, gathering siblings into groups. How many there are is known at the end.
-pub(super) struct Leaves {
-    encoder: Encoder,
+pub(super) struct Leaves<'a> {
+    encoder: Encoder<'a>,
     out: Writer,
     count: usize,
     /// The path above the siblings that are held back.
@@ -60,21 +83,21 @@ pub(super) struct Leaves {
     held: Group,
 }
 
-impl Leaves {
+impl<'a> Leaves<'a> {
     /// Writes the origins, the records and the links.
-    pub(super) fn begin<'a>(
+    pub(super) fn begin(
         w: &mut Writer,
         origins: Origins,
-        (count, records): (usize, impl Iterator<Item = (&'a Path, &'a Record)>),
+        records: Removals<'a>,
         links: &[&Link],
     ) -> Self {
-        let mut encoder = Encoder::new(origins);
+        let mut encoder = Encoder::new(origins, records.with_leaves);
         w.count(encoder.origins.len());
         for origin in encoder.origins.keys() {
             w.raw(&origin.to_bytes());
         }
-        w.count(2 * count + usize::from(!links.is_empty()));
-        for (path, record) in records {
+        w.count(2 * records.alone.len() + usize::from(!links.is_empty()));
+        for (path, record) in records.alone {
             encoder.record(w, path, record);
         }
         if !links.is_empty() {
@@ -103,6 +126,7 @@ impl Leaves {
                 dot,
                 value: ValueRef::Unit,
             }) = child.single()
+                && !self.encoder.removals.contains_key(&dot)
             {
                 self.hold(path, name, dot);
                 continue;
@@ -122,6 +146,7 @@ impl Leaves {
         let (first, second) = (entries.next(), entries.next());
         if let (Some((name, above)), Some(entry), None) = (path.split_last(), first, second)
             && entry.value == ValueRef::Unit
+            && !self.encoder.removals.contains_key(&entry.dot)
         {
             return self.hold(above, name, entry.dot);
         }
@@ -183,17 +208,20 @@ impl Leaves {
     }
 }
 
-struct Encoder {
+struct Encoder<'a> {
     origins: BTreeMap<ReplicaId, (usize, u64)>,
     former: Path,
+    /// Of events that also stand in a leaf.
+    removals: BTreeMap<Dot, &'a Record>,
 }
 
-impl Encoder {
-    fn new(Origins(origins): Origins) -> Self {
+impl<'a> Encoder<'a> {
+    fn new(Origins(origins): Origins, removals: BTreeMap<Dot, &'a Record>) -> Self {
         let places = origins.into_iter().enumerate();
         Self {
             origins: places.map(|(at, origin)| (origin, (at, 0))).collect(),
             former: [].into(),
+            removals,
         }
     }
 
@@ -232,6 +260,10 @@ impl Encoder {
     fn record(&mut self, w: &mut Writer, path: &Path, record: &Record) {
         self.path(w, path);
         self.dot(w, record.dot);
+        self.removal(w, path.len(), record);
+    }
+
+    fn removal(&self, w: &mut Writer, depth: usize, record: &Record) {
         w.count(record.seen.entries());
         record.seen.for_each_entry(|origin, entry| {
             self.origin(w, origin);
@@ -239,7 +271,7 @@ impl Encoder {
         });
         w.count(record.cuts.len());
         for (key, cut) in &record.cuts {
-            relative_path(w, key.path.get(path.len()..).unwrap_or_default());
+            relative_path(w, key.path.get(depth..).unwrap_or_default());
             self.origin(w, key.replica);
             w.varint(key.start);
             w.varint(cut.newest);
@@ -259,14 +291,23 @@ impl Encoder {
 
     fn entry(&mut self, w: &mut Writer, entry: EntryRef<'_>) {
         self.dot(w, entry.dot);
-        match entry.value {
-            ValueRef::Unit => w.byte(KIND_UNIT),
-            ValueRef::Bytes(bytes) => {
-                w.byte(KIND_BYTES);
-                w.bytes(bytes);
+        let kind = match entry.value {
+            ValueRef::Unit => KIND_UNIT,
+            ValueRef::Bytes(_) => KIND_BYTES,
+            ValueRef::Run(_) => KIND_RUN,
+        };
+        match self.removals.get(&entry.dot) {
+            None => w.byte(kind),
+            Some(record) if record.saw_all_before() => w.byte(kind | WITH_OWN),
+            Some(record) => {
+                w.byte(kind | WITH_REMOVAL);
+                self.removal(w, self.former.len(), record);
             }
+        }
+        match entry.value {
+            ValueRef::Unit => {}
+            ValueRef::Bytes(bytes) => w.bytes(bytes),
             ValueRef::Run(run) => {
-                w.byte(KIND_RUN);
                 w.varint(run.start);
                 w.signed(run.total);
                 w.varint(run.cut_seq);

@@ -541,6 +541,62 @@ fn record() -> Crafted {
         .signed(9)
 }
 
+/// What an event removed where it also stands goes along with its entry, in one way.
+#[test]
+fn a_removal_with_an_entry_has_one_form() {
+    // A leaf with one entry, the ninth event of the second origin, and its kind.
+    let leaf = |heads: u64, kind: u64| {
+        Crafted::with_origins(&[1, 2])
+            .n(heads)
+            .n(1)
+            .path(0, &["k"])
+            .n(1)
+            .n(1)
+            .signed(9)
+            .n(kind)
+    };
+    let of_first = |unit: Crafted| unit.ns([1, 0, 8, 0]).n(0);
+    let own = leaf(0, 4).ns([1, 1, 8, 0]).n(0);
+    assert_eq!(
+        own.refused(),
+        DecodeError::NotCanonical,
+        "it has a short form"
+    );
+    assert_eq!(
+        leaf(0, 8).refused(),
+        DecodeError::NotCanonical,
+        "the first origin is not used"
+    );
+    assert_eq!(
+        leaf(0, 12).refused(),
+        DecodeError::Invalid("kind of an entry")
+    );
+    let unit = of_first(leaf(0, 4)).decode().expect("a removal");
+    assert_eq!(unit.records.len(), 1);
+    assert_eq!(unit.records[0].0, unit.adds[0].0);
+    assert_eq!(unit.records[0].1.dot, unit.adds[0].1[0].dot);
+
+    // The first event of an origin had seen none before it.
+    let first = Crafted::with_origins(&[2])
+        .n(0)
+        .n(1)
+        .path(0, &["k"])
+        .n(1)
+        .n(0)
+        .signed(1)
+        .n(8);
+    assert_eq!(first.refused(), DecodeError::Invalid("kind of an entry"));
+
+    // By itself, though its event stands in a leaf.
+    let stands = |by: i128| {
+        let alone = record().n(1).ns([1, 8, 0]).n(0);
+        let leaf = alone.n(1).path(0, &["k"]).n(1);
+        leaf.n(0).signed(by).n(0)
+    };
+    assert!(stands(-1).decode().is_ok(), "another event");
+    assert_eq!(stands(0).refused(), DecodeError::NotCanonical);
+}
+
 #[test]
 fn records_that_are_not_canonical_are_refused() {
     // Seen: both origins up to 1; no cuts; no leaves.

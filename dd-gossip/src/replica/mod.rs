@@ -125,6 +125,10 @@ pub struct Counts {
     pub flushes_sent: u64,
     /// Full comparisons sent to their end.
     pub comparisons_sent: u64,
+    /// Events with what they brought that came in all of these, removals too.
+    pub events_received: u64,
+    /// Those of them that were here already.
+    pub events_known: u64,
     /// Exchanges taken over.
     pub exchanges_received: u64,
     /// Flushes applied.

@@ -287,6 +287,7 @@ impl Replica {
             }
             Step::Apply(unit) => {
                 self.check_unit(&unit)?;
+                self.count_events(std::slice::from_ref(&unit));
                 self.keys.apply(&unit);
                 let process = self.process(node)?;
                 process.asked = process.asked.map(|_| now);
@@ -336,6 +337,7 @@ impl Replica {
                 }
                 self.check_end(&context, &floor)?;
                 self.check_comparison(&comparison, &context)?;
+                self.count_events(comparison.units());
                 self.keys.commit(&comparison, &context, &floor);
                 self.counts.comparisons_received += 1;
                 self.finished(now, node, session, &context)?;
@@ -392,6 +394,7 @@ impl Replica {
         while std::mem::take(&mut progress) {
             for node in &nodes {
                 while let Some(held) = self.due_flush(node) {
+                    self.count_events(&held.units);
                     for unit in &held.units {
                         self.keys.apply(unit);
                     }
@@ -406,6 +409,14 @@ impl Replica {
             }
         }
         Ok(())
+    }
+
+    fn count_events(&mut self, units: &[Unit]) {
+        let context = self.keys.context();
+        for dot in units.iter().flat_map(Unit::dots) {
+            self.counts.events_received += 1;
+            self.counts.events_known += u64::from(context.contains(dot));
+        }
     }
 
     /// Counts what is under way from a peer and now ends early.

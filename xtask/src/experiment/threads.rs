@@ -62,7 +62,8 @@ pub(super) fn start(count: usize) -> Result<Vec<Node>> {
 }
 
 impl Node {
-    fn start(at: usize, addresses: &[SocketAddr]) -> Result<Self> {
+    /// Starts one node of these addresses.
+    pub(super) fn start(at: usize, addresses: &[SocketAddr]) -> Result<Self> {
         let mut config = ClusterConfig::new(addresses[at]).identity(identity(at)?);
         for (other, address) in addresses.iter().enumerate().filter(|(o, _)| *o != at) {
             config = config.peer(name(other), address.to_string());

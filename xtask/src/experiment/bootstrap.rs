@@ -1,0 +1,184 @@
+//! An empty node joins a full cluster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use dd_extension::types::{LwwRegister, OrSet};
+use dd_extension::{Key, Keys};
+
+use super::latency;
+use super::threads::{self, Node};
+use super::times::Times;
+
+const VALUES: Keys<LwwRegister<String>> = Keys::with_prefix("value/");
+const BLOB: Key<LwwRegister<Vec<u8>>> = Key::new("blob");
+const SET: Key<OrSet<u64>> = Key::new("set");
+/// Bytes of a value of most keys.
+const VALUE: usize = 100;
+const MEMBERS: u64 = 20_000;
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// An empty third node catches up with two full ones: time and bytes, and what becomes meanwhile of small writes
+/// between those two.
+#[derive(Debug, Args)]
+pub(crate) struct Bootstrap {
+    /// Keys of 100 bytes
+    #[arg(long, default_value_t = 1_000_000)]
+    keys: usize,
+    /// Bytes of one large value
+    #[arg(long, default_value_t = 10_000_000)]
+    blob: usize,
+    /// Small writes a second meanwhile
+    #[arg(long, default_value_t = 100)]
+    rate: u32,
+}
+
+impl Bootstrap {
+    pub(crate) fn run(&self) -> Result<()> {
+        println!(
+            "Three nodes of this process over QUIC on loopback, each with a runtime and a thread of its own\n\
+             ({} processors). Two hold {} keys with {VALUE} bytes, a value of {} bytes and a set of {MEMBERS}\n\
+             elements; the third starts with nothing. Payload: keys, values and elements. Bytes: frames that it\n\
+             received. Meanwhile one of the two writes {} times a second, which the other notes.\n",
+            std::thread::available_parallelism().map_or(1, usize::from),
+            self.keys,
+            self.blob,
+            self.rate
+        );
+        let addresses = threads::addresses(3)?;
+        let full: Vec<Node> = (0..2)
+            .map(|at| Node::start(at, &addresses))
+            .collect::<Result<_>>()?;
+        self.fill(&full[0])?;
+        equal(&full)?;
+        let began = Instant::now();
+        let quiet = small(&full, began, self.rate, Duration::from_secs(2))?;
+        row("small writes before", &quiet);
+
+        let payload = self.keys * (VALUE + 14) + self.blob + MEMBERS as usize * 8;
+        let joined = Instant::now();
+        let joiner = Node::start(2, &addresses)?;
+        let done = Arc::new(AtomicBool::new(false));
+        let meanwhile = {
+            let (stores, done) = (
+                [full[0].store.clone(), full[1].store.clone()],
+                Arc::clone(&done),
+            );
+            let watcher = full[1]
+                .runtime
+                .spawn(latency::watch(stores[1].clone(), began, 0)?);
+            let rate = self.rate;
+            std::thread::spawn(move || -> Result<_> {
+                let mut at = 0;
+                while !done.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_secs(1) / rate);
+                    latency::write(&stores[0], began, at % 1000)?;
+                    at += 1;
+                }
+                latency::write(&stores[0], began, u32::MAX)?;
+                Ok(watcher)
+            })
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while joiner.store.status()?.replica.keys < self.keys {
+            if Instant::now() > deadline {
+                bail!("it has not caught up after {PATIENCE:?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let took = joined.elapsed();
+        done.store(true, Ordering::Relaxed);
+        let watcher = match meanwhile.join() {
+            Ok(watcher) => watcher?,
+            Err(_) => bail!("the writer panicked"),
+        };
+        let waiting = tokio::runtime::Builder::new_current_thread().build()?;
+        let times = waiting
+            .block_on(watcher)
+            .context("the watcher panicked")??;
+        row("small writes meanwhile", &Times::of(times, took));
+        let received = joiner.store.status()?.replica.counts.bytes_received;
+        println!(
+            "{:<24} {:.2} s, {:.1} MB of payload, {:.1} MB received: ratio {:.2}",
+            "caught up",
+            took.as_secs_f64(),
+            payload as f64 / 1e6,
+            received as f64 / 1e6,
+            received as f64 / payload as f64
+        );
+        let mut all = full;
+        all.push(joiner);
+        equal(&all)?;
+        all.into_iter().try_for_each(Node::stop)
+    }
+
+    fn fill(&self, node: &Node) -> Result<()> {
+        for at in 0..self.keys {
+            let value = format!("{at:0VALUE$}");
+            let key = VALUES.key(format!("{at:08}"));
+            node.store.update(&key, |register| register.set(&value))?;
+        }
+        node.store
+            .update(&BLOB, |blob| blob.set(&vec![7; self.blob]))?;
+        node.store.update(&SET, |set| {
+            for element in 0..MEMBERS {
+                set.insert(&element);
+            }
+        })?;
+        Ok(())
+    }
+}
+
+fn row(what: &str, times: &Times) {
+    println!(
+        "{what:<24} {} seen, p50 {:.0} us, p99 {:.0} us, most {:.0} us",
+        times.count(),
+        times.micros(50.0),
+        times.micros(99.0),
+        times.micros(100.0)
+    );
+}
+
+fn small(nodes: &[Node], began: Instant, rate: u32, span: Duration) -> Result<Times> {
+    let watcher = nodes[1]
+        .runtime
+        .spawn(latency::watch(nodes[1].store.clone(), began, 0)?);
+    let count = rate * span.as_secs() as u32;
+    for at in 0..count {
+        std::thread::sleep(Duration::from_secs(1) / rate);
+        latency::write(&nodes[0].store, began, at % 1000)?;
+    }
+    latency::write(&nodes[0].store, began, u32::MAX)?;
+    let waiting = tokio::runtime::Builder::new_current_thread().build()?;
+    let times = waiting
+        .block_on(watcher)
+        .context("the watcher panicked")??;
+    Ok(Times::of(times, span))
+}
+
+fn equal(nodes: &[Node]) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = |node: &Node| Ok(node.store.status()?.replica);
+        let all = nodes.iter().map(status).collect::<Result<Vec<_>>>()?;
+        if all
+            .windows(2)
+            .all(|two| two[0].context_hash == two[1].context_hash)
+        {
+            if all
+                .windows(2)
+                .any(|two| two[0].fingerprint != two[1].fingerprint)
+            {
+                bail!("equal contexts with unequal fingerprints");
+            }
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("the nodes are not equal after {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
