@@ -587,6 +587,21 @@ impl Context {
         out
     }
 
+    /// The entries of which `told` has another or none; with any seal that it has not, all seals. Whoever has been
+    /// told that knows this context with it.
+    pub fn untold(&self, told: &Self) -> Self {
+        let mut out = Self::new();
+        for (origin, seqs) in self.origins.iter() {
+            if told.origins.get(origin) != Some(seqs) {
+                out.origins.insert(*origin, seqs.clone());
+            }
+        }
+        if self.seals != told.seals {
+            out.seals = self.seals.clone();
+        }
+        out
+    }
+
     /// Writes the canonical bytes: a seal as the last incarnation that it covers, of which no number was seen,
     /// and its digest.
     pub fn encode(&self, w: &mut Writer) {

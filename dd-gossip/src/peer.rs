@@ -42,6 +42,8 @@ pub(crate) struct Process {
     /// to it and acknowledged is none: it may have made events before that are still on their way.
     pub(crate) stated: Context,
     pub(crate) due: Due,
+    /// What it was told of this replica's context when that was stated; a statement goes on from there.
+    pub(crate) told: Context,
     /// What it was asked last about its context, and how often it was asked.
     pub(crate) question: Option<Question>,
     pub(crate) questions: u64,
@@ -139,6 +141,7 @@ impl Process {
             known: Context::new(),
             stated: Context::new(),
             due: Due::default(),
+            told: Context::new(),
             question: None,
             questions: 0,
             lacking: None,

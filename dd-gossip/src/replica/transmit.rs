@@ -61,9 +61,10 @@ impl Replica {
             if send {
                 process.asked = Some(now);
             }
-            let mut part = context.truncated(MAX_CONTEXT);
+            let mut part = context.untold(&process.told).truncated(MAX_CONTEXT);
             // Never left out: the peer relies on knowing what was made here by now.
             part.set(own, context.get(own).cloned().unwrap_or_default());
+            process.told.union(&part);
             return Some(Frame::Want {
                 bind,
                 send,

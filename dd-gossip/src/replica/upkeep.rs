@@ -128,6 +128,8 @@ impl Replica {
         let then = now.before(timing.retry);
         if over(process.asked, timing.retry) {
             process.asked = None;
+            // It may not have heard what it was told.
+            process.told = Context::new();
             process.due.digest |= !process.incoming.is_catching_up(then);
         }
         if over(process.incoming.held_since(), timing.hold) {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crdt_core::kernel::DotStore;
-use crdt_core::{Dot, LwwRegister, OrSet, PnCounter};
-use dd_gossip::{Config, Event, MAX_FRAME, Replica, Timing};
+use crdt_core::{Context, Dot, LwwRegister, OrSet, PnCounter, ReplicaId, VersionVector};
+use dd_gossip::{Config, Event, MAX_FRAME, Replica, Time, Timing};
 
+use crate::support::craft::Stranger;
 use crate::support::net::Net;
-use crate::support::{assert_sound, config, craft, node, replica_id, visible};
+use crate::support::{assert_sound, config, craft, node, replica_id, visible, write};
 
 fn insert(net: &mut Net, name: &str, key: &str, element: &str) {
     net.write::<OrSet<String>>(name, key, |set| {
@@ -343,4 +344,40 @@ fn equal_contexts_with_another_state_are_reported() {
     net.settle();
     let events: Vec<Event> = std::iter::from_fn(|| net["b"].poll_event()).collect();
     assert!(events.contains(&Event::Diverged(node("a"))), "{events:?}");
+}
+
+/// Whoever was told of a context is told what is new since, until an answer stays out.
+#[test]
+fn a_context_is_stated_once() {
+    let own = config("b", &["a"]);
+    let (nonce, retry) = (own.nonce, own.timing.retry);
+    let mut b = Replica::new(own, Time::ZERO);
+    let mut stranger = Stranger::meet("a", &mut b, nonce);
+    let mut many = Context::new();
+    for node in 1..=50 {
+        many.insert_range(ReplicaId::new(node, 1), 1, node);
+    }
+    let end = craft::end(&VersionVector::new(), &many);
+    for frame in stranger.session(craft::EXCHANGE, &[end]) {
+        assert_eq!(stranger.say(&mut b, &frame), Ok(()));
+    }
+    stranger.hear(&mut b);
+    let stated = |b: &mut Replica, seen: &Context| {
+        assert_eq!(stranger.say(b, &stranger.digest(seen, 0)), Ok(()));
+        let heard = stranger.hear(b);
+        let wants = heard
+            .iter()
+            .filter(|frame| craft::kind(frame) == craft::WANT);
+        wants.map(Bytes::len).sum::<usize>()
+    };
+    let first = stated(&mut b, &Context::new());
+    assert!(first > 50 * 18, "{first}");
+    write::<OrSet<String>>(&mut b, Time::ZERO, "k", |set| {
+        set.insert("x");
+    });
+    let news = stated(&mut b, &Context::new());
+    assert!(news < 60, "{news}");
+    b.handle_timeout(Time::ZERO + retry);
+    let again = stated(&mut b, &Context::new());
+    assert!(again > first, "{again}");
 }
