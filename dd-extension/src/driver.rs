@@ -1,7 +1,8 @@
 //! The task that runs a replica: between its transport, its clock and its subscribers.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use crdt_core::Name;
 use dd_gossip::{Changed, Event, NodeId, SendError, Time, TransportEvent};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use crate::error::StopError;
 use crate::repair::Repairs;
@@ -20,6 +21,8 @@ use crate::wire::{Wire, WireEvent};
 
 /// Inputs that are handled before others get a turn.
 const BATCH: usize = 64;
+/// How old the round trips are that the status has, while something happens.
+const ROUND_TRIPS: Duration = Duration::from_millis(100);
 
 pub(crate) struct Driver {
     pub(crate) store: Arc<Inner>,
@@ -30,6 +33,9 @@ pub(crate) struct Driver {
     pub(crate) peers: BTreeMap<NodeId, Option<Bytes>>,
     /// Something came from others since whoever waits for them was told.
     heard: bool,
+    /// When the round trips are to be asked for again.
+    round_trips_at: Time,
+    timer: Pin<Box<Sleep>>,
     pub(crate) repairs: Repairs,
 }
 
@@ -65,6 +71,8 @@ impl Driver {
             stop_timeout,
             peers,
             heard: false,
+            round_trips_at: Time::ZERO,
+            timer: Box::pin(sleep_until(Instant::now())),
             repairs: Repairs::default(),
         }
     }
@@ -104,20 +112,27 @@ impl Driver {
         }
         let transport = self.wire.transport();
         *self.store.transport_stats.lock() = transport.stats();
-        let round_trip = |peer| Some((Clone::clone(peer), transport.round_trip(peer)?));
-        *self.store.round_trips.lock() = self.peers.keys().filter_map(round_trip).collect();
+        if now >= self.round_trips_at {
+            self.round_trips_at = now + ROUND_TRIPS;
+            let round_trip = |peer| Some((Clone::clone(peer), transport.round_trip(peer)?));
+            *self.store.round_trips.lock() = self.peers.keys().filter_map(round_trip).collect();
+        }
     }
 
     async fn wait(&mut self) -> Woken {
         let due = self.store.replica.read().poll_timeout();
         let due = self.store.instant(due);
-        let wire = &mut self.wire;
+        // Setting a timer costs more than waking too early now and then: what is due mostly moves away.
+        if self.timer.is_elapsed() || due < self.timer.deadline() {
+            self.timer.as_mut().reset(due);
+        }
+        let (wire, timer) = (&mut self.wire, &mut self.timer);
         tokio::select! {
             biased;
             _ = self.stop.wait_for(|stop| *stop) => Woken::Stop,
             event = poll_fn(|cx| wire.poll_event(cx)) => Woken::Wire(event),
             () = self.store.work.notified() => Woken::Work,
-            () = sleep_until(due) => Woken::Work,
+            () = poll_fn(|cx| timer.as_mut().poll(cx)) => Woken::Work,
         }
     }
 
@@ -153,6 +168,7 @@ impl Driver {
                 tracing::info!(node = %self.store.node, %peer, "peer connected");
                 self.store.replica.write().handle_connected(now, &peer);
                 self.peers.insert(peer, None);
+                self.round_trips_at = now;
                 if let Some(damage) = self.repairs.waits.take() {
                     self.repair(damage);
                 }
@@ -161,6 +177,7 @@ impl Driver {
                 tracing::info!(node = %self.store.node, %peer, reason, "peer disconnected");
                 self.store.replica.write().handle_disconnected(now, &peer);
                 self.peers.remove(&peer);
+                self.round_trips_at = now;
             }
             TransportEvent::Frame { peer, frame } => {
                 let handled = self.store.replica.write().handle_frame(now, &peer, &frame);
@@ -263,10 +280,13 @@ impl Driver {
         let shapes = |key: &Name| replica.shapes(key);
         let conflicts: Vec<_> = keys
             .keys()
+            .filter(|key| replica.has_several_shapes(key))
             .map(|key| (key, shapes(key)))
-            .filter(|(_, s)| s.len() > 1)
             .collect();
         drop(replica);
+        if conflicts.is_empty() {
+            return;
+        }
         let mut known = self.store.conflicts.lock();
         for (key, shapes) in conflicts {
             let is_new = known.len() < MAX_CONFLICTS && known.insert(key.clone());

@@ -38,6 +38,15 @@
 //!
 //! No locks, no compare-and-set, no isolation of transactions, no uniqueness, no leader election, no
 //! partial replication, no eviction. Replicas are in memory: what is on no other node is lost with the process.
+//!
+//! # Memory
+//!
+//! What keys took is freed when they are deleted and all nodes know of it. Whether the process then takes less is up
+//! to its allocator: that of glibc keeps nearly all of it for later allocations of the process, unless it is told
+//! otherwise by `malloc_trim(0)`. A service that has many keys at one time and few at another may want another
+//! allocator. The node program `dd-node` has mimalloc, as its `#[global_allocator]`; the environment variable
+//! `MIMALLOC_PURGE_DELAY=0` makes it give memory back at once, and not only after some milliseconds and with the
+//! next allocations.
 
 mod barrier;
 mod closure;

@@ -177,13 +177,19 @@ impl Wire {
     }
 
     fn do_requests(&mut self, cx: &Context<'_>) {
-        let now = self.now();
         let (leave, remove) = {
             let mut requests = self.shared.requests.lock();
-            requests.waker = Some(cx.waker().clone());
+            let waker = requests.waker.as_ref();
+            if !waker.is_some_and(|waker| waker.will_wake(cx.waker())) {
+                requests.waker = Some(cx.waker().clone());
+            }
             let remove = std::mem::take(&mut requests.remove);
             (std::mem::take(&mut requests.leave), remove)
         };
+        if !leave && remove.is_empty() {
+            return;
+        }
+        let now = self.now();
         for node in remove {
             self.membership.remove(now, &node);
         }
@@ -194,9 +200,11 @@ impl Wire {
 
     /// Does what membership has to do. Returns whether the members changed.
     fn turn(&mut self) -> bool {
-        let now = self.now();
-        if self.membership.poll_timeout().is_some_and(|at| at <= now) {
-            self.membership.handle_timeout(now);
+        if let Some(at) = self.membership.poll_timeout() {
+            let now = self.now();
+            if at <= now {
+                self.membership.handle_timeout(now);
+            }
         }
         while let Some(message) = self.membership.poll_message() {
             let frame = membership_frame(&message.bytes);
@@ -272,16 +280,15 @@ impl Wire {
 
     /// Keeps what is membership's.
     fn absorb(&mut self, event: TransportEvent) -> Option<TransportEvent> {
-        let now = self.now();
         match &event {
             TransportEvent::Connected { peer } => {
                 self.connected.insert(peer.clone());
-                self.membership.handle_connected(now, peer);
+                self.membership.handle_connected(self.now(), peer);
             }
             TransportEvent::Disconnected { peer, .. } => {
                 self.connected.remove(peer);
                 self.waiting.remove(peer);
-                self.membership.handle_disconnected(now, peer);
+                self.membership.handle_disconnected(self.now(), peer);
             }
             TransportEvent::Writable { peer } => self.send_waiting(peer),
             TransportEvent::Refused { whom, reason } => self.shared.note_refusal(whom, reason),
@@ -289,6 +296,7 @@ impl Wire {
                 let Some(message) = membership_message(frame) else {
                     return Some(event);
                 };
+                let now = self.now();
                 let handled =
                     message.and_then(|message| self.membership.handle_message(now, peer, &message));
                 let Err(error) = handled else {

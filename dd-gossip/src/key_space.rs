@@ -221,6 +221,11 @@ impl KeySpace {
         values.filter_map(Shape::parse).collect()
     }
 
+    pub(crate) fn has_several_shapes(&self, key: &[u8]) -> bool {
+        let node = self.store().root().children().get(key);
+        node.is_some_and(|place| place.children().len() > 1) && self.shapes(key).len() > 1
+    }
+
     /// The keys that have something of a shape. O(keys).
     pub(crate) fn keys_with(&self, shape: &[u8]) -> Vec<Name> {
         let all = self.store().root().children().iter();

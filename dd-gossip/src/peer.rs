@@ -106,6 +106,18 @@ pub(crate) struct Due {
     pub(crate) flush: bool,
 }
 
+impl Due {
+    /// Whether any frame is due that is no part of a session.
+    pub(crate) fn has_small_frame(&self) -> bool {
+        let asks = self.digest || self.query || self.want.is_some() || self.seal_ask.is_some();
+        let answers = self.same.is_some()
+            || self.answer.is_some()
+            || self.seal_answer.is_some()
+            || self.differs.is_some();
+        asks || answers || self.ack.is_some()
+    }
+}
+
 impl Peer {
     pub(crate) fn new(node: NodeId, member: bool, now: Time) -> Self {
         Self {

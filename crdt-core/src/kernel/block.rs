@@ -17,7 +17,8 @@ pub(super) const CAPACITY: usize = 64;
 const MAX_BYTES: usize = 4096;
 /// A block that is built is closed when it has so many places: some are left free.
 pub(super) const FILLED: usize = CAPACITY * 7 / 8;
-/// Columns grow by so many entries at once.
+/// Columns grow by so many entries at once, small ones by as many as they have: most places have one or a few
+/// places under them.
 const STEP: usize = 16;
 /// Most origins of a block: more than its dots can have, for those that are gone meanwhile.
 const MAX_ORIGINS: usize = 256;
@@ -116,13 +117,13 @@ impl Block {
     fn insert_packed(&mut self, at: usize, name: &[u8], packed: u64, cell: Cell) {
         self.names.insert(self.dots.len(), at, name);
         if self.dots.len() == self.dots.capacity() {
-            self.dots.reserve_exact(STEP);
+            self.dots.reserve_exact(step(self.dots.len()));
         }
         self.dots.insert(at, packed);
         if !self.cells.is_empty() || !matches!(cell, Cell::Unit) {
             self.cells.resize(self.dots.len() - 1, Cell::Unit);
             if self.cells.len() == self.cells.capacity() {
-                self.cells.reserve_exact(STEP);
+                self.cells.reserve_exact(step(self.cells.len()));
             }
             self.cells.insert(at, cell);
         }
@@ -341,6 +342,10 @@ impl From<NodeRef<'_>> for Leaf {
     }
 }
 
+fn step(len: usize) -> usize {
+    len.clamp(1, STEP)
+}
+
 /// Room for so many names of this length, as far as a block may have so many.
 fn room(name: &[u8], names: usize) -> usize {
     name.len().max((name.len() * names).min(MAX_BYTES))
@@ -423,7 +428,7 @@ impl Names {
         let from = if at == 0 { 0 } else { self.bounds(at - 1).1 };
         let old = self.bytes.len();
         if self.bytes.capacity() < old + name.len() {
-            self.bytes.reserve_exact(room(name, STEP));
+            self.bytes.reserve_exact(room(name, step(len)));
         }
         self.bytes.resize(old + name.len(), 0);
         self.bytes.copy_within(from..old, from + name.len());

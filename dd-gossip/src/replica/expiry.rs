@@ -238,7 +238,6 @@ impl Replica {
 
     /// When [`end_what_is_over`](Self::end_what_is_over) has something to look at.
     pub(super) fn poll_expiry(&self) -> Option<Time> {
-        let turn = self.turn();
         let expiry = &self.expiry;
         let idle = expiry.by_end.first().map(|(end, _)| *end);
         let deadline = expiry.by_deadline.first().and_then(|(at, _)| {
@@ -248,7 +247,7 @@ impl Replica {
             )))
         });
         let due = idle.into_iter().chain(deadline).min()?;
-        Some((due + turn).max(expiry.wait))
+        Some((due + self.turn()).max(expiry.wait))
     }
 
     /// Deletes what is over.

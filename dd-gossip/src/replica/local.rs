@@ -148,6 +148,11 @@ impl Replica {
         self.keys.shapes(key)
     }
 
+    /// Whether there are values of more than one shape under a key, without making a list of them.
+    pub fn has_several_shapes(&self, key: &[u8]) -> bool {
+        self.keys.has_several_shapes(key)
+    }
+
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
     pub fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
         // The store's own keys are the first.

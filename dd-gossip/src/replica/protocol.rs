@@ -389,7 +389,12 @@ impl Replica {
 
     /// Applies held flushes whose needs are met, until no more become so.
     fn apply_due_flushes(&mut self, now: Time) -> Result<(), FrameError> {
-        let nodes: Vec<NodeId> = self.peers.keys().cloned().collect();
+        let holds = |peer: &&Peer| {
+            let process = peer.process.as_ref();
+            process.is_some_and(|process| process.incoming.newest_held().is_some())
+        };
+        let held = self.peers.values().filter(holds);
+        let nodes: Vec<NodeId> = held.map(|peer| peer.node.clone()).collect();
         let mut progress = true;
         while std::mem::take(&mut progress) {
             for node in &nodes {

@@ -42,6 +42,14 @@ impl Replica {
     }
 
     fn next_small_frame(&mut self, now: Time, node: &NodeId) -> Option<Frame> {
+        let process = self.process(node).ok()?;
+        if let Some(session) = process.due.ack.take() {
+            let bind = process.bind_out;
+            return Some(Frame::Ack { bind, session });
+        }
+        if !process.due.has_small_frame() {
+            return None;
+        }
         let own = self.config.replica;
         let hash = self.keys.context_hash();
         let fingerprint = self.keys.fingerprint() as u64;
@@ -51,9 +59,6 @@ impl Replica {
         let wall = self.stated_wall(now);
         let process = self.process(node).ok()?;
         let bind = process.bind_out;
-        if let Some(session) = process.due.ack.take() {
-            return Some(Frame::Ack { bind, session });
-        }
         if let Some(hash) = process.due.same.take() {
             return Some(Frame::Same { bind, hash });
         }
@@ -178,9 +183,9 @@ impl Replica {
     fn new_flush(&mut self, now: Time, node: &NodeId) -> Option<Session> {
         let own = self.config.replica;
         let newest = self.keys.context().max(own);
-        let (frozen, chunk) = (self.keys.freeze(), self.chunk());
+        let chunk = self.chunk();
         let process = self.process(node).ok()?;
-        let before = process.base.clone()?;
+        let sent = process.base.as_ref()?.max(own);
         if process.flush_at.is_some_and(|at| at <= now) {
             process.flush_at = None;
             process.due.flush = true;
@@ -189,10 +194,12 @@ impl Replica {
             return None;
         }
         process.due.flush = false;
-        let sent = before.max(own);
         if newest <= sent {
             return None;
         }
+        let frozen = self.keys.freeze();
+        let process = self.process(node).ok()?;
+        let before = process.base.clone()?;
         process.flushed = Some(now);
         process.sessions += 1;
         let id = process.sessions;

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
+use crate::cargo::cargo;
 use crate::cluster::{Cluster, NODES, Settings};
 
 /// Longest wait until everything is forgotten.
@@ -23,14 +24,21 @@ pub(crate) struct Churn {
     /// How often all of it is done; what stays from one time to the next is lost
     #[arg(long, default_value_t = 2)]
     rounds: usize,
+    /// Instead of processes, three stores of one program that counts what is allocated and not freed: what the
+    /// stores keep, without what the allocator does
+    #[arg(long)]
+    heap: bool,
 }
 
 impl Churn {
     pub(crate) fn run(&self) -> Result<()> {
+        if self.heap {
+            return self.count_heap();
+        }
         println!(
             "Three node processes over QUIC on loopback; {} keys, each a set of one element, are created and\n\
              deleted by the first, {} at a time. Resident memory of each process in MiB (VmRSS, which has what the\n\
-             allocator keeps), with nothing in it, at the most, and when all is forgotten.\n",
+             allocator keeps; --heap shows what is allocated), with nothing in it, at the most, and when all is forgotten.\n",
             self.keys, self.at_once
         );
         let mut cluster = Cluster::start(Settings::default())?;
@@ -76,6 +84,18 @@ impl Churn {
             );
         }
         cluster.stop()
+    }
+
+    fn count_heap(&self) -> Result<()> {
+        let numbers = [self.keys, self.at_once, self.rounds];
+        let status = cargo()
+            .args(["run", "--release", "--quiet", "--package", "xtask"])
+            .args(["--bin", "churn-heap", "--"])
+            .args(numbers.map(|number| number.to_string()))
+            .status()
+            .context("running cargo")?;
+        ensure!(status.success(), "the program that counts has failed");
+        Ok(())
     }
 
     fn batch(&self, cluster: &mut Cluster, name: &str, count: usize) -> Result<()> {

@@ -10,6 +10,7 @@ use clap::Args;
 use dd_extension::types::PnCounter;
 use dd_extension::{Consistency, Keys, NodeId, QuicConfig, Store, Transport, TransportEvent};
 use dd_transport_quic::QuicTransport;
+use tokio::sync::{mpsc, oneshot};
 
 use super::threads::{self, Node};
 
@@ -59,7 +60,9 @@ impl Majority {
             "Three nodes of this process over QUIC on loopback, each with a runtime and a thread of its own\n\
              ({} processors). A write: one counter of {KEYS} raised, and confirmed by a majority. Bytes: frames\n\
              that all three handed to the transport, acknowledgements too, by writes and by the two peers.\n\
-             Round trip: a frame of {PING} bytes to and fro between two transports, without a store.\n",
+             Round trip: a frame of {PING} bytes between transports without a store, on as many threads, asked\n\
+             for by one task of another one that has the transport: to one peer and back; to two peers, until\n\
+             the first has answered, which is what the transport does for a write.\n",
             std::thread::available_parallelism().map_or(1, usize::from)
         );
         println!(
@@ -75,68 +78,123 @@ impl Majority {
                 bytes.map_or(String::new(), |bytes| format!("{bytes:.0}"))
             );
         };
-        row("round trip", &self.round_trip()?, None);
+        row("round trip", &round_trips(1, self.writes)?, None);
+        let both = round_trips(2, self.writes)?;
+        row("round trip, first of two", &both, None);
         let nodes = threads::start(3)?;
         let (one, bytes) = measure(&nodes, self.writes, 1)?;
         row("one at a time", &one, Some(bytes));
+        println!(
+            "{:<28} {:>9.1}x {:>9.1}x",
+            "  by first of two",
+            one.micros(50) / both.micros(50),
+            one.micros(99) / both.micros(99),
+        );
         let (many, bytes) = measure(&nodes, self.writes * 10, self.in_flight)?;
         row(&format!("{} in flight", self.in_flight), &many, Some(bytes));
         nodes.into_iter().try_for_each(Node::stop)
     }
+}
 
-    fn round_trip(&self) -> Result<Times> {
-        let addresses = threads::addresses(2)?;
-        let bind = |at: usize| -> Result<QuicTransport> {
-            let config = QuicConfig::new(addresses[at]);
-            Ok(QuicTransport::bind(threads::identity(at)?, config)?)
-        };
-        let runtime = || {
-            let mut builder = tokio::runtime::Builder::new_current_thread();
-            builder.enable_all().build()
-        };
+/// A frame to so many peers and the first answer, as a task sees it that asks the task which has the
+/// transport: what a write that waits for one of them can't be faster than.
+fn round_trips(peers: usize, count: usize) -> Result<Times> {
+    let addresses = threads::addresses(peers + 1)?;
+    let bind = |at: usize| -> Result<QuicTransport> {
+        let config = QuicConfig::new(addresses[at]);
+        Ok(QuicTransport::bind(threads::identity(at)?, config)?)
+    };
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build()
+    };
+    let mut names: Vec<NodeId> = Vec::new();
+    for at in 1..=peers {
+        names.push(threads::name(at).parse()?);
         let echo = runtime()?;
         let guard = echo.enter();
-        let mut other = bind(1)?;
+        let other = bind(at)?;
         drop(guard);
-        std::thread::spawn(move || {
-            echo.block_on(async move {
-                loop {
-                    let event = poll_fn(|cx| other.poll_event(cx)).await;
-                    if let TransportEvent::Frame { peer, frame } = event
-                        && other.send(&peer, frame).is_err()
-                    {
-                        return;
-                    }
-                }
-            });
-        });
-        let peer: NodeId = threads::name(1).parse()?;
-        runtime()?.block_on(async {
-            let mut own = bind(0)?;
-            own.connect(&peer, &addresses[1].to_string())?;
-            loop {
-                match poll_fn(|cx| own.poll_event(cx)).await {
-                    TransportEvent::Connected { .. } => break,
-                    TransportEvent::Refused { whom, reason } => bail!("{whom}: {reason}"),
-                    _ => {}
-                }
+        std::thread::spawn(move || echo.block_on(answer(other)));
+    }
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let mut own = bind(0)?;
+        for (peer, address) in names.iter().zip(&addresses[1..]) {
+            own.connect(peer, &address.to_string())?;
+        }
+        let mut connected = 0;
+        while connected < peers {
+            match poll_fn(|cx| own.poll_event(cx)).await {
+                TransportEvent::Connected { .. } => connected += 1,
+                TransportEvent::Refused { whom, reason } => bail!("{whom}: {reason}"),
+                _ => {}
             }
+        }
+        let (ask, asked) = mpsc::unbounded_channel();
+        let driver = tokio::spawn(drive(own, names, asked));
+        let asking = tokio::spawn(async move {
             let mut times = Vec::new();
             let began = Instant::now();
-            for _ in 0..self.writes {
+            for _ in 0..count {
                 let sent = Instant::now();
-                own.send(&peer, vec![7; PING].into())?;
-                loop {
-                    match poll_fn(|cx| own.poll_event(cx)).await {
-                        TransportEvent::Frame { .. } => break,
-                        TransportEvent::Disconnected { reason, .. } => bail!("{reason}"),
-                        _ => {}
-                    }
-                }
+                let (done, answered) = oneshot::channel();
+                ask.send(done)?;
+                answered.await?;
                 times.push(sent.elapsed());
             }
-            Ok(Times::of(times, began.elapsed()))
-        })
+            anyhow::Ok(Times::of(times, began.elapsed()))
+        });
+        let times = asking.await?;
+        driver.await??;
+        times
+    })
+}
+
+/// Sends back what comes.
+async fn answer(mut transport: QuicTransport) {
+    loop {
+        let event = poll_fn(|cx| transport.poll_event(cx)).await;
+        if let TransportEvent::Frame { peer, frame } = event
+            && transport.send(&peer, frame).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// For each question sends a frame to all peers; the first answer to it is its answer.
+async fn drive(
+    mut transport: QuicTransport,
+    peers: Vec<NodeId>,
+    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+) -> Result<()> {
+    let mut waiting: Option<oneshot::Sender<()>> = None;
+    let mut round = 0u64;
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = poll_fn(|cx| transport.poll_event(cx)) => event,
+            question = asked.recv() => {
+                let Some(question) = question else { return Ok(()) };
+                waiting = Some(question);
+                round += 1;
+                let mut frame = vec![0; PING];
+                frame[..8].copy_from_slice(&round.to_be_bytes());
+                for peer in &peers {
+                    transport.send(peer, frame.clone().into())?;
+                }
+                continue;
+            }
+        };
+        match event {
+            TransportEvent::Frame { frame, .. } if frame.starts_with(&round.to_be_bytes()) => {
+                // Whoever asked is gone, or this is the second answer.
+                let _ = waiting.take().map(|waiting| waiting.send(()));
+            }
+            TransportEvent::Disconnected { reason, .. } => bail!("{reason}"),
+            _ => {}
+        }
     }
 }
 

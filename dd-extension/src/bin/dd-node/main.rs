@@ -28,6 +28,11 @@ use command::{Command, USAGE, parse};
 use identity::IdentityArgs;
 use value::{Counts, Fields, Tags, Text, Texts, describe};
 
+/// The system's own keeps what was freed in the midst of its heap: after many keys were deleted, the memory of
+/// all of them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Keys of one page of a listing.
 const PAGE: usize = 1000;
 /// Keys that a listing prints at most.
