@@ -13,6 +13,7 @@ use dd_transport_quic::QuicTransport;
 use tokio::sync::{mpsc, oneshot};
 
 use super::threads::{self, Node};
+use super::times::Times;
 
 const COUNTERS: Keys<PnCounter> = Keys::with_prefix("counter/");
 /// Keys that are written in turn.
@@ -30,28 +31,6 @@ pub(crate) struct Majority {
     /// Writes that wait at the same time, in the second part; ten times as many are made there
     #[arg(long, default_value_t = 64)]
     in_flight: usize,
-}
-
-/// Times of many calls, and what they took together.
-struct Times {
-    sorted: Vec<Duration>,
-    all: Duration,
-}
-
-impl Times {
-    fn of(mut times: Vec<Duration>, all: Duration) -> Self {
-        times.sort_unstable();
-        Self { sorted: times, all }
-    }
-
-    fn micros(&self, percent: usize) -> f64 {
-        let at = self.sorted.len() * percent / 100;
-        self.sorted.get(at).map_or(0.0, |t| t.as_secs_f64() * 1e6)
-    }
-
-    fn per_second(&self) -> f64 {
-        self.sorted.len() as f64 / self.all.as_secs_f64()
-    }
 }
 
 impl Majority {
@@ -72,8 +51,8 @@ impl Majority {
         let row = |what: &str, times: &Times, bytes: Option<f64>| {
             println!(
                 "{what:<28} {:>10.0} {:>10.0} {:>12.0} {:>14}",
-                times.micros(50),
-                times.micros(99),
+                times.micros(50.0),
+                times.micros(99.0),
                 times.per_second(),
                 bytes.map_or(String::new(), |bytes| format!("{bytes:.0}"))
             );
