@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dd_gossip::{Config, MAX_CHUNK, NodeId, Replica, Time};
+use dd_gossip::{Config, NodeId, Replica, Time};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -15,6 +15,10 @@ use crate::driver::Driver;
 use crate::error::{NotStarted, StartError, StopError};
 use crate::store::{Inner, Store, wall};
 use crate::wire::Wire;
+
+/// Bytes of data in a frame. Small ones let others have their turn, and readers the lock; below some 10 KiB what is
+/// said once in each frame begins to count.
+const CHUNK: usize = 16 * 1024;
 
 /// The store of this process. Put it in a `static`; whoever needs the store asks it. Dropping it stops
 /// the store, and nobody waits for that as [`stop`](Self::stop) does.
@@ -179,7 +183,7 @@ impl Running {
                 bootstrap: cluster.takes_founding(),
                 timing: config.timing,
                 limits: config.limits,
-                chunk: MAX_CHUNK,
+                chunk: CHUNK,
             },
             Time::ZERO,
         );

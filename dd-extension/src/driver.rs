@@ -1,6 +1,6 @@
 //! The task that runs a replica: between its transport, its clock and its subscribers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ use crate::wire::{Wire, WireEvent};
 
 /// Inputs that are handled before others get a turn.
 const BATCH: usize = 64;
+/// Bytes of frames that are sent or taken in one go, at most by a frame more: what else there is to do waits no
+/// longer than that takes.
+const GO: usize = 128 * 1024;
 /// How old the round trips are that the status has, while something happens.
 const ROUND_TRIPS: Duration = Duration::from_millis(100);
 
@@ -36,6 +39,8 @@ pub(crate) struct Driver {
     /// When the round trips are to be asked for again.
     round_trips_at: Time,
     timer: Pin<Box<Sleep>>,
+    /// There was more to send than in one go.
+    more: bool,
     pub(crate) repairs: Repairs,
 }
 
@@ -73,6 +78,7 @@ impl Driver {
             heard: false,
             round_trips_at: Time::ZERO,
             timer: Box::pin(sleep_until(Instant::now())),
+            more: false,
             repairs: Repairs::default(),
         }
     }
@@ -105,7 +111,7 @@ impl Driver {
             replica.handle_timeout(now);
         }
         drop(replica);
-        self.transmit(now);
+        self.more = self.transmit(now);
         self.tell();
         if std::mem::take(&mut self.heard) {
             self.store.progress.notify_waiters();
@@ -126,26 +132,37 @@ impl Driver {
         if self.timer.is_elapsed() || due < self.timer.deadline() {
             self.timer.as_mut().reset(due);
         }
-        let (wire, timer) = (&mut self.wire, &mut self.timer);
+        let (wire, timer, more) = (&mut self.wire, &mut self.timer, self.more);
         tokio::select! {
             biased;
             _ = self.stop.wait_for(|stop| *stop) => Woken::Stop,
             event = poll_fn(|cx| wire.poll_event(cx)) => Woken::Wire(event),
             () = self.store.work.notified() => Woken::Work,
             () = poll_fn(|cx| timer.as_mut().poll(cx)) => Woken::Work,
+            // After the transport's own tasks had their turn.
+            () = tokio::task::yield_now(), if more => Woken::Work,
         }
     }
 
     /// Takes what has come in the meantime, without waiting.
     async fn drain(&mut self) {
+        let mut bytes = 0;
         for _ in 0..BATCH {
+            if bytes >= GO {
+                break;
+            }
             let wire = &mut self.wire;
             let event = poll_fn(|cx| match wire.poll_event(cx) {
                 Poll::Ready(event) => Poll::Ready(Some(event)),
                 Poll::Pending => Poll::Ready(None),
             });
             match event.await {
-                Some(event) => self.input(event),
+                Some(event) => {
+                    if let WireEvent::Transport(TransportEvent::Frame { frame, .. }) = &event {
+                        bytes += frame.len();
+                    }
+                    self.input(event);
+                }
                 None => break,
             }
         }
@@ -208,19 +225,24 @@ impl Driver {
         refusals.push_back((whom, reason));
     }
 
-    /// Sends to every peer that takes it what the replica has for it.
-    fn transmit(&mut self, now: Time) {
+    /// Sends to every peer that takes it what the replica has for it, in turn, as much as may be sent in one go.
+    /// Returns whether there may be more.
+    fn transmit(&mut self, now: Time) -> bool {
         let ready = self.peers.iter().filter(|(_, waiting)| waiting.is_none());
-        let ready: Vec<NodeId> = ready.map(|(peer, _)| peer.clone()).collect();
-        for peer in ready {
-            loop {
-                let frame = self.store.replica.write().poll_transmit(now, &peer);
-                let Some(frame) = frame else { break };
-                if !self.send(&peer, frame) {
-                    break;
-                }
+        let mut ready: VecDeque<NodeId> = ready.map(|(peer, _)| peer.clone()).collect();
+        let mut bytes = 0;
+        while let Some(peer) = ready.pop_front() {
+            if bytes >= GO {
+                return true;
+            }
+            let frame = self.store.replica.write().poll_transmit(now, &peer);
+            let Some(frame) = frame else { continue };
+            bytes += frame.len();
+            if self.send(&peer, frame) {
+                ready.push_back(peer);
             }
         }
+        false
     }
 
     /// Returns whether the peer takes more.
@@ -320,7 +342,10 @@ impl Driver {
         loop {
             let now = self.store.now();
             self.store.replica.write().flush_now(now);
-            self.transmit(now);
+            if self.transmit(now) {
+                tokio::task::yield_now().await;
+                continue;
+            }
             let waiting = self.peers.values().any(Option::is_some);
             let sent = self
                 .peers

@@ -23,6 +23,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// As the node program has it, so that experiments in this process measure the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Project commands.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]

@@ -418,7 +418,11 @@ impl Replica {
 
     fn count_events(&mut self, units: &[Unit]) {
         let context = self.keys.context();
-        for dot in units.iter().flat_map(Unit::dots) {
+        // What a write removed and what it left are one event.
+        let mut dots: Vec<Dot> = units.iter().flat_map(Unit::dots).collect();
+        dots.sort_unstable();
+        dots.dedup();
+        for dot in dots {
             self.counts.events_received += 1;
             self.counts.events_known += u64::from(context.contains(dot));
         }

@@ -66,8 +66,8 @@ impl Majority {
         println!(
             "{:<28} {:>9.1}x {:>9.1}x",
             "  by first of two",
-            one.micros(50) / both.micros(50),
-            one.micros(99) / both.micros(99),
+            one.micros(50.0) / both.micros(50.0),
+            one.micros(99.0) / both.micros(99.0),
         );
         let (many, bytes) = measure(&nodes, self.writes * 10, self.in_flight)?;
         row(&format!("{} in flight", self.in_flight), &many, Some(bytes));
