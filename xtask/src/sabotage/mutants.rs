@@ -19,7 +19,7 @@ pub(super) struct Mutant {
 }
 
 /// What notices that a rule is left out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FoundBy {
     Simulator,
     /// What no run of the simulator can show, or hardly any: a test of a package, by its name.
