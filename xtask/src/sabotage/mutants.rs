@@ -195,7 +195,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "floorfirst",
         what: "a session states the sender's floor before its first piece",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "forgetting::the_floor_comes_before_the_first_piece"),
         changes: &[
             Change {
                 file: SESSION,
@@ -317,7 +317,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "base",
         what: "a full comparison brings the cuts of runs that are known",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "forgetting::a_full_comparison_brings_the_cuts_of_runs_that_the_peer_knows"),
         changes: &[Change {
             file: KEY_SPACE,
             from: "if !known || cut {",
