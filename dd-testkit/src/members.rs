@@ -24,7 +24,8 @@ pub struct Members {
     pub loss: usize,
     /// Packets sent, and their bytes.
     pub sent: (u64, u64),
-    last: Vec<Vec<Member>>,
+    /// What each node thinks of the others, as of a version of its membership.
+    last: Vec<(Option<u64>, BTreeMap<NodeId, MemberState>)>,
     /// Changes of what a node thinks of another: when, who, of whom, how it is.
     pub changes: Vec<(Time, usize, NodeId, MemberState)>,
 }
@@ -43,7 +44,7 @@ impl Members {
             order: 0,
             loss: 0,
             sent: (0, 0),
-            last: vec![Vec::new(); count],
+            last: vec![Default::default(); count],
             changes: Vec::new(),
         }
     }
@@ -53,6 +54,10 @@ impl Members {
         format!("n{at}")
             .parse()
             .expect("a letter and a number name a node")
+    }
+
+    fn number(name: &NodeId) -> Option<usize> {
+        name.as_str().strip_prefix('n')?.parse().ok()
     }
 
     /// The time.
@@ -79,6 +84,7 @@ impl Members {
             seed,
         );
         self.nodes[at] = Some(swim);
+        self.last[at].0 = None;
         self.pump(at);
     }
 
@@ -185,9 +191,8 @@ impl Members {
     fn arrive(&mut self, to: usize, message: &Message) {
         // `to` of a message under way holds its sender.
         let from = message.to.clone();
-        let sender = (0..self.nodes.len()).find(|at| Self::name(*at) == from);
-        let connected =
-            sender.is_some_and(|at| self.connections.contains(&(at.min(to), at.max(to))));
+        let connected = Self::number(&from)
+            .is_some_and(|at| self.connections.contains(&(at.min(to), at.max(to))));
         if connected {
             let handled = self.with(to, |swim, now| {
                 swim.handle_message(now, &from, &message.bytes)
@@ -207,20 +212,22 @@ impl Members {
         while let Some(message) = swim.poll_message() {
             out.push(message);
         }
-        let members = swim.members();
-        for member in &members {
-            let before = self.last[at].iter().find(|m| m.node == member.node);
-            if before.is_none_or(|before| before.state != member.state) {
-                self.changes
-                    .push((self.now, at, member.node.clone(), member.state));
+        let (version, states) = &mut self.last[at];
+        if *version != Some(swim.version()) {
+            *version = Some(swim.version());
+            let members = swim.members().into_iter();
+            let now: BTreeMap<_, _> = members.map(|member| (member.node, member.state)).collect();
+            for (node, state) in &now {
+                if states.get(node) != Some(state) {
+                    self.changes.push((self.now, at, node.clone(), *state));
+                }
             }
+            *states = now;
         }
-        self.last[at] = members;
         for message in out {
             self.sent.0 += 1;
             self.sent.1 += message.bytes.len() as u64;
-            let to = message.to.as_str().strip_prefix('n');
-            let Some(to) = to.and_then(|to| to.parse::<usize>().ok()) else {
+            let Some(to) = Self::number(&message.to) else {
                 continue;
             };
             if message.lossy && self.rng.chance(self.loss) {

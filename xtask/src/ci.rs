@@ -42,6 +42,7 @@ impl Ci {
         xtask(&["no-std"])?;
         xtask(&["sim", "--seeds", "0..300"])?;
         xtask(&["model", "--seeds", "0..100", "--break", "takeover"])?;
+        xtask(&["exhaust", "--events", "1"])?;
         xtask(&["sabotage", "--seeds", "0..1000", "takeover"])?;
         xtask(&["conformance", "dd-testkit/tests/data/vectors.jsonl"])?;
         xtask(&["demo"])?;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use dd_testkit::exhaust::{Bounds, exhaust};
+use dd_testkit::exhaust::{Bounds, CALLS, exhaust};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Tries every order in which two or three replicas can make a few events, exchange frames, lose connections,
@@ -17,6 +17,9 @@ pub(crate) struct Exhaust {
     /// Local calls that make events, of all nodes together
     #[arg(long, default_value_t = 2)]
     events: usize,
+    /// The kinds of calls that are made; with fewer kinds there can be more events
+    #[arg(long, value_delimiter = ',', default_values_t = CALLS.map(str::to_owned), value_parser = CALLS)]
+    calls: Vec<String>,
     /// Connections that break
     #[arg(long, default_value_t = 1)]
     cuts: usize,
@@ -30,7 +33,7 @@ pub(crate) struct Exhaust {
     #[arg(long, default_value_t = 0)]
     in_flight: usize,
     /// Different states after which it is given up
-    #[arg(long, default_value_t = 10_000_000)]
+    #[arg(long, default_value_t = 20_000_000)]
     states: u64,
 }
 
@@ -39,6 +42,7 @@ impl Exhaust {
         let bounds = Bounds {
             replicas: usize::from(self.replicas),
             events: self.events,
+            calls: CALLS.map(|call| self.calls.iter().any(|chosen| chosen == call)),
             cuts: self.cuts,
             crashes: self.crashes,
             waits: self.waits,
@@ -56,8 +60,14 @@ impl Exhaust {
             Err(fault) => bail!("a fault:\n{fault}"),
         };
         println!(
-            "{} replicas, up to {} events, {} cuts, {} crashes and {} times that time passes, {} frames on their way:",
-            self.replicas, self.events, self.cuts, self.crashes, self.waits, self.in_flight
+            "{} replicas, up to {} events ({}), {} cuts, {} crashes and {} times that time passes, {} frames on their way:",
+            self.replicas,
+            self.events,
+            self.calls.join(", "),
+            self.cuts,
+            self.crashes,
+            self.waits,
+            self.in_flight
         );
         println!("{:<28} {:>12}", "different states", covered.states);
         println!("{:<28} {:>12}", "steps between them", covered.steps);

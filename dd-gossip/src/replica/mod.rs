@@ -17,6 +17,7 @@ mod transmit;
 mod upkeep;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crdt_core::kernel::DotStore;
 use crdt_core::{HybridClock, ReplicaId};
@@ -225,6 +226,40 @@ impl Replica {
             events: self.events.clone(),
             counts: Counts::default(),
         }
+    }
+
+    /// Writes everything that what this replica does next depends on, so that tools can tell states apart: what
+    /// it holds, how it stands with each peer, its timers. Without counts, settings, what is derived, and the
+    /// keys that are noted for families of owned and of idle ones.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn write_state(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        let store = self.keys.store();
+        let mut result = Ok(());
+        store.root().visit(&mut Vec::new(), &mut |path, entry| {
+            result = result.and_then(|()| write!(out, "{path:?}{entry:?}"));
+        });
+        result?;
+        for (path, record) in store.records() {
+            write!(out, "{path:?}{record:?}")?;
+        }
+        for link in store.links() {
+            write!(out, "{link:?}")?;
+        }
+        write!(out, "{:?}{:?}", store.context(), store.floor())?;
+        let (id, nonce) = (self.config.replica, self.config.nonce);
+        let timers = (self.exchange_at, self.exchange_wait, self.forget_at);
+        let (expiry, sealing) = (&self.expiry, &self.sealing);
+        write!(out, "{id:?}{nonce}{timers:?}{:?}", self.rng)?;
+        write!(out, "{:?}{:?}{:?}", self.clock, self.caught_up, self.peers)?;
+        write!(
+            out,
+            "{:?}{:?}{expiry:?}{sealing:?}",
+            self.quorum, self.owned
+        )?;
+        write!(out, "{:?}{:?}", self.self_check, self.events)
     }
 
     /// The id under which this replica writes.

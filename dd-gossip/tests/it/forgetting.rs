@@ -304,6 +304,58 @@ fn a_full_comparison_goes_on_behind_removals_that_the_peer_has() {
     assert!(net["b"].view::<OrSet<String>>(b"stays").contains("x"));
 }
 
+/// c knows the run and not that a part of it was removed, of which no record is left.
+#[test]
+fn a_full_comparison_brings_the_cuts_of_runs_that_the_peer_knows() {
+    let mut net = Net::with(NAMES.map(impatient).to_vec());
+    net.connect_all();
+    net.write::<PnCounter>("a", "hits", |hits| hits.add(2));
+    net.run_millis(10_000);
+    net.disconnect("b", "a");
+    net.disconnect("b", "c");
+    net.write::<PnCounter>("a", "hits", |hits| hits.add(3));
+    net.write::<PnCounter>("b", "hits", |hits| {
+        assert!(hits.reset());
+    });
+    net.run_millis(10_000);
+    assert_eq!(net["c"].view::<PnCounter>(b"hits").value(), 5);
+    net.disconnect("a", "c");
+    net.connect("a", "b");
+    net.run_millis(600_000);
+    assert_eq!(records(&mut net)[..2], [0, 0]);
+    net.connect("a", "c");
+    net.connect("b", "c");
+    net.converge();
+    let compared = net["a"].counts().comparisons_sent + net["b"].counts().comparisons_sent;
+    assert!(compared > 0);
+    assert_eq!(net["c"].view::<PnCounter>(b"hits").value(), 3);
+}
+
+/// Whoever got the piece first could pass it on before it hears of the floor under which it was made.
+#[test]
+fn the_floor_comes_before_the_first_piece() {
+    let mut net = Net::mesh(&NAMES);
+    insert(&mut net, "a", "key", "x");
+    net.settle();
+    net.delete("b", "key");
+    net.settle();
+    let image = net["c"].state();
+    assert!(image.floor().is_empty());
+    net.run_millis(60_000);
+    let floor = net["a"].state().floor().clone();
+    assert!(!floor.is_empty());
+    net.take("c");
+    insert(&mut net, "a", "other", "y");
+    let again = restarted("c", 2, &NAMES);
+    net.put(Replica::restore(again, image, net.now));
+    net.connect("a", "c");
+    while !net["c"].view::<OrSet<String>>(b"other").contains("y") {
+        assert!(net.carry_one().is_some(), "it is not sent");
+    }
+    assert_eq!(*net["c"].state().floor(), floor);
+    assert_eq!(net["a"].counts().comparisons_sent, 0);
+}
+
 #[test]
 fn own_counts_need_no_waiting() {
     let mut net = Net::mesh(&["a", "b"]);

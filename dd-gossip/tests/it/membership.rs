@@ -178,6 +178,22 @@ fn whoever_is_removed_and_runs_comes_back_in_a_new_life() {
     );
 }
 
+/// By the roster, which goes over the connection, and not only by SWIM.
+#[test]
+fn whoever_is_removed_hears_of_it_though_every_packet_is_lost() {
+    let mut members = cluster(3, 0, 6);
+    let generation = members.members(0)[1].generation;
+    members.loss = 100;
+    members.with(0, |swim, now| swim.remove(now, &Members::name(1)));
+    assert_eq!(members.state(0, 1), Some(MemberState::Removed));
+    members.pass(SECOND);
+    for at in 0..3 {
+        let one = &members.members(at)[1];
+        assert!(one.state.is_member(), "at {at}: {:?}", one.state);
+        assert!(one.generation > generation);
+    }
+}
+
 #[test]
 fn a_node_that_is_down_for_too_long_is_removed_and_at_last_forgotten() {
     let mut members = cluster(3, 0, 7);

@@ -260,6 +260,32 @@ fn a_question_that_was_lost_is_asked_again() {
     assert_eq!(confirmed(&mut net, "b"), "b", "a has not got z");
 }
 
+/// It says what the other had before the read began.
+#[test]
+fn an_answer_does_not_count_for_reads_that_began_after_the_question() {
+    let mut net = Net::mesh(&["a", "b"]);
+    let earlier = net["b"].begin_refresh().expect("the first");
+    let question = net.poll("b", "a").expect("a question");
+    assert_eq!(craft::kind(&question), craft::QUERY);
+    net.deliver("b", "a", &question);
+    let answer = net.poll("a", "b").expect("an answer");
+    assert_eq!(craft::kind(&answer), craft::ANSWER);
+    net.hold_up("a", "b");
+    insert(&mut net, "a", "x");
+    let later = net["b"].begin_refresh().expect("the second");
+    net.deliver("a", "b", &answer);
+    assert_eq!(names(&net["b"].refreshed_by(earlier)), "ba");
+    assert_eq!(
+        names(&net["b"].refreshed_by(later)),
+        "b",
+        "a may have written since"
+    );
+    net.release("a", "b");
+    net.run_millis(1_000);
+    assert_eq!(names(&net["b"].refreshed_by(later)), "ba");
+    assert_eq!(elements(&net, "b"), ["x"]);
+}
+
 #[test]
 fn reads_that_wait_are_limited() {
     let mut net = Net::mesh(&["a", "b"]);

@@ -3,6 +3,7 @@
 use crdt_core::{Dot, OrSet, PnCounter, ReplicaId};
 use dd_gossip::{Config, Damage, Event, Member, MemberState, Replica};
 
+use crate::support::craft;
 use crate::support::net::Net;
 use crate::support::{incarnation, node, restarted, write};
 
@@ -141,6 +142,126 @@ fn whoever_is_connected_to_a_process_says_nothing_of_it() {
     assert!(sealed(&net, "a", gone) && sealed(&net, "b", gone));
     assert!(second.context().is_sealed(gone));
     assert_eq!(net["b"].view::<PnCounter>(b"hits").value(), 1);
+}
+
+/// The second processes of all, which have seen one event of the first of c; and that one.
+fn after_one_event() -> (Net, Replica) {
+    let mut net = Net::default();
+    let mut former = Replica::new(restarted("c", 1, &NAMES), net.now);
+    write::<PnCounter>(&mut former, net.now, "hits", |hits| hits.add(1));
+    for name in NAMES {
+        let config = restarted(name, 2, &NAMES);
+        net.put(Replica::restore(config, former.state(), net.now));
+    }
+    (net, former)
+}
+
+/// How often a has got an answer from a node to what it asked before it seals.
+fn answers(net: &Net, from: &str) -> usize {
+    let frames = net.frames(0, from, "a");
+    let kinds = frames.iter().map(|frame| craft::kind(frame));
+    kinds.filter(|kind| *kind == craft::SEAL_ANSWER).count()
+}
+
+/// Lets time pass until a has asked and got an answer from a node.
+fn run_until_answered(net: &mut Net, from: &str) {
+    for _ in 0..2_000 {
+        if answers(net, from) > 0 {
+            return;
+        }
+        net.run_millis(100);
+    }
+    panic!("{from} is not asked, or does not answer");
+}
+
+/// Connects a replica beside the net with one in it.
+fn connect_beside(net: &mut Net, name: &str, beside: &mut Replica) {
+    let (now, theirs) = (net.now, beside.node().clone());
+    net[name].handle_connected(now, &theirs);
+    beside.handle_connected(now, &node(name));
+    pump(net, name, beside);
+}
+
+fn run_beside(net: &mut Net, name: &str, beside: &mut Replica, seconds: usize) {
+    for _ in 0..seconds {
+        net.run_millis(1_000);
+        beside.handle_timeout(net.now);
+        pump(net, name, beside);
+    }
+}
+
+fn hits(net: &Net) -> [i128; 3] {
+    NAMES.map(|name| net[name].view::<PnCounter>(b"hits").value())
+}
+
+/// While a asks, c still gets something from a former process of b, which knows more than the present one.
+#[test]
+fn what_comes_between_the_two_questions_keeps_it_from_being_sealed() {
+    let (mut net, mut former) = after_one_event();
+    let now = net.now;
+    write::<PnCounter>(&mut former, now, "hits", |hits| hits.add(1));
+    let mut old = Replica::restore(restarted("b", 1, &NAMES), former.state(), now);
+    net.connect("a", "b");
+    net.connect("a", "c");
+    net.settle();
+    net.hold_up("b", "a");
+    run_until_answered(&mut net, "c");
+    net.hold_up("c", "a");
+    connect_beside(&mut net, "c", &mut old);
+    run_beside(&mut net, "c", &mut old, 5);
+    assert_eq!(hits(&net), [1, 1, 2]);
+    net.release("b", "a");
+    net.settle();
+    assert_eq!(answers(&net, "b"), 2, "all are asked once more");
+    let gone = incarnation("c", 1);
+    assert!(!sealed(&net, "a", gone), "c has seen more by now");
+    net.release("c", "a");
+    net.settle();
+    assert!(!sealed(&net, "a", gone));
+    let now = net.now;
+    net["c"].handle_disconnected(now, &node("b"));
+    net.connect("b", "c");
+    net.run_millis(300_000);
+    net.assert_equal();
+    assert!(sealed(&net, "a", gone));
+    assert_eq!(hits(&net), [2, 2, 2]);
+}
+
+/// The process that was taken to be gone is not, and writes on when b has answered.
+#[test]
+fn what_the_asker_gets_after_the_question_is_not_sealed() {
+    let (mut net, mut former) = after_one_event();
+    net.connect_all();
+    net.hold_up("c", "a");
+    run_until_answered(&mut net, "b");
+    net.release("c", "a");
+    while answers(&net, "c") == 0 {
+        assert!(net.carry_one().is_some(), "c does not answer");
+    }
+    net.hold_up("c", "a");
+    net.settle();
+    assert_eq!(answers(&net, "b"), 2);
+    let now = net.now;
+    net.disconnect("b", "c");
+    write::<PnCounter>(&mut former, now, "hits", |hits| hits.add(1));
+    connect_beside(&mut net, "b", &mut former);
+    run_beside(&mut net, "b", &mut former, 5);
+    assert_eq!(hits(&net), [2, 2, 1]);
+    net.release("c", "a");
+    net.settle();
+    assert_eq!(answers(&net, "c"), 2);
+    let gone = incarnation("c", 1);
+    assert!(
+        !sealed(&net, "a", gone),
+        "it has seen more than it asked about"
+    );
+    let now = net.now;
+    net["b"].handle_disconnected(now, &node("c"));
+    net.connect("b", "c");
+    net.run_millis(300_000);
+    net.assert_equal();
+    assert!(sealed(&net, "a", gone));
+    assert_eq!(hits(&net), [2, 2, 2]);
 }
 
 /// To the others c is no member any more, and they seal what it was.

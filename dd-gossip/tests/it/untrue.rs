@@ -12,7 +12,7 @@ use crdt_core::{
 use dd_gossip::{Config, FrameError, MAX_KEY, Replica, Time};
 
 use crate::support::craft::{self, COMPARISON, EXCHANGE, FLUSH, Stranger};
-use crate::support::{assert_sound, config, replica_id, restarted, visible, write};
+use crate::support::{assert_sound, config, incarnation, replica_id, restarted, visible, write};
 
 /// A replica that has made one event, and a peer that says whatever it is told to.
 fn scene() -> (Replica, Stranger) {
@@ -489,17 +489,18 @@ fn answers_about_seals_that_fit_no_question() {
         assert_eq!(stranger.say(&mut a, &answer), Ok(()));
     }
     assert_eq!(visible(&mut a), before);
-    // The right one does, once it was given twice.
+    // Nor does the right one, if another process gives it than was asked.
     let digest = Some(a.context().digest_up_to(gone));
     ask(&mut a, 4);
-    assert_eq!(
-        stranger.say(&mut a, &stranger.seal_answer(2, &[digest])),
-        Ok(())
-    );
+    a.handle_disconnected(Time::ZERO, &stranger.node);
+    let other = Stranger::meet_as("b", incarnation("b", 2), &mut a, nonce);
+    assert_eq!(other.say(&mut a, &other.seal_answer(2, &[digest])), Ok(()));
+    assert_eq!(other.say(&mut a, &other.seal_answer(3, &[digest])), Ok(()));
     assert!(!a.context().is_sealed(gone));
-    assert_eq!(
-        stranger.say(&mut a, &stranger.seal_answer(3, &[digest])),
-        Ok(())
-    );
+    // The right one of the process that was asked does, once it was given twice.
+    ask(&mut a, 6);
+    assert_eq!(other.say(&mut a, &other.seal_answer(3, &[digest])), Ok(()));
+    assert!(!a.context().is_sealed(gone));
+    assert_eq!(other.say(&mut a, &other.seal_answer(4, &[digest])), Ok(()));
     assert!(a.context().is_sealed(gone));
 }

@@ -18,6 +18,10 @@ use std::fmt;
 
 use state::{State, Step};
 
+/// The kinds of local calls, by their names: an element that comes and goes, a counter that is counted in and
+/// reset, the deletion of their key, and an element at two keys as a transaction.
+pub const CALLS: [&str; 6] = ["insert", "remove", "count", "reset", "delete", "pair"];
+
 /// How much may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -25,6 +29,8 @@ pub struct Bounds {
     pub replicas: usize,
     /// Local calls that make events; a transaction is one.
     pub events: usize,
+    /// Which of [`CALLS`] are made.
+    pub calls: [bool; CALLS.len()],
     /// Connections that break.
     pub cuts: usize,
     /// Processes that crash.
@@ -42,6 +48,7 @@ impl Default for Bounds {
         Self {
             replicas: 2,
             events: 2,
+            calls: [true; CALLS.len()],
             cuts: 1,
             crashes: 1,
             waits: 1,
@@ -118,7 +125,8 @@ pub fn exhaust(bounds: Bounds, mut progress: impl FnMut(u64)) -> Result<Covered,
         Fault { steps, what }
     };
     let start = State::new(bounds).map_err(|what| fault(&[], None, what))?;
-    let mut known = HashSet::from([start.hash()]);
+    let mut scratch = String::new();
+    let mut known = HashSet::from([start.hash(&mut scratch)]);
     let mut way = vec![Visit::new(start, None)];
     covered.states = 1;
     while let Some(visit) = way.last_mut() {
@@ -138,7 +146,7 @@ pub fn exhaust(bounds: Bounds, mut progress: impl FnMut(u64)) -> Result<Covered,
         };
         visit.at_rest &= !step.is_frame();
         covered.steps += 1;
-        if !known.insert(next.hash()) {
+        if !known.insert(next.hash(&mut scratch)) {
             continue;
         }
         covered.states += 1;

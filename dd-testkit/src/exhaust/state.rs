@@ -1,7 +1,9 @@
 //! One state of all nodes together, and the steps from it.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
-use std::fmt::{self, Write as _};
+use std::fmt;
+use std::hash::Hasher;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,11 +11,11 @@ use bytes::Bytes;
 use crdt_core::kernel::DotStore;
 use crdt_core::{Context, Dot, Limits, ReplicaId, Shape};
 use dd_gossip::{ClusterId, Config, Event, NodeId, Replica, Time, Timing, UpdateError};
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Bounds;
 use crate::oracle::{self, Oracle};
 use crate::sim::op::{Call, Op};
-use crate::trace::Trace;
 
 /// Longer than anything waits but the comparisons of contexts.
 const WAIT: Duration = Duration::from_millis(300);
@@ -60,28 +62,62 @@ impl fmt::Display for Step {
     }
 }
 
-/// The local calls: more ops than one are a transaction.
+/// The local calls, in the order of [`CALLS`](super::CALLS): more ops than one are a transaction.
 fn calls() -> Vec<Vec<Op>> {
     let single = Op::of_each_kind().into_iter().map(|op| vec![op]);
     single.chain([Op::pair()]).collect()
 }
 
-/// A replica and the hash of everything in it.
+/// A hash of so many bits that among some hundred millions of states no two have the same.
+fn hash(bytes: &[u8]) -> u128 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(bytes);
+    hasher.finish128().as_u128()
+}
+
+/// A replica and the hash of everything in it, once that was asked for.
 #[derive(Debug)]
 struct Node {
     replica: Replica,
-    hash: u64,
+    hash: OnceCell<u128>,
 }
 
 impl Node {
     fn new(replica: Replica) -> Rc<Self> {
-        // Without counts, which differ by the way to a state.
-        let replica = replica.fork();
-        let mut trace = Trace::default();
-        // What is shown for debugging is all that there is.
-        let _ = write!(trace, "{replica:?}");
-        let hash = trace.hash();
+        let hash = OnceCell::new();
         Rc::new(Self { replica, hash })
+    }
+
+    /// `scratch` is any buffer.
+    fn hash(&self, scratch: &mut String) -> u128 {
+        *self.hash.get_or_init(|| {
+            scratch.clear();
+            let _ = self.replica.write_state(scratch);
+            hash(scratch.as_bytes())
+        })
+    }
+}
+
+/// All events that were made, and what follows from them.
+#[derive(Clone, Default)]
+struct Made {
+    oracle: Oracle,
+    transactions: Vec<Vec<Dot>>,
+    /// Of the events, in their order.
+    hash: u128,
+}
+
+impl Made {
+    fn record(&mut self, events: Vec<(Dot, oracle::Event)>) {
+        let text = format!("{:x}{events:?}", self.hash);
+        self.hash = hash(text.as_bytes());
+        if events.len() > 1 {
+            self.transactions
+                .push(events.iter().map(|(dot, _)| *dot).collect());
+        }
+        for (dot, event) in events {
+            self.oracle.record(dot, event);
+        }
     }
 }
 
@@ -93,9 +129,7 @@ pub(super) struct State {
     incarnations: Vec<u64>,
     /// By sender and receiver.
     wires: Vec<Vec<VecDeque<Bytes>>>,
-    made: Vec<(Dot, oracle::Event)>,
-    oracle: Oracle,
-    transactions: Vec<Vec<Dot>>,
+    made: Rc<Made>,
 }
 
 fn name(at: usize) -> Result<NodeId, String> {
@@ -114,9 +148,7 @@ impl State {
             nodes: Vec::new(),
             incarnations: vec![0; count],
             wires: vec![vec![VecDeque::new(); count]; count],
-            made: Vec::new(),
-            oracle: Oracle::default(),
-            transactions: Vec::new(),
+            made: Rc::default(),
         };
         for at in 0..count {
             let replica = state.start(at, DotStore::new())?;
@@ -182,7 +214,9 @@ impl State {
         }
         for at in 0..count {
             if self.left.events > 0 {
-                steps.extend((0..calls().len()).map(|op| Step::Call { at, op }));
+                let calls = self.left.calls.iter().enumerate();
+                let calls = calls.filter(|(_, made)| **made);
+                steps.extend(calls.map(|(op, _)| Step::Call { at, op }));
             }
             if self.left.crashes > 0 {
                 steps.extend([true, false].map(|empty| Step::Crash { at, empty }));
@@ -223,26 +257,24 @@ impl State {
         Ok(done.then_some(next))
     }
 
-    /// Of everything that matters for what can happen next.
-    pub(super) fn hash(&self) -> u64 {
-        let mut trace = Trace::default();
-        for node in &self.nodes {
-            trace.number(node.hash);
-        }
+    /// Of everything that matters for what can happen next. `scratch` is any buffer.
+    pub(super) fn hash(&self, scratch: &mut String) -> u128 {
+        let nodes = self.nodes.iter().map(|node| node.hash(scratch));
+        let mut bytes: Vec<u8> = nodes.flat_map(u128::to_le_bytes).collect();
+        bytes.extend(self.made.hash.to_le_bytes());
         let left = self.left;
         for number in [left.events, left.cuts, left.crashes, left.waits] {
-            trace.number(number as u64);
+            bytes.extend((number as u64).to_le_bytes());
         }
-        trace.number(self.now.since_start().as_millis() as u64);
-        let wires = self.wires.iter().flatten();
-        for wire in wires {
-            trace.number(wire.len() as u64);
+        bytes.extend(self.now.since_start().as_millis().to_le_bytes());
+        for wire in self.wires.iter().flatten() {
+            bytes.extend((wire.len() as u64).to_le_bytes());
             for frame in wire {
-                trace.bytes(frame);
+                bytes.extend((frame.len() as u64).to_le_bytes());
+                bytes.extend(frame);
             }
         }
-        let _ = write!(trace, "{:?}{:?}", self.made, self.transactions);
-        trace.hash()
+        hash(&bytes)
     }
 
     /// Lets a replica do something and takes it over, if what it then shows is right.
@@ -269,14 +301,15 @@ impl State {
     fn check(&self, at: usize) -> Result<(), String> {
         let state = self.nodes[at].replica.state();
         let context = state.context();
-        let (actual, expected) = (Oracle::actual(state.root()), self.oracle.expected(context));
+        let made = &self.made;
+        let (actual, expected) = (Oracle::actual(state.root()), made.oracle.expected(context));
         if actual != expected {
             let difference = actual.difference(&expected);
             return Err(format!("n{at} is not what it should be:\n{difference}"));
         }
-        for dots in &self.transactions {
-            let shows = dots.iter().any(|dot| self.oracle.shows(*dot, context));
-            if shows && !dots.iter().all(|dot| self.oracle.reflects(*dot, context)) {
+        for dots in &made.transactions {
+            let shows = dots.iter().any(|dot| made.oracle.shows(*dot, context));
+            if shows && !dots.iter().all(|dot| made.oracle.reflects(*dot, context)) {
                 return Err(format!("n{at} shows a part of the transaction {dots:?}"));
             }
         }
@@ -325,17 +358,12 @@ impl State {
         };
         let made: Vec<(Dot, oracle::Event)> =
             made.map_err(|error: UpdateError| error.to_string())?;
-        if made.len() > 1 {
-            self.transactions
-                .push(made.iter().map(|(dot, _)| *dot).collect());
+        if made.is_empty() {
+            return Ok(false);
         }
-        let done = !made.is_empty();
-        for (dot, event) in made {
-            self.oracle.record(dot, event.clone());
-            self.made.push((dot, event));
-        }
+        Rc::make_mut(&mut self.made).record(made);
         self.check(at)?;
-        Ok(done)
+        Ok(true)
     }
 
     fn send(&mut self, from: usize, to: usize) -> Result<bool, String> {

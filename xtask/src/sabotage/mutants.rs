@@ -19,7 +19,7 @@ pub(super) struct Mutant {
 }
 
 /// What notices that a rule is left out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FoundBy {
     Simulator,
     /// What no run of the simulator can show, or hardly any: a test of a package, by its name.
@@ -195,7 +195,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "floorfirst",
         what: "a session states the sender's floor before its first piece",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "forgetting::the_floor_comes_before_the_first_piece"),
         changes: &[
             Change {
                 file: SESSION,
@@ -317,7 +317,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "base",
         what: "a full comparison brings the cuts of runs that are known",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "forgetting::a_full_comparison_brings_the_cuts_of_runs_that_the_peer_knows"),
         changes: &[Change {
             file: WALK,
             from: "let is_cut = cuts.map",
@@ -481,7 +481,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sealround",
         what: "all are asked twice before anything is sealed",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "sealing::what_comes_between_the_two_questions_keeps_it_from_being_sealed"),
         changes: &[Change { file: SEALING, from: "if !question.second && !question.asked.is_empty() {", to: "if question.second && question.asked.is_empty() {", }],
     },
     Mutant {
@@ -499,19 +499,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sealaway",
         what: "a member that is away keeps everything from being sealed",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "sealing::a_process_that_runs_or_a_member_that_is_away_keeps_all_from_being_sealed"),
         changes: &[Change { file: SEALING, from: ".filter(|p| p.member || p.process.is_some());", to: ".filter(|p| p.process.is_some());", }, Change { file: SEALING, from: "let members = self.others().all(|node| question.asked.contains_key(node));", to: "let members = true;", }],
     },
     Mutant {
         name: "sealsame",
         what: "what is sealed is what was seen when the question was asked",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "sealing::what_the_asker_gets_after_the_question_is_not_sealed"),
         changes: &[Change { file: SEALING, from: "let same = context.digest_up_to(*last) == *digest && !context.is_sealed(*last);", to: "let same = !context.is_sealed(*last);", }],
     },
     Mutant {
         name: "sealadopt",
         what: "a seal is taken over only by who has seen what was sealed",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("crdt-core", "seals::a_seal_is_taken_over_where_the_same_was_seen"),
         changes: &[Change { file: CONTEXT, from: "if !self.is_sealed(last) && self.digest_up_to(last) == digest {", to: "if !self.is_sealed(last) {", }],
     },
     Mutant {
@@ -542,13 +542,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "covers",
         what: "an answer counts for who asked before it, and for nobody later",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "quorum::an_answer_does_not_count_for_reads_that_began_after_the_question"),
         changes: &[Change { file: QUORUM, from: "self.quorum.refreshes.range_mut(..=Refresh(covers))", to: "self.quorum.refreshes.range_mut(..=Refresh(covers.max(u64::MAX)))", }],
     },
     Mutant {
         name: "voters",
         what: "a process votes when it has what a majority of the others had",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "quorum::s26_a_read_of_a_majority_has_what_a_majority_confirmed_before_one_restarted"),
         changes: &[Change { file: QUORUM, from: "if all == others || voters > others / 2 {", to: "if all == others || voters > 0 {", }],
     },
     Mutant {
@@ -584,7 +584,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "reborn",
         what: "whoever was removed and runs begins a new life",
-        found_by: FoundBy::Test("dd-gossip", "membership::whoever_is_removed_and_runs_comes_back_in_a_new_life"),
+        found_by: FoundBy::Test("dd-gossip", "membership::whoever_is_removed_hears_of_it_though_every_packet_is_lost"),
         changes: &[Change { file: SWIM, from: "if self.left || !outlived {", to: "if self.left || outlived || entry.gone.is_some() {", }],
     },
     Mutant {
@@ -596,7 +596,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sealnonce",
         what: "a seal's answer counts for the process that was asked",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "untrue::answers_about_seals_that_fit_no_question"),
         changes: &[Change { file: SEALING, from: "if question.asked.get(node) == Some(&nonce) {", to: "if question.asked.contains_key(node) && nonce > 0 {", }],
     },
 ];

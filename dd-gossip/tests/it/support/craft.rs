@@ -211,15 +211,15 @@ impl Stranger {
     }
 
     pub(crate) fn meet_as(name: &str, replica: ReplicaId, at: &mut Replica, nonce: u64) -> Self {
-        const OWN: u64 = 77;
+        let own = 76 + replica.incarnation();
         let stranger = Self {
             node: node(name),
             replica,
-            bind: binding(OWN, nonce),
+            bind: binding(own, nonce),
             sessions: 0,
         };
         at.handle_connected(Time::ZERO, &stranger.node);
-        let hello = hello(OWN, stranger.replica, true);
+        let hello = hello(own, stranger.replica, true);
         assert_eq!(stranger.say(at, &hello), Ok(()));
         while at.poll_transmit(Time::ZERO, &stranger.node).is_some() {}
         stranger
