@@ -43,7 +43,9 @@ impl Ci {
         xtask(&["sim", "--seeds", "0..300"])?;
         xtask(&["model", "--seeds", "0..100", "--break", "takeover"])?;
         xtask(&["exhaust", "--events", "1"])?;
-        xtask(&["sabotage", "--seeds", "0..1000", "takeover"])?;
+        xtask(&[
+            "sabotage", "--seeds", "0..1000", "--enough", "1", "takeover",
+        ])?;
         xtask(&["conformance", "dd-testkit/tests/data/vectors.jsonl"])?;
         xtask(&["demo"])?;
         play()?;
@@ -62,7 +64,25 @@ impl Ci {
             "--changes",
             "3",
         ])?;
-        xtask(&["experiment", "original", "--keys", "200", "--changes", "5"])
+        xtask(&["experiment", "original", "--keys", "200", "--changes", "5"])?;
+        xtask(&[
+            "experiment",
+            "partition",
+            "--keys",
+            "2000",
+            "--changed",
+            "1,100",
+        ])?;
+        xtask(&["experiment", "enes", "tree"])?;
+        xtask(&["experiment", "latency", "--rates", "200", "--seconds", "1"])?;
+        xtask(&[
+            "experiment",
+            "bootstrap",
+            "--keys",
+            "2000",
+            "--blob",
+            "200000",
+        ])
     }
 }
 

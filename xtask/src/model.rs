@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use dd_testkit::model::{Failure, Features, Forget, Options, Rule, campaign};
-use dd_testkit::model::{majority, sealing, store_protocol};
+use dd_testkit::model::{comparison, majority, sealing, store_protocol};
 
 use crate::seeds;
 
@@ -98,7 +98,11 @@ impl Model {
         ] {
             noticed(part, |seed| sealing::run(seed, Some(part)))?;
         }
-        Ok(())
+        self.small("ranges", |seed| {
+            comparison::run(seed, None).map(|equal| equal > 0)
+        })?;
+        let part = comparison::Break::KeptByTheEnd;
+        noticed(part, |seed| comparison::run(seed, Some(part)))
     }
 
     /// Runs a small model with all its rules.

@@ -11,12 +11,12 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: 55502de53e59d6f4",
-        "1: 029d6da2e33bfef9",
-        "2: f51e00f6625fdce3",
-        "8: e588b7e4d2e68045",
-        "77: 391e1a0f095b9dad",
-        "4096: 1a3f501160f7c34c",
+        "0: 8d9c65a29f2a6bda",
+        "1: a86c318f531e8660",
+        "2: 088a3f5bc8ba0209",
+        "8: dd4a4ce2954886a6",
+        "77: 38a4ea5b59ad3583",
+        "4096: c782056aacba70d6",
     ];
     assert_eq!(traces, expected);
 }
