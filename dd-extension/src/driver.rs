@@ -23,7 +23,7 @@ use crate::wire::{Wire, WireEvent};
 const BATCH: usize = 64;
 /// Bytes of frames that are sent or taken in one go, at most by a frame more: what else there is to do waits no
 /// longer than that takes.
-const GO: usize = 128 * 1024;
+const GO: usize = 64 * 1024;
 /// How old the round trips are that the status has, while something happens.
 const ROUND_TRIPS: Duration = Duration::from_millis(100);
 
