@@ -69,6 +69,20 @@ impl Visible {
 
 type RunId = (Path, ReplicaId, u64);
 
+impl Event {
+    /// A removal at a path.
+    pub fn removal(path: Path, seen: Context) -> Self {
+        let kind = Kind::Remove;
+        Self { path, kind, seen }
+    }
+
+    /// A write at a path, which replaces what it saw there.
+    pub fn write(path: Path, seen: Context) -> Self {
+        let kind = Kind::Write;
+        Self { path, kind, seen }
+    }
+}
+
 /// All events of a run of the simulator.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {

@@ -7,6 +7,7 @@
 //! peer sends is refused without any trace; and after healing that all are equal, that kept sums are the computed ones,
 //! and that nothing but digests is sent any more.
 
+mod deadlines;
 mod hostile;
 mod network;
 pub(crate) mod op;
@@ -33,6 +34,8 @@ pub struct Options {
     pub losses: bool,
     /// Whether some are attacked by a peer that misbehaves.
     pub hostile: bool,
+    /// Values that end at a time, in every fourth run.
+    pub deadlines: bool,
 }
 
 impl Default for Options {
@@ -44,6 +47,7 @@ impl Default for Options {
             crashes: true,
             losses: true,
             hostile: true,
+            deadlines: true,
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct Tally {
     pub transactions_forgotten: u64,
     pub majority_writes: u64,
     pub majority_reads: u64,
+    pub deadlines: u64,
+    pub ended: u64,
     pub hostile_frames: u64,
     pub hostile_frames_refused: u64,
     pub simulated_seconds: u64,
@@ -91,7 +97,7 @@ pub struct Tally {
 
 impl Tally {
     /// All counts with their names.
-    pub fn fields(&self) -> [(&'static str, u64); 32] {
+    pub fn fields(&self) -> [(&'static str, u64); 34] {
         [
             ("runs", self.runs),
             ("events", self.events),
@@ -122,6 +128,8 @@ impl Tally {
             ("transactions_forgotten", self.transactions_forgotten),
             ("majority_writes", self.majority_writes),
             ("majority_reads", self.majority_reads),
+            ("deadlines", self.deadlines),
+            ("ended", self.ended),
             ("hostile_frames", self.hostile_frames),
             ("hostile_frames_refused", self.hostile_frames_refused),
             ("simulated_seconds", self.simulated_seconds),
@@ -159,6 +167,8 @@ impl Tally {
         self.transactions_forgotten += other.transactions_forgotten;
         self.majority_writes += other.majority_writes;
         self.majority_reads += other.majority_reads;
+        self.deadlines += other.deadlines;
+        self.ended += other.ended;
         self.hostile_frames += other.hostile_frames;
         self.hostile_frames_refused += other.hostile_frames_refused;
         self.simulated_seconds += other.simulated_seconds;

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use crdt_core::kernel::DotStore;
 use crdt_core::{Context, Dot, Limits, ReplicaId, Shape};
-use dd_gossip::{ClusterId, Config, Event, NodeId, Replica, Time, Timing, UpdateError};
+use dd_gossip::{ClusterId, Config, NodeId, Replica, Time, Timing, UpdateError};
 
+use super::deadlines::Deadlines;
 use super::hostile;
 use super::network::{Arrival, Network};
 use super::op::{Call, Op};
 use super::quorum::Quorum;
 use super::{Options, Tally};
-use crate::oracle::Oracle;
+use crate::oracle::{Event, Oracle};
 use crate::rng::Rng;
 
 /// Virtual time after which healed replicas must be equal.
@@ -27,27 +28,29 @@ const SNAPSHOTS: usize = 4;
 pub(super) struct World {
     rng: Rng,
     options: Options,
-    now: Time,
+    pub(super) now: Time,
     network: Network,
-    nodes: Vec<Node>,
-    oracle: Oracle,
+    pub(super) nodes: Vec<Node>,
+    pub(super) oracle: Oracle,
     /// The events of each transaction at more than one key, as far as they are the oracle's.
     transactions: Vec<Vec<Dot>>,
     quorum: Quorum,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// What had been seen of each node's incarnations when they were sealed, up to the last one.
     sealed: BTreeMap<ReplicaId, Context>,
     /// What a peer that misbehaves does; `None` if there is none. Of its own, so that it changes nothing else.
     hostile: Option<Rng>,
     hostile_done: hostile::Outcome,
+    /// In some runs values end at a time. Of its own as well.
+    pub(super) deadlines: Option<Deadlines>,
     /// Whether all writes go to one counter: what is rare elsewhere then happens often.
     one_counter: bool,
 }
 
-struct Node {
+pub(super) struct Node {
     id: NodeId,
     /// `None` while the process is down.
-    replica: Option<Replica>,
+    pub(super) replica: Option<Replica>,
     /// What a process that is down had at its end.
     last: DotStore,
     incarnation: u64,
@@ -56,8 +59,8 @@ struct Node {
     checked: Context,
     /// The same with what was sealed as it was before.
     full: Context,
-    wall_offset: i64,
-    wall_drift: i64,
+    pub(super) wall_offset: i64,
+    pub(super) wall_drift: i64,
     timer: Option<Time>,
     forgotten: u64,
 }
@@ -97,6 +100,7 @@ impl World {
             sealed: BTreeMap::new(),
             hostile: (options.hostile && seed.is_multiple_of(8)).then(|| Rng::new(!seed)),
             hostile_done: hostile::Outcome::default(),
+            deadlines: (options.deadlines && seed % 4 == 3).then(|| Deadlines::new(seed, count)),
             one_counter,
         }
     }
@@ -108,6 +112,7 @@ impl World {
         for _ in 0..self.rng.below(self.options.steps) + self.options.steps / 4 {
             self.step()?;
             self.attack()?;
+            self.end_some()?;
             let wait = [0, 0, 200, 2_000, 30_000, 400_000][self.rng.below(6)];
             let wait = Duration::from_micros(self.rng.below(wait + 1) as u64);
             self.pass(wait)?;
@@ -189,14 +194,24 @@ impl World {
             return Ok(());
         };
         let id = replica.replica_id();
-        let bare = replica.state().context().clone();
+        let mut bare = replica.state().context().clone();
+        let footprint = op.footprint();
+        // What is over is removed first, as an event of its own.
+        let key = &footprint.path[..1];
+        let over = replica
+            .is_over(&key[0], wall)
+            .then(|| Dot::new(id, bare.max(id) + 1));
         let mut call = Call { replica, now, wall };
         op.run(&mut call)
             .map_err(|error| format!("{op:?} was refused: {error}"))?;
         let state = replica.state();
+        if let Some(dot) = over.filter(|dot| state.context().contains(*dot)) {
+            let seen = self.unsealed(&bare)?;
+            self.oracle.record(dot, Event::removal(key.into(), seen));
+            bare.insert(dot);
+        }
         let dot = Dot::new(id, bare.max(id) + 1);
         if state.context().contains(dot) {
-            let footprint = op.footprint();
             let place = state.root().get(&footprint.path);
             let event = footprint.event(self.unsealed(&bare)?, dot, place);
             self.oracle.record(dot, event);
@@ -402,7 +417,7 @@ impl World {
         Duration::from_secs([1, 5, 3600][self.rng.below(3)])
     }
 
-    fn wall(&self, at: usize) -> u64 {
+    pub(super) fn wall(&self, at: usize) -> u64 {
         let node = &self.nodes[at];
         let since = self.now.since_start().as_millis() as i64;
         let drifted = since + since * node.wall_drift / 1000;
@@ -411,7 +426,7 @@ impl World {
 
     // -- time -------------------------------------------------------------------------------------
 
-    fn pass(&mut self, wait: Duration) -> Result<(), String> {
+    pub(super) fn pass(&mut self, wait: Duration) -> Result<(), String> {
         let until = self.now + wait;
         while let Some((at, node, arrival)) = self.network.next(until) {
             self.now = self.now.max(at);
@@ -430,6 +445,7 @@ impl World {
         };
         let peer_id = peer.map(|peer| self.nodes[peer].id.clone());
         let current = peer.map_or(0, |peer| self.network.link(at, peer).connection);
+        self.tell_time(at);
         let Some(replica) = &mut self.nodes[at].replica else {
             return Ok(());
         };
@@ -453,9 +469,7 @@ impl World {
                     return Ok(()); // replaced by another
                 }
                 self.nodes[at].timer = None;
-                if let Some(replica) = &mut self.nodes[at].replica {
-                    replica.handle_timeout(now);
-                }
+                self.timeout(at)?;
             }
             _ => {}
         }
@@ -468,7 +482,7 @@ impl World {
     }
 
     /// Takes everything out of a replica that it has to say, and checks it.
-    fn pump(&mut self, at: usize, after: &str) -> Result<(), String> {
+    pub(super) fn pump(&mut self, at: usize, after: &str) -> Result<(), String> {
         let now = self.now;
         let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != at).collect();
         for to in others {
@@ -488,7 +502,7 @@ impl World {
             return Ok(());
         };
         while let Some(event) = replica.poll_event() {
-            if let Event::Diverged(peer) = event {
+            if let dd_gossip::Event::Diverged(peer) = event {
                 return Err(format!(
                     "at {now:?} node {at} finds {peer} diverged after {after}"
                 ));
@@ -576,7 +590,7 @@ impl World {
     }
 
     /// A context with what is sealed in it as it was seen before.
-    fn unsealed(&self, context: &Context) -> Result<Context, String> {
+    pub(super) fn unsealed(&self, context: &Context) -> Result<Context, String> {
         let mut full: Context = Context::new();
         for (origin, seqs) in context.iter() {
             full.set(origin, seqs.clone());
@@ -591,6 +605,7 @@ impl World {
     /// Ends all faults, brings back who can come back, and demands convergence.
     fn heal(&mut self) -> Result<(), String> {
         self.network.stop_faults();
+        self.set_clocks_right();
         for at in 0..self.nodes.len() {
             self.come_back(at)?;
         }
@@ -604,6 +619,7 @@ impl World {
         self.check_equal()?;
         // Until there is nothing left to seal.
         self.pass(SEALING)?;
+        self.await_ends()?;
         self.await_convergence()?;
         self.check_equal()?;
         self.check_quiet()?;

@@ -38,3 +38,15 @@ fn a_hostile_peer_is_refused_and_changes_nothing() {
     }
     assert!(refused > 1000 && frames > refused, "{refused} of {frames}");
 }
+
+#[test]
+fn values_end_in_every_fourth_run() {
+    let (mut deadlines, mut ended) = (0, 0);
+    for seed in 0..24 {
+        let tally = run(seed, Options::default()).expect("no failure");
+        assert_eq!(tally.deadlines > 0, seed % 4 == 3, "seed {seed}");
+        deadlines += tally.deadlines;
+        ended += tally.ended;
+    }
+    assert!(deadlines > 20 && ended > 5, "{deadlines} {ended}");
+}

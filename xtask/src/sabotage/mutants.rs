@@ -75,6 +75,7 @@ const SESSION: &str = "dd-gossip/src/session.rs";
 const PEER: &str = "dd-gossip/src/peer.rs";
 const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
 const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
+const EXPIRY: &str = "dd-gossip/src/replica/expiry.rs";
 const WALK: &str = "dd-gossip/src/walk.rs";
 const UPKEEP: &str = "dd-gossip/src/replica/upkeep.rs";
 const SEALING: &str = "dd-gossip/src/replica/sealing.rs";
@@ -445,6 +446,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: COMPARISON,
             from: "!brought.contains(*dot) && !joined",
             to: "false && !brought.contains(*dot) && !joined",
+        }],
+    },
+    Mutant {
+        name: "endsearly",
+        what: "a value ends when the clocks of a majority have passed its deadline",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: EXPIRY,
+            from: "count * 2 > self.nodes()",
+            to: "count > 0 && self.nodes() > 0",
         }],
     },
     Mutant {
