@@ -137,6 +137,13 @@ impl Seqs {
         prefix.into_iter().chain(self.ranges.iter().copied())
     }
 
+    /// The ranges that end at `from` or behind it, ascending. Found in O(log n).
+    pub fn ranges_from(&self, from: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let prefix = (self.prefix > 0 && self.prefix >= from).then_some((1, self.prefix));
+        let at = self.ranges.partition_point(|r| r.1 < from);
+        prefix.into_iter().chain(self.ranges[at..].iter().copied())
+    }
+
     /// Adds one number.
     pub fn insert(&mut self, seq: u64) {
         self.insert_range(seq, seq);

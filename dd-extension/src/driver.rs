@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     timer: Pin<Box<Sleep>>,
     /// There was more to send than in one go.
     more: bool,
+    /// Whose turn it is then.
+    next: Option<NodeId>,
     pub(crate) repairs: Repairs,
 }
 
@@ -79,6 +81,7 @@ impl Driver {
             round_trips_at: Time::ZERO,
             timer: Box::pin(sleep_until(Instant::now())),
             more: false,
+            next: None,
             repairs: Repairs::default(),
         }
     }
@@ -230,9 +233,15 @@ impl Driver {
     fn transmit(&mut self, now: Time) -> bool {
         let ready = self.peers.iter().filter(|(_, waiting)| waiting.is_none());
         let mut ready: VecDeque<NodeId> = ready.map(|(peer, _)| peer.clone()).collect();
+        // Where the turn before ended.
+        if let Some(next) = self.next.take() {
+            let before = ready.partition_point(|peer| *peer < next);
+            ready.rotate_left(before);
+        }
         let mut bytes = 0;
         while let Some(peer) = ready.pop_front() {
             if bytes >= GO {
+                self.next = Some(peer);
                 return true;
             }
             let frame = self.store.replica.write().poll_transmit(now, &peer);

@@ -17,12 +17,17 @@ const PARTS: u64 = 16;
 /// A range that takes no more numbers than this to be stated is; as many bytes as fingerprints of its parts.
 const SHORT: u64 = 48;
 
+/// Bytes that are sent behind a question before its answer has come, at most by a message more.
+const MAX_AHEAD: usize = 256 * 1024;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asking {
     ask: VecDeque<Range>,
     /// The last question.
     number: u64,
     open: Option<(Time, Vec<Range>)>,
+    /// Bytes that were sent since.
+    ahead: usize,
     short: u64,
     statement: Statement,
 }
@@ -49,6 +54,21 @@ impl Asking {
         self.open.as_ref().map(|(since, _)| *since)
     }
 
+    /// Something was sent. The peer gets to know of a question when all before it has arrived, so its time begins
+    /// anew.
+    pub(crate) fn note_sent(&mut self, now: Time, bytes: usize) {
+        if let Some((since, _)) = &mut self.open {
+            *since = now;
+            self.ahead += bytes;
+        }
+    }
+
+    /// Whether there is so much on its way since the question that the answer is to be waited for: what the peer
+    /// has not got yet is in the way of the next question.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.open.is_some() && self.ahead >= MAX_AHEAD
+    }
+
     /// The next question, unless one is open: ranges with their fingerprints.
     pub(crate) fn next_question(
         &mut self,
@@ -60,12 +80,15 @@ impl Asking {
             return None;
         }
         let next = self.ask.len().min(MAX_COMPARED);
-        let ranges: Vec<Range> = self.ask.drain(..next).collect();
+        let mut ranges: Vec<Range> = self.ask.drain(..next).collect();
+        // Parts of the first ones of a level come behind the last ones of it, if these are many.
+        ranges.sort_unstable_by_key(Range::first);
         let question = ranges
             .iter()
             .map(|range| (*range, range.fingerprint(index, seen)));
         let question = question.collect();
         self.number += 1;
+        self.ahead = 0;
         self.open = Some((now, ranges));
         Some(question)
     }
@@ -105,5 +128,41 @@ impl Asking {
     /// What is stated.
     pub(crate) fn statement(&mut self) -> &mut Statement {
         &mut self.statement
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::range::{decode, encode};
+    use crdt_core::codec::{Reader, Writer};
+    use crdt_core::kernel::{EntryRef, ValueRef};
+    use crdt_core::{Dot, Path, ReplicaId};
+
+    #[test]
+    fn questions_of_many_ranges_ascend_and_end_in_all_being_stated() {
+        let path: Path = [].as_slice().into();
+        let (mut index, mut seen) = (Index::default(), Context::new());
+        let replica = ReplicaId::new(1, 1);
+        for seq in (1..=200_000).filter(|seq| seq % 2 == 0) {
+            let (dot, value) = (Dot::new(replica, seq), ValueRef::Unit);
+            index.born(path.clone(), EntryRef { dot, value });
+        }
+        seen.insert_range(replica, 1, 200_000);
+        let mut asking = Asking::new(&index, &seen, 64);
+        let (mut number, mut full) = (0, 0);
+        while let Some(question) = asking.next_question(Time::ZERO, &index, &seen) {
+            number += 1;
+            full += usize::from(question.len() == MAX_COMPARED);
+            let mut w = Writer::new();
+            encode(&question, &mut w);
+            let bytes = w.finish();
+            assert_eq!(decode(&mut Reader::new(&bytes)).as_ref(), Ok(&question));
+            // Where the first one does not, the others differ.
+            let differs: Vec<bool> = (0..question.len()).map(|at| at > 0).collect();
+            assert!(asking.answered(number, &differs, &index, &seen));
+        }
+        assert!(full > 4, "{full} full questions of {number}");
+        assert!(asking.waits_since().is_none());
     }
 }

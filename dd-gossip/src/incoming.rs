@@ -117,6 +117,17 @@ impl Incoming {
         }
     }
 
+    /// Gives up a comparison that was not heard of since `then`: it holds a view of everything as it was.
+    /// Returns whether there was one.
+    pub(crate) fn drop_stale(&mut self, then: Time) -> bool {
+        let is_stale = |open: &Open| open.kind == SessionKind::Comparison && open.heard < then;
+        let stale = self.open.as_ref().is_some_and(is_stale);
+        if stale {
+            self.give_up();
+        }
+        stale
+    }
+
     /// Whether an exchange or comparison is under way that was heard of since `then`.
     pub(crate) fn is_catching_up(&self, then: Time) -> bool {
         self.open

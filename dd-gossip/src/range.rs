@@ -29,7 +29,7 @@ impl Range {
         end: Dot::new(ReplicaId::new(u64::MAX, u64::MAX), u64::MAX),
     };
 
-    pub(crate) fn first(&self) -> Dot {
+    pub(crate) const fn first(&self) -> Dot {
         self.first
     }
 
@@ -157,9 +157,10 @@ fn of_numbers(places: &ByNumber, (from, to): (u64, u64)) -> Census {
 
 /// The parts of a set of numbers between two, each up to and without its second.
 fn clipped(seqs: Option<&Seqs>, (from, to): (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
-    let ranges = seqs.into_iter().flat_map(Seqs::ranges);
-    let behind = ranges.skip_while(move |(_, last)| *last < from);
-    let here = behind.take_while(move |(first, _)| *first < to);
+    let ranges = seqs
+        .into_iter()
+        .flat_map(move |seqs| seqs.ranges_from(from));
+    let here = ranges.take_while(move |(first, _)| *first < to);
     let parts = here.map(move |(first, last)| (first.max(from), (last + 1).min(to)));
     parts.filter(|(from, to)| from < to)
 }

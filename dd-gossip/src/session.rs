@@ -146,6 +146,7 @@ impl Session {
             self.message = self.next_message(now, chunk / 4 * 3, hashes)?.encode();
         }
         let chunk = self.message.split_to(self.message.len().min(chunk));
+        self.asking.note_sent(now, chunk.len());
         let ends_message = self.message.is_empty();
         let number = self.number;
         self.number += 1;
@@ -178,6 +179,9 @@ impl Session {
                     return Some(Message::Ranges { context, ranges });
                 }
                 // What it lacks goes while it looks for what differs.
+                if self.asking.is_ahead() {
+                    return None;
+                }
                 let mut part = ComparisonPart::default();
                 let lacking = self.walk.add_lacking(frozen, against, weight, &mut part);
                 let waits = self.asking.waits_since().is_some();

@@ -64,6 +64,8 @@ fn seqs_are_sets_of_numbers() {
             prop_assert_eq!(seqs.contains(n), model.contains(&n));
             let missing = (n.max(1)..).find(|m| !model.contains(m));
             prop_assert_eq!(seqs.next_missing(n.max(1)), missing.unwrap_or(0));
+            let from: Vec<_> = seqs.ranges().filter(|(_, last)| *last >= n).collect();
+            prop_assert_eq!(seqs.ranges_from(n).collect::<Vec<_>>(), from);
         }
         // Canonical: disjoint, ascending, with a gap between each two.
         let gaps: Vec<_> = seqs.ranges().collect();

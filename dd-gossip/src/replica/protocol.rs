@@ -256,7 +256,9 @@ impl Replica {
             process.session = Some(session);
             process.unacknowledged.clear();
         }
-        let lacking = !self.has_seen(&context);
+        // A statement goes on from the ones before.
+        let known = process.known.clone();
+        let lacking = !self.has_seen(&known);
         let ask = self.may_ask(now, node);
         let then = now.before(self.config.timing.retry);
         let process = self.process(node)?;

@@ -125,6 +125,8 @@ impl Replica {
             process.due.digest = true;
             self.counts.sessions_broken += 1;
         }
+        let stale = process.incoming.drop_stale(now.before(timing.retry * 4));
+        self.counts.comparisons_cut += u64::from(stale);
         let then = now.before(timing.retry);
         if over(process.asked, timing.retry) {
             process.asked = None;

@@ -120,6 +120,54 @@ fn an_answer_that_is_lost_costs_a_new_comparison() {
     assert!(net["c"].shapes(b"key 9").is_empty());
 }
 
+/// What is lacking goes while the answer is awaited, but not so much that the next question would wait behind it.
+#[test]
+fn little_is_sent_ahead_of_an_answer() {
+    let mut net = apart(1_000);
+    for n in 0..40 {
+        put(&mut net, "a", &format!("large {n}"), &"x".repeat(50_000));
+    }
+    net.connect("a", "c");
+    net.hold_up("c", "a");
+    let since = net.sent.len();
+    let mut asked = false;
+    for _ in 0..20 {
+        net.settle();
+        while !asked && let Some(frame) = net.poll("c", "a") {
+            // The answer has to wait; what comes before it must not.
+            asked = craft::kind(&frame) == craft::DIFFERS;
+            if !asked {
+                net.deliver("c", "a", &frame);
+                net.settle();
+            }
+        }
+    }
+    assert!(asked);
+    let sent = craft::data_bytes(&net.frames(since, "a", "c"));
+    assert!((250_000..400_000).contains(&sent), "{sent}");
+    net.release("c", "a");
+    net.converge();
+    assert_eq!(net["c"].status().keys, net["a"].status().keys);
+}
+
+#[test]
+fn a_comparison_that_is_not_gone_on_with_is_given_up() {
+    let own = config("a", &["c"]);
+    let (nonce, retry) = (own.nonce, own.timing.retry);
+    let mut a = Replica::new(own, Time::ZERO);
+    let mut stranger = Stranger::meet("c", &mut a, nonce);
+    let end = craft::end(&VersionVector::new(), &Context::new());
+    let frames = stranger.session(
+        craft::COMPARISON,
+        &[craft::ranges(&Context::new(), &[(5, 9)]), end],
+    );
+    assert_eq!(stranger.say(&mut a, &frames[0]), Ok(()));
+    a.handle_timeout(Time::ZERO + retry * 4);
+    assert_eq!(a.counts().comparisons_cut, 0);
+    a.handle_timeout(Time::ZERO + retry * 5);
+    assert_eq!(a.counts().comparisons_cut, 1);
+}
+
 /// What comes from a third while ranges are compared was in no range when it was: it lives only if the sender
 /// brings it.
 #[test]

@@ -15,8 +15,8 @@ fn the_trace_of_a_seed_is_always_the_same() {
         "1: a86c318f531e8660",
         "2: 088a3f5bc8ba0209",
         "8: dd4a4ce2954886a6",
-        "77: 38a4ea5b59ad3583",
-        "4096: c782056aacba70d6",
+        "77: b2c2b2a013388ce3",
+        "4096: 0309c02937ee8ee2",
     ];
     assert_eq!(traces, expected);
 }
