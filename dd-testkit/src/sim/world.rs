@@ -36,8 +36,9 @@ pub(super) struct World {
     transactions: Vec<Vec<Dot>>,
     quorum: Quorum,
     pub(super) tally: Tally,
-    /// What had been seen of each node's incarnations when they were sealed, up to the last one.
-    sealed: BTreeMap<ReplicaId, Context>,
+    /// What had been seen of each node's incarnations when they were sealed, up to the last one, by the seal's digest:
+    /// where all have lost a seal, and only an old snapshot without it is left, another is made of what that has.
+    sealed: BTreeMap<(ReplicaId, u64), Context>,
     /// What a peer that misbehaves does; `None` if there is none. Of its own, so that it changes nothing else.
     hostile: Option<Rng>,
     hostile_done: hostile::Outcome,
@@ -565,8 +566,8 @@ impl World {
     /// A seal that is new in the whole run says that all that was seen here before is all that there is. No
     /// process that runs may have seen more, unless it is behind and will be told.
     fn note_seals(&mut self, at: usize, context: &Context) -> Result<(), String> {
-        for (last, _) in context.seals().iter() {
-            if self.sealed.contains_key(&last) {
+        for (last, digest) in context.seals().iter() {
+            if self.sealed.contains_key(&(last, digest)) {
                 continue;
             }
             self.tally.sealed += 1;
@@ -584,7 +585,7 @@ impl World {
                     ));
                 }
             }
-            self.sealed.insert(last, seen);
+            self.sealed.insert((last, digest), seen);
         }
         Ok(())
     }
@@ -595,8 +596,8 @@ impl World {
         for (origin, seqs) in context.iter() {
             full.set(origin, seqs.clone());
         }
-        for (last, _) in context.seals().iter() {
-            let sealed = self.sealed.get(&last).ok_or("a seal that was not noted")?;
+        for seal in context.seals().iter() {
+            let sealed = self.sealed.get(&seal).ok_or("a seal that was not noted")?;
             full.union(sealed);
         }
         Ok(full)
