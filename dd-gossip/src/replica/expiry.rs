@@ -101,7 +101,16 @@ impl Replica {
     /// input. Without it nothing ends at a time.
     pub fn set_wall(&mut self, now: Time, wall: u64) {
         let since = now.since_start().as_millis() as i128;
-        self.expiry.wall = Some(i128::from(wall) - since);
+        let set = i128::from(wall) - since;
+        let former = self.expiry.wall.replace(set);
+        // Those of the others stay where they are: a clock that is set ahead does not take them along.
+        let Some(by) = former.map(|former| set - former).filter(|by| *by != 0) else {
+            return;
+        };
+        let processes = self.peers.values_mut();
+        for process in processes.filter_map(|peer| peer.process.as_mut()) {
+            process.skew = process.skew.map(|skew| clamped(i128::from(skew) - by));
+        }
     }
 
     /// The value under a key ends at a time, in milliseconds since 1970; or does not any more. Returns
@@ -316,7 +325,7 @@ impl Replica {
         let Some(own) = own.filter(|_| theirs > 0) else {
             return;
         };
-        let skew = (i128::from(theirs) - i128::from(own)).clamp(-MAX_SKEW, MAX_SKEW) as i64;
+        let skew = clamped(i128::from(theirs) - i128::from(own));
         if let Ok(process) = self.process(node) {
             process.skew = Some(skew);
         }
@@ -338,3 +347,7 @@ impl Replica {
 
 /// Skews are clamped to this: whoever states more has no clock.
 const MAX_SKEW: i128 = 1 << 62;
+
+fn clamped(skew: i128) -> i64 {
+    skew.clamp(-MAX_SKEW, MAX_SKEW) as i64
+}

@@ -158,6 +158,23 @@ fn one_clock_that_runs_ahead_takes_nothing_away() {
     assert!(NAMES.iter().all(|name| !has(&net, name, "hits")));
 }
 
+/// What is known of the others' clocks does not move with the own one, when that is set.
+#[test]
+fn one_clock_that_is_set_ahead_takes_nothing_away() {
+    let mut net = with_clocks([0, 0, 0]);
+    hits(&mut net, "a", 3);
+    let at = wall(&net) + 3_600 * SECOND;
+    assert!(expire(&mut net, "a", "hits", Some(at)));
+    net.settle();
+    let (now, year) = (net.now, 365 * 24 * 3_600 * SECOND);
+    let ahead = wall(&net) + year;
+    net["a"].set_wall(now, ahead);
+    net.run_millis(60 * SECOND);
+    for name in NAMES {
+        assert!(has(&net, name, "hits"), "{name}");
+    }
+}
+
 #[test]
 fn who_is_cut_off_deletes_nothing() {
     let mut net = with_clocks([0, 0, 0]);

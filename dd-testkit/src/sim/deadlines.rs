@@ -108,11 +108,14 @@ impl World {
             .deadlines
             .iter()
             .flat_map(|deadlines| &deadlines.latest);
+        // A clock goes on without its node being told.
+        let clocks = latest.enumerate();
+        let mut clocks = clocks.map(|(at, latest)| self.wall(at).max(*latest));
         let ends = due.iter().find(|(key, _)| path.as_ref() == [key.clone()]);
         let ends = ends
             .and_then(|(_, ends)| *ends)
             .ok_or("a key without a deadline ended")?;
-        let passed = latest.filter(|wall| **wall + SLACK >= ends).count();
+        let passed = clocks.by_ref().filter(|wall| *wall + SLACK >= ends).count();
         if passed * 2 > self.nodes.len() {
             Ok(())
         } else {
