@@ -1,14 +1,18 @@
 //! A leaf of the tree of children: some tens of names in order, packed into columns.
 //!
 //! Most places hold one dot with nothing (an element), a payload (a register) or a run (a counter).
-//! Such a place costs its name and 8 bytes, and 24 more unless it carries nothing; only a place with
-//! more than one dot, or with places under it, has a node of its own.
+//! Such a place costs its name and 8 bytes, and 24 more unless it carries nothing. So does one that has
+//! nothing but one such place under it, as a key has its value: what stands there stands in the columns
+//! of the upper one, with the lower one's name in a list of the block. Only other places have a node of
+//! their own.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::leaf::{Entry, EntryRef, Leaf, Run, Value, ValueRef};
+use super::lower::Lower;
 use super::node::{Node, NodeRef};
+use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
 /// Most names of a block.
@@ -33,6 +37,8 @@ pub(super) struct Block {
     dots: Vec<u64>,
     /// Empty while every place holds one dot with nothing.
     cells: Vec<Cell>,
+    /// Where the dot and the cell of a place are those of the only place under it: the name of that.
+    lower: Lower,
 }
 
 /// What stands at a name beside the dot.
@@ -40,6 +46,11 @@ pub(super) struct Block {
 pub(super) enum Cell {
     Unit,
     Bytes(Arc<[u8]>),
+    /// A run that was not cut, of a total that is not large.
+    Count {
+        start: u64,
+        total: i64,
+    },
     Run(Arc<Run>),
     /// A second dot, packed, with nothing either: two concurrent insertions.
     Second(u64),
@@ -72,9 +83,30 @@ impl Block {
     }
 
     pub(super) fn get(&self, at: usize) -> NodeRef<'_> {
+        if self.lower.name(at).is_some() {
+            NodeRef::of_upper(self, at)
+        } else {
+            self.column(at)
+        }
+    }
+
+    /// The only place under a place, if it stands in the columns instead of that.
+    pub(super) fn lower(&self, at: usize) -> Option<(&Name, NodeRef<'_>)> {
+        let name = self.lower.name(at)?;
+        Some((name, self.column(at)))
+    }
+
+    /// What stands in the columns.
+    fn column(&self, at: usize) -> NodeRef<'_> {
         let value = match self.cells.get(at) {
             None | Some(Cell::Unit) => ValueRef::Unit,
             Some(Cell::Bytes(bytes)) => ValueRef::Bytes(bytes),
+            Some(Cell::Count { start, total }) => ValueRef::Run(Run {
+                start: *start,
+                total: i128::from(*total),
+                cut_seq: 0,
+                cut_total: 0,
+            }),
             Some(Cell::Run(run)) => ValueRef::Run(**run),
             Some(Cell::Second(second)) => {
                 return NodeRef::of_two(self.dot(at), self.unpack(*second));
@@ -99,23 +131,79 @@ impl Block {
         )
     }
 
-    /// The node of its own at a place, to be changed where it is.
-    pub(super) fn node_mut(&mut self, at: usize) -> Option<&mut Node> {
+    /// The node of its own in a place's column, to be changed where it is.
+    fn node_mut(&mut self, at: usize) -> Option<&mut Node> {
         match self.cells.get_mut(at) {
             Some(Cell::Node(node)) => Some(Arc::make_mut(node)),
             _ => None,
         }
     }
 
-    /// Puts a place in before the one at `at`.
-    pub(super) fn insert(&mut self, at: usize, name: &[u8], dot: Option<Dot>, cell: Cell) {
+    /// Changes the place at a path under that of `name`, from empty if there is none; takes away what is
+    /// empty afterwards. Returns where `name` stands or stood, and what `change` did.
+    pub(super) fn change<T>(
+        &mut self,
+        name: &Name,
+        path: &[Name],
+        change: impl FnOnce(&mut Node) -> T,
+    ) -> (usize, T) {
+        let found = self.search(name.as_bytes());
+        let (Ok(at) | Err(at)) = found;
+        let out = if found.is_ok() {
+            self.change_at(at, path, change)
+        } else {
+            let (lower, path) = match path.split_first() {
+                Some((lower, path)) => (Some(lower), path),
+                None => (None, path),
+            };
+            let mut node = Node::default();
+            let out = node.change(path, change);
+            if !node.is_empty() {
+                self.insert_node(at, name.as_bytes(), lower, node);
+            }
+            out
+        };
+        (at, out)
+    }
+
+    fn change_at<T>(&mut self, at: usize, path: &[Name], change: impl FnOnce(&mut Node) -> T) -> T {
+        let (whole, path) = match (self.lower.name(at), path) {
+            (None, path) => (true, path),
+            (Some(lower), [first, path @ ..]) if lower == first => (false, path),
+            // Beside the only place under this one, or at this one.
+            (Some(_), path) => {
+                let mut node = self.get(at).to_node();
+                let out = node.change(path, change);
+                self.set(at, node);
+                return out;
+            }
+        };
+        if let Some(node) = self.node_mut(at) {
+            let out = node.change(path, change);
+            if node.is_empty() {
+                self.remove(at);
+            } else if node.is_simple() || (whole && node.is_upper()) {
+                let node = core::mem::take(node);
+                self.set_column(at, whole, node);
+            }
+            return out;
+        }
+        let mut node = self.column(at).to_node();
+        let out = node.change(path, change);
+        self.set_column(at, whole, node);
+        out
+    }
+
+    /// Puts a dot with nothing in at a name where nothing is.
+    pub(super) fn insert_unit(&mut self, at: usize, name: &[u8], dot: Dot) {
         self.make_room_for_origins();
-        let packed = self.pack(dot);
-        self.insert_packed(at, name, packed, cell);
+        let packed = self.pack(Some(dot));
+        self.insert_packed(at, name, packed, Cell::Unit);
     }
 
     fn insert_packed(&mut self, at: usize, name: &[u8], packed: u64, cell: Cell) {
         self.names.insert(self.dots.len(), at, name);
+        self.lower.insert(self.dots.len(), at);
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(step(self.dots.len()));
         }
@@ -129,11 +217,17 @@ impl Block {
         }
     }
 
-    pub(super) fn insert_node(&mut self, at: usize, name: &[u8], node: Node) {
-        self.make_room_for_origins();
-        let (dot, cell) = self.cell_of(node);
-        let packed = self.pack(dot);
-        self.insert_packed(at, name, packed, cell);
+    /// Puts in a place before the one at `at`, with what stands there or, if a name is given, at the only
+    /// place under it.
+    pub(super) fn insert_node(&mut self, at: usize, name: &[u8], lower: Option<&Name>, node: Node) {
+        self.insert_packed(at, name, 0, Cell::Unit);
+        match lower {
+            Some(lower) => {
+                self.lower.set(self.dots.len(), at, Some(lower));
+                self.set_column(at, false, node);
+            }
+            None => self.set(at, node),
+        }
     }
 
     /// Appends two dots with nothing, in order.
@@ -148,8 +242,18 @@ impl Block {
         self.cells.push(Cell::Second(second));
     }
 
-    /// Replaces what stands at a place.
-    pub(super) fn set(&mut self, at: usize, node: Node) {
+    /// Replaces what stands at a place and under it.
+    fn set(&mut self, at: usize, node: Node) {
+        self.set_column(at, true, node);
+    }
+
+    /// Replaces what stands in a place's column: `whole` if it is for the place itself, not for the only one
+    /// under it. Takes the place away if that is nothing.
+    fn set_column(&mut self, at: usize, whole: bool, node: Node) {
+        if node.is_empty() {
+            return self.remove(at);
+        }
+        let node = if whole { self.lower_of(at, node) } else { node };
         self.make_room_for_origins();
         let (dot, cell) = self.cell_of(node);
         self.dots[at] = self.pack(dot);
@@ -157,21 +261,30 @@ impl Block {
             if matches!(cell, Cell::Unit) {
                 return;
             }
+            self.cells.reserve_exact(self.dots.capacity());
             self.cells.resize(self.dots.len(), Cell::Unit);
         }
         self.cells[at] = cell;
     }
 
-    /// A node of its own that no longer needs to be one is packed.
-    pub(super) fn simplify(&mut self, at: usize) {
-        let simple = self.node_mut(at).filter(|node| node.is_simple());
-        if let Some(node) = simple.map(core::mem::take) {
-            self.set(at, node);
+    /// What is to stand in the column of a place for this node, and notes of which place it is.
+    fn lower_of(&mut self, at: usize, node: Node) -> Node {
+        if !node.is_upper() {
+            self.lower.set(self.dots.len(), at, None);
+            return node;
+        }
+        match node.children.as_ref().iter().next() {
+            Some((name, child)) => {
+                self.lower.set(self.dots.len(), at, Some(&Name::new(name)));
+                child.to_node()
+            }
+            None => node,
         }
     }
 
     pub(super) fn remove(&mut self, at: usize) {
         self.names.remove(self.dots.len(), at);
+        self.lower.remove(at);
         self.dots.remove(at);
         if !self.cells.is_empty() {
             self.cells.remove(at);
@@ -180,19 +293,22 @@ impl Block {
 
     /// Appends the place at `at` of another block.
     pub(super) fn push_from(&mut self, other: &Self, at: usize) {
-        let Some(cell) = other
-            .cells
-            .get(at)
-            .filter(|cell| !matches!(cell, Cell::Unit))
-        else {
-            return self.push(other.name(at), other.dot(at));
-        };
-        if let Cell::Second(second) = cell {
-            return self.push_pair(other.name(at), other.dot(at), other.unpack(*second));
+        match other.cells.get(at) {
+            None | Some(Cell::Unit) => self.push(other.name(at), other.dot(at)),
+            Some(Cell::Second(second)) => {
+                self.push_pair(other.name(at), other.dot(at), other.unpack(*second));
+            }
+            Some(cell) => {
+                let has_dot = !matches!(cell, Cell::Node(_) | Cell::Dots(_));
+                self.make_room_for_origins();
+                let packed = self.pack(has_dot.then(|| other.dot(at)));
+                self.insert_packed(self.len(), other.name(at), packed, cell.clone());
+            }
         }
-        let has_dot = !matches!(cell, Cell::Node(_) | Cell::Dots(_));
-        let dot = has_dot.then(|| other.dot(at));
-        self.insert(self.len(), other.name(at), dot, cell.clone());
+        if let Some(lower) = other.lower.name(at) {
+            let len = self.len();
+            self.lower.set(len, len - 1, Some(lower));
+        }
     }
 
     /// Appends a dot with nothing, which most places hold.
@@ -207,6 +323,7 @@ impl Block {
 
     fn push_packed(&mut self, name: &[u8], packed: u64) {
         self.names.push(self.dots.len(), name);
+        self.lower.insert(self.dots.len(), self.dots.len());
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(FILLED);
         }
@@ -215,7 +332,7 @@ impl Block {
 
     /// Whether every place holds one dot with nothing.
     pub(super) fn is_plain(&self) -> bool {
-        self.cells.is_empty()
+        self.cells.is_empty() && self.lower.is_empty()
     }
 
     /// Gives back what the columns have too much.
@@ -225,6 +342,7 @@ impl Block {
         self.origins.shrink_to_fit();
         self.dots.shrink_to_fit();
         self.cells.shrink_to_fit();
+        self.lower.shrink();
     }
 
     /// Takes the right part out. Where the last insertion was at the end, as it is for ascending
@@ -240,6 +358,7 @@ impl Block {
             origins: self.origins.clone(),
             dots: self.dots.split_off(at),
             cells: self.cells.split_off(at.min(self.cells.len())),
+            lower: self.lower.split_off(at),
         };
         for part in [self, &mut right] {
             if part.cells.iter().all(|cell| matches!(cell, Cell::Unit)) {
@@ -327,7 +446,13 @@ fn cell_of_entry(Entry { dot, value }: Entry) -> (Option<Dot>, Cell) {
     let cell = match value {
         Value::Unit => Cell::Unit,
         Value::Bytes(bytes) => Cell::Bytes(bytes),
-        Value::Run(run) => Cell::Run(Arc::new(run)),
+        Value::Run(run) => match i64::try_from(run.total) {
+            Ok(total) if (run.cut_seq, run.cut_total) == (0, 0) => Cell::Count {
+                start: run.start,
+                total,
+            },
+            _ => Cell::Run(Arc::new(run)),
+        },
     };
     (Some(dot), cell)
 }

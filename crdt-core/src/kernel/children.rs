@@ -7,17 +7,18 @@ use alloc::sync::Arc;
 use core::cmp::Ordering;
 use core::ops::Bound;
 
-use super::block::{Block, Cell};
+use super::block::Block;
 use super::children_builder::ChildrenBuilder;
+use super::children_ref::ChildrenRef;
 use super::node::{Node, NodeRef};
-use super::zip::{Differences, Pair, Zip, compare};
+use super::zip::{Pair, Zip, compare};
 use crate::Dot;
 use crate::cow_map::{self, CowMap};
 use crate::name::{Name, SearchKey};
 
 /// The places under a place, by name, in order. No empty place is kept.
 #[derive(Clone, Debug, Default)]
-pub struct Children {
+pub(super) struct Children {
     pub(super) blocks: Blocks,
     pub(super) len: usize,
 }
@@ -33,26 +34,33 @@ pub(super) enum Blocks {
 }
 
 impl Children {
-    /// None.
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             blocks: Blocks::None,
             len: 0,
         }
     }
 
-    /// Number of places. O(1).
-    pub fn len(&self) -> usize {
-        self.len
+    /// One place.
+    pub(super) fn only(name: &Name, place: NodeRef<'_>) -> Self {
+        let mut block = Block::default();
+        block.insert_node(0, name.as_bytes(), None, place.to_node());
+        Self {
+            blocks: Blocks::One(Arc::new(block)),
+            len: 1,
+        }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn as_ref(&self) -> ChildrenRef<'_> {
+        ChildrenRef::of(self)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The place of a name. O(log n).
-    pub fn get(&self, name: &[u8]) -> Option<NodeRef<'_>> {
+    pub(super) fn get(&self, name: &[u8]) -> Option<NodeRef<'_>> {
         let block = match &self.blocks {
             Blocks::None => return None,
             Blocks::One(block) => block,
@@ -64,23 +72,14 @@ impl Children {
         Some(block.get(block.search(name).ok()?))
     }
 
-    /// Whether there is a place of this name. O(log n).
-    pub fn contains(&self, name: &[u8]) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// Names in order, with their places.
-    pub fn iter(&self) -> Iter<'_> {
-        Iter {
-            here: None,
-            blocks: self.blocks(),
-        }
-    }
-
-    /// Names in order, beginning at a bound. O(log n) to begin.
-    pub fn iter_from(&self, from: Bound<&[u8]>) -> Iter<'_> {
+    /// The blocks from the one on where a bound is, with the place in that.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn blocks_from(
+        &self,
+        from: Bound<&[u8]>,
+    ) -> (Option<(&Block, usize)>, BlockIter<'_>) {
         let (Bound::Included(name) | Bound::Excluded(name)) = from else {
-            return self.iter();
+            return (None, self.blocks());
         };
         let mut blocks = match &self.blocks {
             Blocks::Many(many) => {
@@ -101,11 +100,11 @@ impl Children {
             };
             (&**block, at)
         });
-        Iter { here, blocks }
+        (here, blocks)
     }
 
     /// The last place.
-    pub fn last(&self) -> Option<(&[u8], NodeRef<'_>)> {
+    pub(super) fn last(&self) -> Option<(&[u8], NodeRef<'_>)> {
         let block = match &self.blocks {
             Blocks::None => return None,
             Blocks::One(block) => block,
@@ -148,7 +147,7 @@ impl Children {
         let Err(at) = block.search(name.as_bytes()) else {
             return false;
         };
-        block.insert(at, name.as_bytes(), Some(dot), Cell::Unit);
+        block.insert_unit(at, name.as_bytes(), dot);
         let too_full = block.is_too_full();
         self.len += 1;
         if too_full {
@@ -157,12 +156,17 @@ impl Children {
         true
     }
 
-    /// Changes the place of a name, from empty if there is none; takes it away if it is empty
-    /// afterwards.
-    pub(super) fn change<T>(&mut self, name: &Name, change: impl FnOnce(&mut Node) -> T) -> T {
+    /// Changes the place at a path under that of a name, from empty if there is none; takes away what is
+    /// empty afterwards.
+    pub(super) fn change<T>(
+        &mut self,
+        name: &Name,
+        path: &[Name],
+        change: impl FnOnce(&mut Node) -> T,
+    ) -> T {
         let block = self.block_mut(name);
         let before = block.len();
-        let (at, out) = change_in(block, name, change);
+        let (at, out) = block.change(name, path, change);
         let (after, too_full) = (block.len(), block.is_too_full());
         self.len = self.len + after - before;
         if self.len == 0 {
@@ -238,12 +242,6 @@ impl Children {
             let last = blocks.iter().next().map(|(_, block)| Arc::clone(block));
             self.blocks = last.map_or(Blocks::None, Blocks::One);
         }
-    }
-
-    /// What is in either and not the same in both, in order: name, place here, place there. Blocks
-    /// that both share are passed over, so after few changes this costs little.
-    pub fn differences<'a>(&'a self, other: &'a Self) -> Differences<'a> {
-        Differences::new(self, other)
     }
 
     /// Both in one, with `judge` saying what becomes of each place. Blocks that both share are taken
@@ -349,39 +347,6 @@ pub(super) enum Fate {
     Becomes(Node),
 }
 
-fn change_in<T>(block: &mut Block, name: &Name, change: impl FnOnce(&mut Node) -> T) -> (usize, T) {
-    match block.search(name.as_bytes()) {
-        Ok(at) => {
-            let (out, empty) = match block.node_mut(at) {
-                Some(node) => (change(node), node.is_empty()),
-                None => {
-                    let mut node = block.get(at).to_node();
-                    let out = change(&mut node);
-                    let empty = node.is_empty();
-                    if !empty {
-                        block.set(at, node);
-                    }
-                    (out, empty)
-                }
-            };
-            if empty {
-                block.remove(at);
-            } else {
-                block.simplify(at);
-            }
-            (at, out)
-        }
-        Err(at) => {
-            let mut node = Node::default();
-            let out = change(&mut node);
-            if !node.is_empty() {
-                block.insert_node(at, name.as_bytes(), node);
-            }
-            (at, out)
-        }
-    }
-}
-
 /// Blocks in order.
 pub(super) enum BlockIter<'a> {
     One(Option<&'a Arc<Block>>),
@@ -399,41 +364,9 @@ impl<'a> Iterator for BlockIter<'a> {
     }
 }
 
-/// Names in order, with their places.
-pub struct Iter<'a> {
-    here: Option<(&'a Block, usize)>,
-    blocks: BlockIter<'a>,
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = (&'a [u8], NodeRef<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some((block, at)) = &mut self.here
-                && *at < block.len()
-            {
-                let item = (block.name(*at), block.get(*at));
-                *at += 1;
-                return Some(item);
-            }
-            self.here = Some((self.blocks.next()?, 0));
-        }
-    }
-}
-
-impl<'a> IntoIterator for &'a Children {
-    type Item = (&'a [u8], NodeRef<'a>);
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
-    }
-}
-
 impl PartialEq for Children {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.differences(other).next().is_none()
+        self.as_ref() == other.as_ref()
     }
 }
 

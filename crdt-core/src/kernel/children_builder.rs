@@ -46,7 +46,7 @@ impl ChildrenBuilder {
     /// Appends a place that is not empty.
     pub(super) fn push_node(&mut self, name: &[u8], node: Node) {
         let end = self.current.len();
-        self.current.insert_node(end, name, node);
+        self.current.insert_node(end, name, None, node);
         self.pushed();
     }
 

@@ -9,6 +9,7 @@
 mod block;
 mod children;
 mod children_builder;
+mod children_ref;
 mod comparison;
 mod effect;
 mod group_codec;
@@ -16,6 +17,7 @@ mod join;
 mod leaf;
 mod link;
 mod links;
+mod lower;
 mod node;
 mod record;
 mod records;
@@ -29,7 +31,7 @@ mod unit_reader;
 mod unit_writer;
 mod zip;
 
-pub use children::{Children, Iter as ChildrenIter};
+pub use children_ref::{ChildrenRef, Iter as ChildrenIter};
 pub use comparison::{Comparison, ComparisonPart};
 pub use effect::{Effect, Filling};
 pub use leaf::{Entry, EntryRef, Leaf, LeafIter, MAX_TOTAL, Run, Value, ValueRef};

@@ -3,7 +3,9 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::children::{self, Children};
+use super::block::Block;
+use super::children::Children;
+use super::children_ref::{self, ChildrenRef};
 use super::leaf::{EntryRef, Leaf, LeafIter, Run, ValueRef};
 use crate::name::Name;
 use crate::{Dot, ReplicaId};
@@ -28,9 +30,10 @@ enum Ref<'a> {
     Two(Dot, Dot),
     /// Several dots with nothing.
     Dots(&'a [Dot]),
+    /// A place of a block that has nothing but one place under it, which stands in the columns instead.
+    Upper(&'a Block, usize),
 }
 
-static NO_CHILDREN: Children = Children::new();
 static NOTHING: Node = Node {
     leaf: Leaf::EMPTY,
     children: Children::new(),
@@ -48,8 +51,8 @@ impl Node {
     }
 
     /// The places under this one.
-    pub fn children(&self) -> &Children {
-        &self.children
+    pub fn children(&self) -> ChildrenRef<'_> {
+        self.children.as_ref()
     }
 
     /// Whether nothing is live here or below.
@@ -62,6 +65,11 @@ impl Node {
     pub(super) fn is_simple(&self) -> bool {
         let plain = || self.leaf.iter().all(|entry| entry.value == ValueRef::Unit);
         self.children.is_empty() && (self.leaf.len() <= 1 || plain())
+    }
+
+    /// Whether it has nothing but one place under it.
+    pub(super) fn is_upper(&self) -> bool {
+        self.leaf.is_empty() && self.children.len == 1
     }
 
     /// The place at a path below this one.
@@ -77,12 +85,7 @@ impl Node {
     /// Puts a dot with nothing at a name under a path below this place where nothing is. Returns
     /// whether it did.
     pub(super) fn fill(&mut self, path: &[Name], name: &Name, dot: Dot) -> bool {
-        match path {
-            [] => self.children.fill(name, dot),
-            [first, rest @ ..] => self
-                .children
-                .change(first, |node| node.fill(rest, name, dot)),
-        }
+        self.change(path, |node| node.children.fill(name, dot))
     }
 
     /// Changes the leaf at a path; makes the nodes on the way and takes empty ones away.
@@ -91,11 +94,14 @@ impl Node {
         path: &[Name],
         change: impl FnOnce(&mut Leaf) -> T,
     ) -> T {
+        self.change(path, |node| change(&mut node.leaf))
+    }
+
+    /// Changes the place at a path; makes the nodes on the way and takes empty ones away.
+    pub(super) fn change<T>(&mut self, path: &[Name], change: impl FnOnce(&mut Self) -> T) -> T {
         match path.split_first() {
-            None => change(&mut self.leaf),
-            Some((name, rest)) => self
-                .children
-                .change(name, |node| node.change_leaf(rest, change)),
+            None => change(self),
+            Some((name, path)) => self.children.change(name, path, change),
         }
     }
 }
@@ -118,6 +124,10 @@ impl<'a> NodeRef<'a> {
         Self(Ref::Dots(dots))
     }
 
+    pub(super) fn of_upper(block: &'a Block, at: usize) -> Self {
+        Self(Ref::Upper(block, at))
+    }
+
     pub(super) fn of_entry(entry: EntryRef<'a>) -> Self {
         Self(Ref::Entry(entry))
     }
@@ -131,6 +141,7 @@ impl<'a> NodeRef<'a> {
                 Rest::Few([Some(EntryRef::unit(first)), Some(EntryRef::unit(second))])
             }
             Ref::Dots(dots) => Rest::Dots(dots.iter()),
+            Ref::Upper(..) => Rest::Few([None, None]),
         })
     }
 
@@ -138,7 +149,7 @@ impl<'a> NodeRef<'a> {
     pub(super) fn single(self) -> Option<EntryRef<'a>> {
         match self.0 {
             Ref::Entry(entry) => Some(entry),
-            Ref::Node(_) | Ref::Two(..) | Ref::Dots(_) => None,
+            Ref::Node(_) | Ref::Two(..) | Ref::Dots(_) | Ref::Upper(..) => None,
         }
     }
 
@@ -155,6 +166,7 @@ impl<'a> NodeRef<'a> {
         match self.0 {
             Ref::Node(node) => !node.leaf.is_empty(),
             Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => true,
+            Ref::Upper(..) => false,
         }
     }
 
@@ -165,6 +177,7 @@ impl<'a> NodeRef<'a> {
             Ref::Entry(entry) => (entry.dot == dot).then_some(entry),
             Ref::Dots(dots) => dots.contains(&dot).then(|| EntryRef::unit(dot)),
             Ref::Two(first, second) => [first, second].contains(&dot).then(|| EntryRef::unit(dot)),
+            Ref::Upper(..) => None,
         }
     }
 
@@ -173,15 +186,16 @@ impl<'a> NodeRef<'a> {
         match self.0 {
             Ref::Node(node) => node.leaf.run(replica),
             Ref::Entry(entry) => entry.run_of(replica),
-            Ref::Dots(_) | Ref::Two(..) => None,
+            Ref::Dots(_) | Ref::Two(..) | Ref::Upper(..) => None,
         }
     }
 
     /// The places under this one.
-    pub fn children(self) -> &'a Children {
+    pub fn children(self) -> ChildrenRef<'a> {
         match self.0 {
-            Ref::Node(node) => &node.children,
-            Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => &NO_CHILDREN,
+            Ref::Node(node) => node.children.as_ref(),
+            Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => ChildrenRef::none(),
+            Ref::Upper(block, at) => ChildrenRef::only(block, at),
         }
     }
 
@@ -189,7 +203,7 @@ impl<'a> NodeRef<'a> {
     pub fn is_empty(self) -> bool {
         match self.0 {
             Ref::Node(node) => node.is_empty(),
-            Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => false,
+            Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) | Ref::Upper(..) => false,
         }
     }
 
@@ -206,6 +220,10 @@ impl<'a> NodeRef<'a> {
             Ref::Entry(_) | Ref::Two(..) | Ref::Dots(_) => Node {
                 leaf: self.into(),
                 children: Children::new(),
+            },
+            Ref::Upper(..) => Node {
+                leaf: Leaf::EMPTY,
+                children: self.children().to_children(),
             },
         }
     }
@@ -234,6 +252,7 @@ impl<'a> NodeRef<'a> {
         match (self.0, other.0) {
             (Ref::Node(a), Ref::Node(b)) => core::ptr::eq(a, b),
             (Ref::Dots(a), Ref::Dots(b)) => core::ptr::eq(a, b),
+            (Ref::Upper(a, at), Ref::Upper(b, bt)) => core::ptr::eq(a, b) && at == bt,
             _ => false,
         }
     }
@@ -280,7 +299,7 @@ pub(super) struct Entries<'a> {
 
 enum Step<'a> {
     Entries(EntryIter<'a>),
-    Children(children::Iter<'a>),
+    Children(children_ref::Iter<'a>),
 }
 
 impl<'a> Iterator for Entries<'a> {

@@ -2,9 +2,11 @@
 
 use alloc::sync::Arc;
 use core::cmp::Ordering;
+use core::iter::Peekable;
 
 use super::block::Block;
 use super::children::{BlockIter, Children};
+use super::children_ref::Iter;
 use super::node::NodeRef;
 
 /// Two in step, in the order of names.
@@ -149,51 +151,95 @@ impl<'a> Zip<'a> {
     }
 }
 
-/// See [`Children::differences`].
-pub struct Differences<'a> {
-    zip: Zip<'a>,
-    /// The rest of a block that one side has alone, and whether that is the left one.
-    rest: Option<(&'a Block, usize, bool)>,
+/// See [`ChildrenRef::differences`](super::ChildrenRef::differences).
+pub struct Differences<'a>(Kind<'a>);
+
+enum Kind<'a> {
+    Maps {
+        zip: Zip<'a>,
+        /// The rest of a block that one side has alone, and whether that is the left one.
+        rest: Option<(&'a Block, usize, bool)>,
+    },
+    /// At least one side has one place at most.
+    Few(Peekable<Iter<'a>>, Peekable<Iter<'a>>),
 }
 
+type Difference<'a> = (&'a [u8], Option<NodeRef<'a>>, Option<NodeRef<'a>>);
+
 impl<'a> Differences<'a> {
-    pub(super) fn new(left: &'a Children, right: &'a Children) -> Self {
-        Self {
-            zip: Zip::new(left, right),
-            rest: None,
-        }
+    pub(super) fn of_maps(left: &'a Children, right: &'a Children) -> Self {
+        let zip = Zip::new(left, right);
+        Self(Kind::Maps { zip, rest: None })
+    }
+
+    pub(super) fn of_few(left: Iter<'a>, right: Iter<'a>) -> Self {
+        Self(Kind::Few(left.peekable(), right.peekable()))
     }
 }
 
 impl<'a> Iterator for Differences<'a> {
-    type Item = (&'a [u8], Option<NodeRef<'a>>, Option<NodeRef<'a>>);
+    type Item = Difference<'a>;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let alone = |block: &'a Block, at, left: bool| {
-            let place = Some(block.get(at));
-            let (here, there) = if left { (place, None) } else { (None, place) };
-            (block.name(at), here, there)
-        };
-        loop {
-            if let Some((block, at, left)) = self.rest.take()
-                && at < block.len()
-            {
-                self.rest = Some((block, at + 1, left));
-                return Some(alone(block, at, left));
-            }
-            match self.zip.next()? {
-                Pair::Shared(_) => {}
-                Pair::Left(block) => self.rest = Some((block, 0, true)),
-                Pair::Right(block) => self.rest = Some((block, 0, false)),
-                Pair::LeftPlace(block, at) => return Some(alone(block, at, true)),
-                Pair::RightPlace(block, at) => return Some(alone(block, at, false)),
-                Pair::Both((a, at), (b, bt)) => {
-                    let (here, there) = (a.get(at), b.get(bt));
-                    if here != there {
-                        return Some((a.name(at), Some(here), Some(there)));
-                    }
+    fn next(&mut self) -> Option<Difference<'a>> {
+        match &mut self.0 {
+            Kind::Maps { zip, rest } => next_of_maps(zip, rest),
+            Kind::Few(left, right) => next_of_few(left, right),
+        }
+    }
+}
+
+fn next_of_maps<'a>(
+    zip: &mut Zip<'a>,
+    rest: &mut Option<(&'a Block, usize, bool)>,
+) -> Option<Difference<'a>> {
+    let alone = |block: &'a Block, at, left: bool| {
+        let place = Some(block.get(at));
+        let (here, there) = if left { (place, None) } else { (None, place) };
+        (block.name(at), here, there)
+    };
+    loop {
+        if let Some((block, at, left)) = rest.take()
+            && at < block.len()
+        {
+            *rest = Some((block, at + 1, left));
+            return Some(alone(block, at, left));
+        }
+        match zip.next()? {
+            Pair::Shared(_) => {}
+            Pair::Left(block) => *rest = Some((block, 0, true)),
+            Pair::Right(block) => *rest = Some((block, 0, false)),
+            Pair::LeftPlace(block, at) => return Some(alone(block, at, true)),
+            Pair::RightPlace(block, at) => return Some(alone(block, at, false)),
+            Pair::Both((a, at), (b, bt)) => {
+                let (here, there) = (a.get(at), b.get(bt));
+                if here != there {
+                    return Some((a.name(at), Some(here), Some(there)));
                 }
             }
+        }
+    }
+}
+
+fn next_of_few<'a>(
+    left: &mut Peekable<Iter<'a>>,
+    right: &mut Peekable<Iter<'a>>,
+) -> Option<Difference<'a>> {
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+        };
+        let here = if order.is_le() { left.next() } else { None };
+        let there = if order.is_ge() { right.next() } else { None };
+        match (here, there) {
+            (Some((_, here)), Some((_, there))) if here == there => {}
+            (Some((name, here)), there) => {
+                return Some((name, Some(here), there.map(|(_, there)| there)));
+            }
+            (None, Some((name, there))) => return Some((name, None, Some(there))),
+            (None, None) => return None,
         }
     }
 }

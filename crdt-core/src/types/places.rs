@@ -4,11 +4,11 @@ use alloc::vec::Vec;
 use core::ops::{Bound, RangeBounds};
 
 use crate::element::EncodesAs;
-use crate::kernel::{Children, ChildrenIter, NodeRef};
+use crate::kernel::{ChildrenIter, ChildrenRef, NodeRef};
 
 /// The places under a place; none of a place that is not there.
-pub(super) fn children(node: Option<NodeRef<'_>>) -> &Children {
-    node.map_or(const { &Children::new() }, NodeRef::children)
+pub(super) fn children(node: Option<NodeRef<'_>>) -> ChildrenRef<'_> {
+    node.map_or(ChildrenRef::none(), NodeRef::children)
 }
 
 /// Places in the order of their names, up to a bound.
