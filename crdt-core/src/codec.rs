@@ -38,6 +38,12 @@ impl Writer {
         Self::default()
     }
 
+    /// An empty writer with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        let out = Vec::with_capacity(bytes);
+        Self { out }
+    }
+
     /// Bytes written so far.
     pub fn len(&self) -> usize {
         self.out.len()

@@ -34,14 +34,14 @@ pub trait Group: Copy + Default {
     fn minus(self, other: Self) -> Self;
 }
 
-/// What is summed up over keys, so that a sum follows insertions and removals.
-pub trait Measure<K>: Group {
-    /// That of one key.
-    fn of(key: &K) -> Self;
+/// What is summed up over entries, so that a sum follows insertions, changes and removals.
+pub trait Measure<K, V>: Group {
+    /// That of one entry.
+    fn of(key: &K, value: &V) -> Self;
 }
 
-impl<K> Measure<K> for () {
-    fn of(_: &K) {}
+impl<K, V> Measure<K, V> for () {
+    fn of(_: &K, _: &V) {}
 }
 
 impl Group for () {
@@ -59,26 +59,26 @@ enum Tree<K, V, M> {
 #[derive(Clone)]
 struct Child<K, V, M> {
     tree: Arc<Tree<K, V, M>>,
-    /// Over the keys in it.
+    /// Over the entries in it.
     sum: M,
 }
 
 type Split<K, V, M> = Option<(K, Child<K, V, M>)>;
 
-impl<K, V, M: Measure<K>> Child<K, V, M> {
+impl<K, V, M: Measure<K, V>> Child<K, V, M> {
     fn new(tree: Arc<Tree<K, V, M>>) -> Self {
         let sum = tree.sum();
         Self { tree, sum }
     }
 }
 
-impl<K, V, M: Measure<K>> Tree<K, V, M> {
-    /// Over its keys, from the sums of its children.
+impl<K, V, M: Measure<K, V>> Tree<K, V, M> {
+    /// Over its entries, from the sums of its children.
     fn sum(&self) -> M {
         match self {
             Tree::Leaf(entries) => entries
                 .iter()
-                .map(|(key, _)| M::of(key))
+                .map(|(key, value)| M::of(key, value))
                 .fold(M::default(), M::plus),
             Tree::Inner(children) => children
                 .iter()
@@ -200,8 +200,8 @@ impl<K: Ord, V, M> CowMap<K, V, M> {
     }
 }
 
-impl<K: Ord, V, M: Measure<K>> CowMap<K, V, M> {
-    /// The sum over the keys less than `key`. O(log n).
+impl<K: Ord, V, M: Measure<K, V>> CowMap<K, V, M> {
+    /// The sum over the entries whose keys are less than `key`. O(log n).
     pub fn sum_below<Q: Ord + ?Sized>(&self, key: &Q) -> M
     where
         K: Borrow<Q>,
@@ -212,7 +212,7 @@ impl<K: Ord, V, M: Measure<K>> CowMap<K, V, M> {
             next = match tree {
                 Tree::Leaf(entries) => {
                     let below = entries.iter().take_while(|(k, _)| k.borrow() < key);
-                    sum = below.map(|(k, _)| M::of(k)).fold(sum, M::plus);
+                    sum = below.map(|(k, v)| M::of(k, v)).fold(sum, M::plus);
                     None
                 }
                 Tree::Inner(children) => {
@@ -226,16 +226,18 @@ impl<K: Ord, V, M: Measure<K>> CowMap<K, V, M> {
         sum
     }
 
-    /// The first key with which the sum over it and all before it is one that `reaches`. O(log n).
-    pub fn first_where(&self, reaches: impl Fn(M) -> bool) -> Option<&K> {
+    /// The first entry with which the sum over it and all before it is one that `reaches`, and the sum over
+    /// those before it. O(log n).
+    pub fn first_where(&self, reaches: impl Fn(M) -> bool) -> Option<(&K, &V, M)> {
         let mut sum = M::default();
         let mut tree = self.root.as_deref()?;
         loop {
             match tree {
                 Tree::Leaf(entries) => {
-                    return entries.iter().map(|(key, _)| key).find(|key| {
-                        sum = sum.plus(M::of(key));
-                        reaches(sum)
+                    return entries.iter().find_map(|(key, value)| {
+                        let before = sum;
+                        sum = sum.plus(M::of(key, value));
+                        reaches(sum).then_some((key, value, before))
                     });
                 }
                 Tree::Inner(children) => {
@@ -254,7 +256,7 @@ impl<K: Ord, V, M: Measure<K>> CowMap<K, V, M> {
     }
 }
 
-impl<K: Ord + Clone, V: Clone, M: Measure<K>> CowMap<K, V, M> {
+impl<K: Ord + Clone, V: Clone, M: Measure<K, V>> CowMap<K, V, M> {
     /// A map of entries whose keys ascend. O(n).
     pub fn from_sorted(entries: Vec<(K, V)>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.0 < b.0));
@@ -291,6 +293,18 @@ impl<K: Ord + Clone, V: Clone, M: Measure<K>> CowMap<K, V, M> {
         in_step
     }
 
+    /// Changes the value of the last key that compares as equal or less. Copies shared nodes on the way.
+    pub fn change_floor<T>(
+        &mut self,
+        compare: impl Fn(&K) -> Ordering,
+        change: impl FnOnce(&K, &mut V) -> T,
+    ) -> Option<T> {
+        let root = Arc::make_mut(self.root.as_mut()?);
+        change_floor(root, &compare, change).map(|(out, ..)| out)
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
     /// The value of `key`, to be changed. Copies shared nodes on the way.
     pub fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
@@ -321,7 +335,9 @@ impl<K: Ord + Clone, V: Clone, M: Measure<K>> CowMap<K, V, M> {
     pub fn floor_mut_by(&mut self, compare: impl Fn(&K) -> Ordering) -> Option<&mut V> {
         floor_mut(Arc::make_mut(self.root.as_mut()?), &compare)
     }
+}
 
+impl<K: Ord + Clone, V: Clone, M: Measure<K, V>> CowMap<K, V, M> {
     /// Sets the value of `key` and returns the former one.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let Some(root) = &mut self.root else {
@@ -338,7 +354,7 @@ impl<K: Ord + Clone, V: Clone, M: Measure<K>> CowMap<K, V, M> {
             }
         }
         self.len += usize::from(former.is_none());
-        former
+        former.map(|(value, _)| value)
     }
 
     /// Takes the entry of `key` out.
@@ -457,6 +473,31 @@ fn floor_mut<'a, K: Clone, V: Clone, M: Copy>(
     }
 }
 
+/// Returns what `change` did, and the sum over the entry before and after.
+fn change_floor<K: Clone, V: Clone, M: Measure<K, V>, T>(
+    tree: &mut Tree<K, V, M>,
+    compare: &impl Fn(&K) -> Ordering,
+    change: impl FnOnce(&K, &mut V) -> T,
+) -> Option<(T, M, M)> {
+    match tree {
+        Tree::Leaf(entries) => {
+            let at = at_most(entries, compare).checked_sub(1)?;
+            let (key, value) = &mut entries[at];
+            let before = M::of(key, value);
+            let out = change(key, value);
+            Some((out, before, M::of(key, value)))
+        }
+        Tree::Inner(children) => {
+            let at = at_most(children, compare).checked_sub(1)?;
+            let child = &mut children[at].1;
+            let (out, before, after) =
+                change_floor(Arc::make_mut(&mut child.tree), compare, change)?;
+            child.sum = child.sum.minus(before).plus(after);
+            Some((out, before, after))
+        }
+    }
+}
+
 /// The child that may hold `key`.
 fn child_of<K: Ord + Borrow<Q>, Q: Ord + ?Sized, T>(children: &[(K, T)], key: &Q) -> usize {
     children
@@ -471,14 +512,19 @@ fn first_key<K, V, M>(tree: &Tree<K, V, M>) -> Option<&K> {
     }
 }
 
-fn insert<K: Ord + Clone, V: Clone, M: Measure<K>>(
+/// Returns the former value, and the sum over the entry of it.
+fn insert<K: Ord + Clone, V: Clone, M: Measure<K, V>>(
     tree: &mut Tree<K, V, M>,
     key: K,
     value: V,
-) -> (Option<V>, Split<K, V, M>) {
+) -> (Option<(V, M)>, Split<K, V, M>) {
     match tree {
         Tree::Leaf(entries) => match entries.binary_search_by(|(k, _)| k.cmp(&key)) {
-            Ok(at) => (Some(core::mem::replace(&mut entries[at].1, value)), None),
+            Ok(at) => {
+                let former = core::mem::replace(&mut entries[at].1, value);
+                let sum = M::of(&key, &former);
+                (Some((former, sum)), None)
+            }
             Err(at) => {
                 entries.insert(at, (key, value));
                 (
@@ -493,11 +539,12 @@ fn insert<K: Ord + Clone, V: Clone, M: Measure<K>>(
             if key < children[at].0 {
                 children[at].0 = key.clone();
             }
-            let added = M::of(&key);
+            let added = M::of(&key, &value);
             let child = &mut children[at].1;
             let (former, right) = insert(Arc::make_mut(&mut child.tree), key, value);
-            if former.is_none() {
-                child.sum = child.sum.plus(added);
+            child.sum = child.sum.plus(added);
+            if let Some((_, sum)) = &former {
+                child.sum = child.sum.minus(*sum);
             }
             let Some(right) = right else {
                 return (former, None);
@@ -529,7 +576,7 @@ fn split<K: Clone, T>(items: &mut Vec<(K, T)>, inserted: usize) -> Option<(K, Ve
     Some((right[0].0.clone(), right))
 }
 
-fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, M: Measure<K>, Q: Ord + ?Sized>(
+fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, M: Measure<K, V>, Q: Ord + ?Sized>(
     tree: &mut Tree<K, V, M>,
     key: &Q,
 ) -> Option<(K, V)> {
@@ -544,8 +591,8 @@ fn remove<K: Ord + Clone + Borrow<Q>, V: Clone, M: Measure<K>, Q: Ord + ?Sized>(
             let at = child_of(children, key);
             let child = &mut children[at].1;
             let former = remove(Arc::make_mut(&mut child.tree), key);
-            if let Some((key, _)) = &former {
-                child.sum = child.sum.minus(M::of(key));
+            if let Some((key, value)) = &former {
+                child.sum = child.sum.minus(M::of(key, value));
             }
             match first_key(&child.tree).cloned() {
                 None => drop(children.remove(at)),
@@ -569,7 +616,7 @@ fn size<K, V, M>(tree: &Tree<K, V, M>) -> usize {
     }
 }
 
-fn merge_with_neighbour<K: Clone, V: Clone, M: Measure<K>>(
+fn merge_with_neighbour<K: Clone, V: Clone, M: Measure<K, V>>(
     children: &mut Vec<(K, Child<K, V, M>)>,
     at: usize,
 ) {
@@ -660,7 +707,7 @@ impl<'a, K, V, M> IntoIterator for &'a CowMap<K, V, M> {
     }
 }
 
-impl<K: Ord + Clone, V: Clone, M: Measure<K>> FromIterator<(K, V)> for CowMap<K, V, M> {
+impl<K: Ord + Clone, V: Clone, M: Measure<K, V>> FromIterator<(K, V)> for CowMap<K, V, M> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut map = Self::new();
         for (k, v) in entries {

@@ -30,7 +30,8 @@ pub struct Shape(Name);
 impl Shape {
     /// The shape of a type.
     pub fn of<T: crate::Crdt>() -> Self {
-        let mut text = String::new();
+        // For most of them, at once.
+        let mut text = String::with_capacity(48);
         T::shape(&mut text);
         Self(Name::new(text.as_bytes()))
     }

@@ -146,7 +146,7 @@ mod tests {
         let replica = ReplicaId::new(1, 1);
         for seq in (1..=1_400_000).filter(|seq| seq % 2 == 0) {
             let (dot, value) = (Dot::new(replica, seq), ValueRef::Unit);
-            index.born(path.clone(), EntryRef { dot, value });
+            index.born(&path, EntryRef { dot, value });
         }
         seen.insert_range(replica, 1, 1_400_000);
         let mut asking = Asking::new(&index, &seen, 64);

@@ -32,7 +32,8 @@ impl Hashes {
 
     /// What one live dot adds to the fingerprint: a sum, so that it is kept incrementally.
     pub(crate) fn entry(&self, path: &[Name], entry: EntryRef<'_>) -> u128 {
-        let mut w = Writer::new();
+        // Enough for most.
+        let mut w = Writer::with_capacity(128);
         w.count(path.len());
         for name in path {
             w.bytes(name);

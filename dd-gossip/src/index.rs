@@ -3,7 +3,9 @@
 use std::ops::Bound;
 
 use crdt_core::kernel::{EntryRef, ValueRef};
-use crdt_core::{Context, CowMap, Dot, Group, Measure, Path, ReplicaId, Seqs};
+use crdt_core::{Context, CowMap, Dot, Group, Measure, Name, ReplicaId, Seqs};
+
+use crate::by_number::{ByNumber, Place};
 
 /// Places of all live dots and of all records that are kept. Void events are not in it, so walking
 /// what a peer lacks costs what the peer lacks. Cloning is O(1).
@@ -16,7 +18,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn born(&mut self, at: Path, entry: EntryRef<'_>) {
+    pub(crate) fn born(&mut self, at: &[Name], entry: EntryRef<'_>) {
         self.live.insert(entry.dot, at);
         if let Some(cut) = cut_of(entry) {
             self.cuts.insert((entry.dot, cut), ());
@@ -30,7 +32,7 @@ impl Index {
         }
     }
 
-    pub(crate) fn recorded(&mut self, at: Path, dot: Dot) {
+    pub(crate) fn recorded(&mut self, at: &[Name], dot: Dot) {
         self.records.insert(dot, at);
     }
 
@@ -54,7 +56,7 @@ impl Index {
     }
 
     /// The first event at or behind `from`, in the order of origins and numbers.
-    pub(crate) fn next(&self, from: Dot) -> Option<(Dot, &Path)> {
+    pub(crate) fn next(&self, from: Dot) -> Option<(Dot, Place<'_>)> {
         let live = self.live.next(from);
         let record = self.records.next(from);
         match (live, record) {
@@ -82,16 +84,14 @@ pub(crate) struct Places {
     origins: CowMap<ReplicaId, ByNumber>,
 }
 
-/// Paths of events of one origin, by their numbers.
-pub(crate) type ByNumber = CowMap<u64, Path, Census>;
-
 impl Places {
-    fn insert(&mut self, dot: Dot, path: Path) {
+    fn insert(&mut self, dot: Dot, path: &[Name]) {
         if let Some(places) = self.origins.get_mut(&dot.replica) {
             places.insert(dot.seq, path);
         } else {
-            self.origins
-                .insert(dot.replica, [(dot.seq, path)].into_iter().collect());
+            let mut places = ByNumber::default();
+            places.insert(dot.seq, path);
+            self.origins.insert(dot.replica, places);
         }
     }
 
@@ -99,14 +99,14 @@ impl Places {
         let Some(places) = self.origins.get_mut(&dot.replica) else {
             return;
         };
-        places.remove(&dot.seq);
+        places.remove(dot.seq);
         if places.is_empty() {
             self.origins.remove(&dot.replica);
         }
     }
 
-    pub(crate) fn get(&self, dot: Dot) -> Option<&Path> {
-        self.origins.get(&dot.replica)?.get(&dot.seq)
+    pub(crate) fn get(&self, dot: Dot) -> Option<Place<'_>> {
+        self.origins.get(&dot.replica)?.get(dot.seq)
     }
 
     fn len(&self) -> usize {
@@ -124,7 +124,7 @@ impl Places {
         &'a self,
         has: &'a Context,
         has_not: &'a Context,
-    ) -> impl Iterator<Item = (&'a Path, Dot)> + 'a {
+    ) -> impl Iterator<Item = (Place<'a>, Dot)> + 'a {
         let origins = self.origins.iter().filter_map(move |(origin, places)| {
             let seqs = has.get(*origin)?;
             let others = has_not.get(*origin).unwrap_or(Seqs::none());
@@ -132,18 +132,18 @@ impl Places {
         });
         origins.flat_map(|(origin, places, ranges)| {
             ranges.flat_map(move |(first, last)| {
-                let here = places.iter_from(Bound::Included(&first));
-                let here = here.take_while(move |(seq, _)| **seq <= last);
-                here.map(move |(seq, path)| (path, Dot::new(origin, *seq)))
+                let here = places.from(first);
+                let here = here.take_while(move |(seq, _)| *seq <= last);
+                here.map(move |(seq, place)| (place, Dot::new(origin, seq)))
             })
         })
     }
 
-    fn next(&self, from: Dot) -> Option<(Dot, &Path)> {
+    fn next(&self, from: Dot) -> Option<(Dot, Place<'_>)> {
         for (origin, places) in self.from(from.replica) {
             let first = if origin == from.replica { from.seq } else { 0 };
-            if let Some((seq, path)) = places.iter_from(Bound::Included(&first)).next() {
-                return Some((Dot::new(origin, *seq), path));
+            if let Some((seq, place)) = places.from(first).next() {
+                return Some((Dot::new(origin, seq), place));
             }
         }
         None
@@ -157,9 +157,17 @@ pub(crate) struct Census {
     pub(crate) sum: u64,
 }
 
-impl<K: Number> Measure<K> for Census {
-    fn of(key: &K) -> Self {
-        let (count, sum) = (1, key.hash());
+impl Census {
+    /// Of one event, by its number.
+    pub(crate) fn of_event(seq: u64) -> Self {
+        let (count, sum) = (1, mix(seq));
+        Self { count, sum }
+    }
+}
+
+impl Measure<(Dot, u64), ()> for Census {
+    fn of((dot, cut): &(Dot, u64), (): &()) -> Self {
+        let (count, sum) = (1, mix(mix(dot.seq) ^ cut));
         Self { count, sum }
     }
 }
@@ -177,22 +185,6 @@ impl Group for Census {
             count: self.count - other.count,
             sum: self.sum.wrapping_sub(other.sum),
         }
-    }
-}
-
-pub(crate) trait Number {
-    fn hash(&self) -> u64;
-}
-
-impl Number for u64 {
-    fn hash(&self) -> u64 {
-        mix(*self)
-    }
-}
-
-impl Number for (Dot, u64) {
-    fn hash(&self) -> u64 {
-        mix(mix(self.0.seq) ^ self.1)
     }
 }
 

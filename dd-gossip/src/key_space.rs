@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crdt_core::kernel::{
-    Comparison, DotStore, EditError, Effect, Entry, Link, NodeRef, Record, Transaction, Unit,
+    Comparison, DotStore, EditError, Effect, EntryRef, Link, NodeRef, Record, Transaction, Unit,
 };
 use crdt_core::{Context, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
@@ -53,11 +53,11 @@ impl KeySpace {
         let mut index = Index::default();
         let mut fingerprint = 0u128;
         store.root().visit(&mut Vec::new(), &mut |path, entry| {
-            index.born(path.into(), entry);
+            index.born(path, entry);
             fingerprint = fingerprint.wrapping_add(hashes.entry(path, entry));
         });
         for (path, record) in store.records() {
-            index.recorded(path.clone(), record.dot);
+            index.recorded(path, record.dot);
         }
         let changed = Changed::Keys(BTreeMap::new());
         Self {
@@ -186,6 +186,7 @@ impl KeySpace {
         let mut effects = Vec::new();
         let Frozen { store, index } = &mut self.frozen;
         let live = index.live().of_those(context, comparison.kept());
+        let live = live.map(|(place, dot)| (place.path(), dot));
         store.commit(comparison, context, floor, live, &mut effects);
         self.follow(effects);
     }
@@ -252,48 +253,49 @@ impl KeySpace {
 
     fn follow(&mut self, effects: Vec<Effect>) {
         self.context_hash = None;
-        let mut touched = BTreeSet::new();
+        let mut touched = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Born { at, entry } => self.born(at, &entry, &mut touched),
+                Effect::Born { at, entry } => self.born(&at, (&entry).into(), &mut touched),
                 Effect::Filled(filling) => {
-                    for (at, entry) in filling.births() {
-                        self.born(at, &entry, &mut touched);
-                    }
+                    filling.visit(|at, entry| self.born(at, entry, &mut touched));
                 }
                 Effect::Died { at, entry } => {
                     let hash = self.hashes.entry(&at, (&entry).into());
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
-                    touched.extend(at.first().cloned());
-                    self.mark_deadline(&at);
+                    self.touch(&at, &mut touched);
                     self.frozen.index.died((&entry).into());
                 }
-                Effect::Recorded { path, dot } => self.frozen.index.recorded(path, dot),
+                Effect::Recorded { path, dot } => self.frozen.index.recorded(&path, dot),
                 Effect::Dropped { record, .. } => self.frozen.index.dropped(record.dot),
             }
         }
         self.note_changed(touched);
     }
 
-    fn born(&mut self, at: Path, entry: &Entry, touched: &mut BTreeSet<Name>) {
-        let hash = self.hashes.entry(&at, entry.into());
+    fn born(&mut self, at: &[Name], entry: EntryRef<'_>, touched: &mut Vec<Name>) {
+        let hash = self.hashes.entry(at, entry);
         self.fingerprint = self.fingerprint.wrapping_add(hash);
-        touched.extend(at.first().cloned());
-        self.mark_deadline(&at);
-        self.frozen.index.born(at, entry.into());
+        self.touch(at, touched);
+        self.frozen.index.born(at, entry);
     }
 
-    /// Notes the key if it is its deadline that changed.
-    fn mark_deadline(&mut self, at: &Path) {
-        if let [key, shape, ..] = at.as_ref()
-            && shape.as_bytes() == DEADLINE
-        {
+    /// Notes the key; also if it is its deadline that changed.
+    fn touch(&mut self, at: &[Name], touched: &mut Vec<Name>) {
+        let Some(key) = at.first() else { return };
+        // Mostly one key after the other.
+        if touched.last() != Some(key) {
+            touched.push(key.clone());
+        }
+        if at.get(1).is_some_and(|shape| shape.as_bytes() == DEADLINE) {
             self.marked.insert(key.clone());
         }
     }
 
     /// Counts one change for each key.
-    fn note_changed(&mut self, touched: BTreeSet<Name>) {
+    fn note_changed(&mut self, mut touched: Vec<Name>) {
+        touched.sort_unstable();
+        touched.dedup();
         let is_marked = |key: &&Name| self.marks.iter().any(|mark| key.starts_with(mark));
         self.marked
             .extend(touched.iter().filter(is_marked).cloned());

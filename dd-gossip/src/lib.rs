@@ -5,6 +5,7 @@
 //! who belongs to the cluster.
 
 mod asking;
+mod by_number;
 mod config;
 mod consistency;
 mod fingerprint;

@@ -5,12 +5,11 @@
 //! not of keys: of a dot that both have seen, whether it is live says everything, and the sums over
 //! ranges of numbers come with the index.
 
-use std::ops::Bound;
-
 use crdt_core::codec::{DecodeError, Reader, Writer};
 use crdt_core::{Context, Dot, Group, ReplicaId, Seqs};
 
-use crate::index::{ByNumber, Census, Index, mix};
+use crate::by_number::ByNumber;
+use crate::index::{Census, Index, mix};
 
 /// Ranges of one question, at most.
 pub(crate) const MAX_COMPARED: usize = 4096;
@@ -87,9 +86,9 @@ impl Range {
         let runs = |(origin, places, numbers): (_, &ByNumber, _)| {
             seen.get(origin)?;
             let count = of_numbers(places, numbers).count;
-            let before = places.sum_below(&numbers.0).count;
-            let first = places.first_where(|sum| sum.count > before)?;
-            let last = places.first_where(|sum| sum.count >= before + count)?;
+            let before = places.sum_below(numbers.0).count;
+            let first = places.nth(before)?;
+            let last = places.nth((before + count).checked_sub(1)?)?;
             // Where more are live than not, each that is not ends a run at most.
             (count > 0).then(|| count.min(last - first + 2 - count))
         };
@@ -107,13 +106,13 @@ impl Range {
         let (mut before, mut next) = (0, step);
         for (origin, places, numbers) in self.live(index) {
             let here = of_numbers(places, numbers).count;
-            let skipped = places.sum_below(&numbers.0).count;
+            let skipped = places.sum_below(numbers.0).count;
             while next < count && next < before + here {
                 let nth = skipped + (next - before);
-                let Some(seq) = places.first_where(|sum| sum.count > nth) else {
+                let Some(seq) = places.nth(nth) else {
                     break;
                 };
-                let end = Dot::new(origin, *seq);
+                let end = Dot::new(origin, seq);
                 out.push(Self { first, end });
                 first = end;
                 next += step;
@@ -132,8 +131,8 @@ impl Range {
         };
         rest.live(index).find_map(|(origin, places, numbers)| {
             clipped(seen.get(origin), numbers).find_map(|(from, to)| {
-                let (seq, _) = places.iter_from(Bound::Included(&from)).next()?;
-                (*seq < to).then(|| Dot::new(origin, *seq))
+                let (seq, _) = places.from(from).next()?;
+                (seq < to).then(|| Dot::new(origin, seq))
             })
         })
     }
@@ -152,7 +151,7 @@ fn of_numbers(places: &ByNumber, (from, to): (u64, u64)) -> Census {
     if from >= to {
         return Census::default();
     }
-    places.sum_below(&to).minus(places.sum_below(&from))
+    places.sum_below(to).minus(places.sum_below(from))
 }
 
 /// The parts of a set of numbers between two, each up to and without its second.
@@ -256,7 +255,7 @@ mod tests {
             for seq in 1..=200 {
                 if rng.below(100) < share {
                     let dot = Dot::new(ReplicaId::new(origin, 7), seq);
-                    index.born(path.clone(), entry(dot, 0));
+                    index.born(&path, entry(dot, 0));
                 }
             }
         }
@@ -338,14 +337,14 @@ mod tests {
         seen.insert_range(dot.replica, 1, 9);
         let prints = [0, 3, 4].map(|cut| {
             let mut index = Index::default();
-            index.born(path.clone(), entry(dot, cut));
+            index.born(&path, entry(dot, cut));
             Range::ALL.fingerprint(&index, &seen)
         });
         assert!(prints[0] != prints[1] && prints[1] != prints[2]);
         let mut index = Index::default();
-        index.born(path.clone(), entry(dot, 3));
+        index.born(&path, entry(dot, 3));
         index.died(entry(dot, 3));
-        index.born(path, entry(dot, 0));
+        index.born(&path, entry(dot, 0));
         assert_eq!(Range::ALL.fingerprint(&index, &seen), prints[0]);
     }
 
@@ -354,7 +353,7 @@ mod tests {
         let path: Path = [].as_slice().into();
         let mut index = Index::default();
         for seq in (1..=1000).filter(|seq| seq % 100 != 0) {
-            index.born(path.clone(), entry(Dot::new(ReplicaId::new(1, 7), seq), 0));
+            index.born(&path, entry(Dot::new(ReplicaId::new(1, 7), seq), 0));
         }
         let mut seen = Context::new();
         assert_eq!(Range::ALL.weight(&index, &seen), 0);

@@ -56,13 +56,13 @@ impl Walk {
                 rest.for_each(|link| builder.link(&link));
                 break;
             };
-            if let Some(part) = self.linked.part_of(path) {
+            if let Some(part) = self.linked.part_of(&path) {
                 self.linked.send(part, &mut builder);
                 continue;
             }
             // The piece of a path goes with its first event in this order.
-            if first_lacking(&frozen.store, path, peer) == Some(dot) {
-                builder.piece(path);
+            if first_lacking(&frozen.store, &path, peer) == Some(dot) {
+                builder.piece(&path);
             }
         }
         let unit = builder.finish();
@@ -90,8 +90,8 @@ impl Walk {
             let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
                 break;
             };
-            done += add_live(&frozen.store, path, dot, &mut part.unit);
-            let mut records = frozen.store.records_at(path).iter();
+            done += add_live(&frozen.store, &path, dot, &mut part.unit);
+            let mut records = frozen.store.records_at(&path).iter();
             if let Some(record) = records.find(|record| record.dot == dot) {
                 done += 64 + 24 * record.seen.origins() + 64 * record.cuts.len();
                 part.unit.records.push((path.clone(), record.clone()));
@@ -100,15 +100,15 @@ impl Walk {
         done
     }
 
-    fn next_lacking<'f>(&mut self, index: &'f Index, peer: &Context) -> Option<(Dot, &'f Path)> {
+    fn next_lacking(&mut self, index: &Index, peer: &Context) -> Option<(Dot, Path)> {
         loop {
-            let (dot, path) = index.next(self.next)?;
+            let (dot, place) = index.next(self.next)?;
             let missing = peer
                 .get(dot.replica)
                 .map_or(dot.seq, |seqs| seqs.next_missing(dot.seq));
             if missing == dot.seq {
                 self.next = Dot::new(dot.replica, dot.seq + 1);
-                return Some((dot, path));
+                return Some((dot, place.path()));
             }
             self.next = Dot::new(dot.replica, missing);
         }
@@ -152,8 +152,8 @@ impl Statement {
             // The peer may not know of the cut.
             let cuts = frozen.index.cuts().iter_from(Bound::Included(&(dot, 0)));
             let is_cut = cuts.map(|((cut, _), ())| *cut).next() == Some(dot);
-            if let Some(path) = frozen.index.live().get(dot).filter(|_| is_cut) {
-                done += add_live(&frozen.store, path, dot, &mut part.unit);
+            if let Some(place) = frozen.index.live().get(dot).filter(|_| is_cut) {
+                done += add_live(&frozen.store, &place.path(), dot, &mut part.unit);
             }
         }
     }

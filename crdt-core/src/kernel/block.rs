@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use super::leaf::{Entry, EntryRef, Leaf, Run, Value, ValueRef};
 use super::lower::Lower;
+use super::names::{self, Names, step};
 use super::node::{Node, NodeRef};
 use crate::name::Name;
 use crate::{Dot, ReplicaId};
@@ -18,12 +19,9 @@ use crate::{Dot, ReplicaId};
 /// Most names of a block.
 pub(super) const CAPACITY: usize = 64;
 /// Most bytes of names of a block that has more than one.
-const MAX_BYTES: usize = 4096;
+const MAX_BYTES: usize = names::USUAL;
 /// A block that is built is closed when it has so many places: some are left free.
 pub(super) const FILLED: usize = CAPACITY * 7 / 8;
-/// Columns grow by so many entries at once, small ones by as many as they have: most places have one or a few
-/// places under them.
-const STEP: usize = 16;
 /// Most origins of a block: more than its dots can have, for those that are gone meanwhile.
 const MAX_ORIGINS: usize = 256;
 /// A packed dot is the place of its origin in the block's list, and a sequence number below it.
@@ -65,13 +63,13 @@ impl Block {
     }
 
     pub(super) fn is_too_full(&self) -> bool {
-        self.len() > CAPACITY || (self.names.bytes.len() > MAX_BYTES && self.len() > 1)
+        self.len() > CAPACITY || (self.names.bytes() > MAX_BYTES && self.len() > 1)
     }
 
     /// Whether it could take `other` in and still have room.
     pub(super) fn has_room_for(&self, other: &Self) -> bool {
         self.len() + other.len() <= CAPACITY * 3 / 4
-            && self.names.bytes.len() + other.names.bytes.len() <= MAX_BYTES
+            && self.names.bytes() + other.names.bytes() <= MAX_BYTES
     }
 
     pub(super) fn name(&self, at: usize) -> &[u8] {
@@ -79,7 +77,7 @@ impl Block {
     }
 
     pub(super) fn search(&self, name: &[u8]) -> Result<usize, usize> {
-        self.names.search(self.len(), name)
+        self.names.search(name)
     }
 
     pub(super) fn get(&self, at: usize) -> NodeRef<'_> {
@@ -202,7 +200,7 @@ impl Block {
     }
 
     fn insert_packed(&mut self, at: usize, name: &[u8], packed: u64, cell: Cell) {
-        self.names.insert(self.dots.len(), at, name);
+        self.names.insert(at, name);
         self.lower.insert(self.dots.len(), at);
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(step(self.dots.len()));
@@ -283,7 +281,7 @@ impl Block {
     }
 
     pub(super) fn remove(&mut self, at: usize) {
-        self.names.remove(self.dots.len(), at);
+        self.names.remove(at);
         self.lower.remove(at);
         self.dots.remove(at);
         if !self.cells.is_empty() {
@@ -322,7 +320,7 @@ impl Block {
     }
 
     fn push_packed(&mut self, name: &[u8], packed: u64) {
-        self.names.push(self.dots.len(), name);
+        self.names.push(name, FILLED);
         self.lower.insert(self.dots.len(), self.dots.len());
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(FILLED);
@@ -337,8 +335,7 @@ impl Block {
 
     /// Gives back what the columns have too much.
     pub(super) fn shrink(&mut self) {
-        self.names.bytes.shrink_to_fit();
-        self.names.ends.shrink_to_fit();
+        self.names.shrink();
         self.origins.shrink_to_fit();
         self.dots.shrink_to_fit();
         self.cells.shrink_to_fit();
@@ -464,134 +461,5 @@ impl From<NodeRef<'_>> for Leaf {
             leaf.insert(entry.to_entry());
         }
         leaf
-    }
-}
-
-fn step(len: usize) -> usize {
-    len.clamp(1, STEP)
-}
-
-/// Room for so many names of this length, as far as a block may have so many.
-fn room(name: &[u8], names: usize) -> usize {
-    name.len().max((name.len() * names).min(MAX_BYTES))
-}
-
-/// Names in order, end to end.
-#[derive(Clone, Debug, Default)]
-struct Names {
-    bytes: Vec<u8>,
-    /// Where each ends; empty while all are `stride` long.
-    ends: Vec<u32>,
-    stride: usize,
-}
-
-impl Names {
-    fn get(&self, at: usize) -> &[u8] {
-        let (from, to) = self.bounds(at);
-        &self.bytes[from..to]
-    }
-
-    fn bounds(&self, at: usize) -> (usize, usize) {
-        if self.ends.is_empty() {
-            (at * self.stride, (at + 1) * self.stride)
-        } else {
-            let from = if at == 0 {
-                0
-            } else {
-                self.ends[at - 1] as usize
-            };
-            (from, self.ends[at] as usize)
-        }
-    }
-
-    fn search(&self, len: usize, name: &[u8]) -> Result<usize, usize> {
-        if let (true, Ok(wanted)) = (self.ends.is_empty() && self.stride == 8, name.try_into()) {
-            return self.search_numbers(u64::from_be_bytes(wanted));
-        }
-        let (mut low, mut high) = (0, len);
-        while low < high {
-            let mid = low + (high - low) / 2;
-            match self.get(mid).cmp(name) {
-                core::cmp::Ordering::Less => low = mid + 1,
-                core::cmp::Ordering::Equal => return Ok(mid),
-                core::cmp::Ordering::Greater => high = mid,
-            }
-        }
-        Err(low)
-    }
-
-    /// Names of eight bytes compare as numbers.
-    fn search_numbers(&self, wanted: u64) -> Result<usize, usize> {
-        let (names, _) = self.bytes.as_chunks::<8>();
-        let at = names.partition_point(|name| u64::from_be_bytes(*name) < wanted);
-        match names.get(at) {
-            Some(name) if u64::from_be_bytes(*name) == wanted => Ok(at),
-            _ => Err(at),
-        }
-    }
-
-    fn push(&mut self, len: usize, name: &[u8]) {
-        if len > 0 && (!self.ends.is_empty() || self.stride != name.len()) {
-            return self.insert(len, len, name);
-        }
-        self.stride = name.len();
-        if self.bytes.capacity() < self.bytes.len() + name.len() {
-            self.bytes.reserve_exact(room(name, FILLED));
-        }
-        match name.first_chunk::<8>() {
-            Some(number) if name.len() == 8 => self.bytes.extend_from_slice(number),
-            _ => self.bytes.extend_from_slice(name),
-        }
-    }
-
-    fn insert(&mut self, len: usize, at: usize, name: &[u8]) {
-        if len == 0 {
-            self.stride = name.len();
-        } else if self.ends.is_empty() && self.stride != name.len() {
-            self.ends = (1..=len).map(|n| (n * self.stride) as u32).collect();
-        }
-        let from = if at == 0 { 0 } else { self.bounds(at - 1).1 };
-        let old = self.bytes.len();
-        if self.bytes.capacity() < old + name.len() {
-            self.bytes.reserve_exact(room(name, step(len)));
-        }
-        self.bytes.resize(old + name.len(), 0);
-        self.bytes.copy_within(from..old, from + name.len());
-        self.bytes[from..from + name.len()].copy_from_slice(name);
-        if !self.ends.is_empty() {
-            self.ends.insert(at, from as u32);
-            for end in &mut self.ends[at..] {
-                *end += name.len() as u32;
-            }
-        }
-    }
-
-    /// Takes the names from `at` on out.
-    fn split_off(&mut self, at: usize) -> Self {
-        let from = if at == 0 { 0 } else { self.bounds(at - 1).1 };
-        let mut right = Self {
-            bytes: self.bytes.split_off(from),
-            ends: self.ends.split_off(at.min(self.ends.len())),
-            stride: self.stride,
-        };
-        for end in &mut right.ends {
-            *end -= from as u32;
-        }
-        right
-    }
-
-    fn remove(&mut self, len: usize, at: usize) {
-        let (from, to) = self.bounds(at);
-        self.bytes.copy_within(to.., from);
-        self.bytes.truncate(self.bytes.len() - (to - from));
-        if !self.ends.is_empty() {
-            self.ends.remove(at);
-            for end in &mut self.ends[at..] {
-                *end -= (to - from) as u32;
-            }
-        }
-        if len == 1 {
-            *self = Self::default();
-        }
     }
 }

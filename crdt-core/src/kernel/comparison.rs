@@ -104,18 +104,18 @@ impl DotStore {
     ///
     /// `unnamed`: the live dots here that the sender has seen and that are not among those
     /// [kept](Comparison::kept), with their paths; of an index, so that it does not cost what is there.
-    pub fn commit<'a>(
+    pub fn commit(
         &mut self,
         comparison: &Comparison,
         context: &Context,
         floor: &VersionVector,
-        unnamed: impl IntoIterator<Item = (&'a Path, Dot)>,
+        unnamed: impl IntoIterator<Item = (Path, Dot)>,
         effects: &mut Vec<Effect>,
     ) {
         let links = comparison.units.iter().flat_map(|unit| &unit.links);
         links.for_each(|link| self.keep_link(link));
         for (path, dot) in self.dead_by(comparison, unnamed) {
-            self.die(path, dot, effects);
+            self.die(&path, dot, effects);
         }
         let adds = || comparison.units.iter().flat_map(|unit| &unit.adds);
         for (path, entry) in adds().flat_map(|(p, entries)| entries.iter().map(move |e| (p, e))) {
@@ -147,11 +147,11 @@ impl DotStore {
     }
 
     /// Those of the live dots that the sender did not bring either.
-    fn dead_by<'a>(
+    fn dead_by(
         &self,
         comparison: &Comparison,
-        unnamed: impl IntoIterator<Item = (&'a Path, Dot)>,
-    ) -> Vec<(&'a Path, Dot)> {
+        unnamed: impl IntoIterator<Item = (Path, Dot)>,
+    ) -> Vec<(Path, Dot)> {
         let mut brought = Context::new();
         let mut runs: BTreeSet<(&Path, ReplicaId)> = BTreeSet::new();
         for (path, entries) in comparison.units.iter().flat_map(|unit| &unit.adds) {
@@ -166,9 +166,9 @@ impl DotStore {
             let entry = self.root.get(path).and_then(|place| place.entry(dot));
             matches!(entry.map(|entry| entry.value), Some(ValueRef::Run(_)))
         };
-        let goes = |(path, dot): &(&'a Path, Dot)| {
+        let goes = |(path, dot): &(Path, Dot)| {
             // A run of which a later event was brought is joined with it.
-            let joined = runs.contains(&(*path, dot.replica)) && is_run(path, *dot);
+            let joined = runs.contains(&(path, dot.replica)) && is_run(path, *dot);
             !brought.contains(*dot) && !joined
         };
         unnamed.into_iter().filter(goes).collect()

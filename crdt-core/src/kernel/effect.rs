@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::leaf::{Entry, Value};
+use super::leaf::{Entry, EntryRef, Value};
 use super::record::Record;
 use crate::Dot;
 use crate::name::{Name, Path};
@@ -21,6 +21,17 @@ impl Filling {
     fn is_followed_by(&self, above: &Path, dot: Dot) -> bool {
         let next = self.first.seq + self.names.len() as u64;
         Arc::ptr_eq(&self.above, above) && dot == Dot::new(self.first.replica, next)
+    }
+
+    /// Calls `visit` with each dot and its path, in the order of their numbers.
+    pub fn visit(&self, mut visit: impl FnMut(&[Name], EntryRef<'_>)) {
+        let mut path = self.above.to_vec();
+        for (n, name) in self.names.iter().enumerate() {
+            path.truncate(self.above.len());
+            path.push(name.clone());
+            let dot = Dot::new(self.first.replica, self.first.seq + n as u64);
+            visit(&path, EntryRef::unit(dot));
+        }
     }
 
     /// The paths of the dots, in the order of their numbers.

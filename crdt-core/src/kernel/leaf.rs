@@ -285,6 +285,31 @@ impl Leaf {
         }
     }
 
+    /// Counts `n` on in the run of the dot's replica, or begins one. Returns its entry before and after.
+    pub(super) fn count(&mut self, dot: Dot, n: i128) -> (Option<Entry>, Entry) {
+        let former = self.run(dot.replica);
+        let fresh = Run {
+            start: dot.seq,
+            total: 0,
+            cut_seq: 0,
+            cut_total: 0,
+        };
+        let run = former.map_or(fresh, |(_, run)| run).plus(n);
+        let value = Value::Run(run);
+        match former {
+            Some((former, _)) => self.advance(former, dot, run),
+            None => self.insert(Entry {
+                dot,
+                value: value.clone(),
+            }),
+        }
+        let before = former.map(|(dot, run)| Entry {
+            dot,
+            value: Value::Run(run),
+        });
+        (before, Entry { dot, value })
+    }
+
     pub(super) fn remove(&mut self, dot: Dot) -> Option<Entry> {
         let removed = self.get(dot)?.to_entry();
         match &mut self.0 {

@@ -35,8 +35,9 @@ impl Records {
 
     /// Those at a path and under it.
     pub(super) fn under(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
-        let from = self.by_path.iter_from(Bound::Included(path));
-        each(from.take_while(move |(p, _)| p.starts_with(path)))
+        let from = (self.len > 0).then(|| self.by_path.iter_from(Bound::Included(path)));
+        let under = from.into_iter().flatten();
+        each(under.take_while(move |(p, _)| p.starts_with(path)))
     }
 
     /// Those at a path and above it.

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::effect::Effect;
-use super::leaf::{Entry, Run, Value};
+use super::leaf::{Entry, Value};
 use super::link::{Link, MAX_LINK_PATHS, TooManyKeys};
 use super::node::NodeRef;
 use super::record::Record;
@@ -425,21 +425,18 @@ impl Cursor<'_> {
         if !self.tx.check(&self.path, None, 0) || self.count_on(n) {
             return;
         }
-        let mine = self.node().and_then(|place| place.run(self.tx.replica));
         let dot = self.tx.mint();
-        let fresh = Run {
-            start: dot.seq,
-            total: 0,
-            cut_seq: 0,
-            cut_total: 0,
-        };
-        let run = mine.map_or(fresh, |(_, run)| run);
-        if let Some((newest, _)) = mine {
-            let effects = &mut self.tx.effects;
-            self.tx.store.die(&self.path, newest, effects);
+        let (former, entry) = self
+            .tx
+            .store
+            .root
+            .change_leaf(&self.path, |leaf| leaf.count(dot, n));
+        if let Some(entry) = former {
+            let at = self.path.clone();
+            self.tx.effects.push(Effect::Died { at, entry });
         }
-        let value = Value::Run(run.plus(n));
-        self.be_born(Entry { dot, value });
+        let at = self.path.clone();
+        self.tx.effects.push(Effect::Born { at, entry });
     }
 
     /// Where the event before was one of the same run, its outcome is replaced by this one's: nobody

@@ -28,13 +28,13 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..800)
 }
 
-/// How many keys, and their sum.
+/// How many entries, and a sum over their keys and values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Summed(usize, u64);
 
-impl Measure<u16> for Summed {
-    fn of(key: &u16) -> Self {
-        Self(1, u64::from(*key))
+impl Measure<u16, u32> for Summed {
+    fn of(key: &u16, value: &u32) -> Self {
+        Self(1, u64::from(*key) + u64::from(*value))
     }
 }
 
@@ -57,11 +57,14 @@ fn same(map: &Map, model: &Model) -> Result<(), TestCaseError> {
     prop_assert!(map.iter().eq(model.iter()));
     prop_assert_eq!(map.last(), model.last_key_value());
     for key in [0, 1, 17, 200, 399, 400, u16::MAX] {
-        let below = model.range(..key).map(|(k, _)| Summed::of(k));
-        let below = below.fold(Summed::default(), Summed::plus);
-        prop_assert_eq!(map.sum_below(&key), below);
+        let below = |key| {
+            let below = model.range(..key).map(|(k, v)| Summed::of(k, v));
+            below.fold(Summed::default(), Summed::plus)
+        };
+        prop_assert_eq!(map.sum_below(&key), below(key));
         let nth = map.first_where(|sum| sum.0 > usize::from(key));
-        prop_assert_eq!(nth, model.keys().nth(usize::from(key)));
+        let expected = model.iter().nth(usize::from(key));
+        prop_assert_eq!(nth, expected.map(|(k, v)| (k, v, below(*k))));
     }
     Ok(())
 }
@@ -70,16 +73,33 @@ fn same(map: &Map, model: &Model) -> Result<(), TestCaseError> {
 fn does_what_the_standard_map_does_and_clones_stay() {
     property(64, ops(), |ops| {
         let (mut map, mut model) = (Map::new(), Model::new());
+        let mut plain: CowMap<u16, u32> = CowMap::new();
         let mut clones: Vec<(Map, Model)> = Vec::new();
         for op in ops {
             match op {
-                Op::Insert(k, v) => prop_assert_eq!(map.insert(k, v), model.insert(k, v)),
-                Op::Remove(k) => prop_assert_eq!(map.remove(&k), model.remove(&k)),
+                Op::Insert(k, v) => {
+                    prop_assert_eq!(plain.insert(k, v), model.get(&k).copied());
+                    prop_assert_eq!(map.insert(k, v), model.insert(k, v));
+                }
+                Op::Remove(k) => {
+                    prop_assert_eq!(plain.remove(&k), model.get(&k).copied());
+                    prop_assert_eq!(map.remove(&k), model.remove(&k));
+                }
                 Op::Change(k, v) => {
-                    let (mine, theirs) = (map.get_mut(&k), model.get_mut(&k));
+                    let (mine, theirs) = (plain.get_mut(&k), model.get_mut(&k));
                     prop_assert_eq!(&mine, &theirs);
                     if let (Some(mine), Some(theirs)) = (mine, theirs) {
                         (*mine, *theirs) = (v, v);
+                    }
+                    let floor = model.range_mut(..=k).next_back();
+                    let changed = map.change_floor(
+                        |key| key.cmp(&k),
+                        |key, value| (*key, core::mem::replace(value, v)),
+                    );
+                    let expected = floor.map(|(key, value)| (*key, core::mem::replace(value, v)));
+                    prop_assert_eq!(changed, expected);
+                    if let Some((key, _)) = changed {
+                        plain.insert(key, v);
                     }
                 }
                 Op::Clone => {
@@ -90,6 +110,7 @@ fn does_what_the_standard_map_does_and_clones_stay() {
             }
         }
         same(&map, &model)?;
+        prop_assert!(plain.iter().eq(model.iter()));
         for (clone, model) in &clones {
             same(clone, model)?;
         }

@@ -101,7 +101,7 @@ impl Scrub {
                 let placed = index
                     .live()
                     .get(entry.dot)
-                    .is_some_and(|at| at.as_ref() == path);
+                    .is_some_and(|place| place.is_at(path));
                 misplaced |= !placed || !store.context().contains(entry.dot);
                 events += 1;
             });

@@ -32,7 +32,6 @@ pub(crate) fn commit(
     effects: &mut Vec<Effect>,
 ) {
     let unnamed = unnamed(to, comparison, from.context());
-    let unnamed = unnamed.iter().map(|(path, dot)| (path, *dot));
     to.commit(comparison, from.context(), from.floor(), unnamed, effects);
 }
 

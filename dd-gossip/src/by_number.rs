@@ -1,0 +1,546 @@
+//! Paths of the events of one origin, by their numbers, in little more memory than the names that tell them apart.
+//!
+//! Neighbouring events are mostly at paths of one form: keys of one shape, elements of one set. So they stand in
+//! chunks, in which a form is kept once, and of each path the one name in which it differs from others of its form.
+
+use std::cmp::Ordering;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crdt_core::kernel::Names;
+use crdt_core::{CowMap, Group, Measure, Name, Path};
+
+use crate::index::Census;
+
+/// Most events of a chunk.
+const CAPACITY: usize = 128;
+/// Most bytes of names of a chunk that has more than one event.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// Paths of events by their numbers. Cloning is O(1), the rest O(log n).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ByNumber {
+    /// Each under the number of its first event, or one before that.
+    chunks: CowMap<u64, Arc<Chunk>, Census>,
+    len: usize,
+}
+
+/// Where an event stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    chunk: &'a Chunk,
+    at: usize,
+}
+
+impl Measure<u64, Arc<Chunk>> for Census {
+    fn of(_: &u64, chunk: &Arc<Chunk>) -> Self {
+        chunk.census
+    }
+}
+
+impl ByNumber {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Notes where an event stands that is not in here.
+    pub(crate) fn insert(&mut self, seq: u64, path: &[Name]) {
+        self.len += 1;
+        self.begin_before(seq);
+        let inserted = self.chunks.change_floor(
+            |first| first.cmp(&seq),
+            |first, chunk| {
+                let offset = chunk.room_for(*first, seq)?;
+                Arc::make_mut(chunk).insert(offset, seq, path);
+                Some((*first, chunk.is_too_full()))
+            },
+        );
+        match inserted.flatten() {
+            Some((_, false)) => {}
+            Some((first, true)) => self.split(first, seq),
+            None => {
+                let mut chunk = Chunk::default();
+                chunk.insert(0, seq, path);
+                self.chunks.insert(seq, Arc::new(chunk));
+            }
+        }
+    }
+
+    /// The first chunk stands for an event before it too, if that is near.
+    fn begin_before(&mut self, seq: u64) {
+        let Some((first, chunk)) = self.chunks.iter().next() else {
+            return;
+        };
+        let by = first.checked_sub(seq).filter(|by| *by > 0);
+        if let Some(by) = by.and_then(|by| chunk.room_for_shift(by)) {
+            let (first, mut chunk) = (*first, Arc::clone(chunk));
+            self.chunks.remove(&first);
+            let offsets = &mut Arc::make_mut(&mut chunk).offsets;
+            offsets.iter_mut().for_each(|offset| *offset += by);
+            self.chunks.insert(seq, chunk);
+        }
+    }
+
+    /// After an insertion into a chunk that is too full now. Where it was at the end, as it is for numbers that
+    /// ascend, the left part stays full.
+    fn split(&mut self, first: u64, inserted: u64) {
+        let split = self.chunks.change_floor(
+            |key| key.cmp(&first),
+            |first, chunk| {
+                let chunk = Arc::make_mut(chunk);
+                let last = chunk.offsets.len() - 1;
+                let at_end = chunk.below(*first, inserted) == last;
+                chunk.split_off(*first, if at_end { last } else { last / 2 })
+            },
+        );
+        if let Some((second, right)) = split {
+            self.chunks.insert(second, Arc::new(right));
+        }
+    }
+
+    /// Takes an event out.
+    pub(crate) fn remove(&mut self, seq: u64) {
+        let removed = self.chunks.change_floor(
+            |first| first.cmp(&seq),
+            |first, chunk| {
+                let at = chunk.find(*first, seq)?;
+                Arc::make_mut(chunk).remove(at, seq);
+                Some((*first, chunk.offsets.len()))
+            },
+        );
+        let Some((first, left)) = removed.flatten() else {
+            return;
+        };
+        self.len -= 1;
+        if left == 0 {
+            self.chunks.remove(&first);
+        } else if left < CAPACITY / 4 {
+            self.merge_with_next(first);
+        }
+    }
+
+    /// Puts a chunk and the next one together, if both fit in one.
+    fn merge_with_next(&mut self, first: u64) {
+        let mut from = self.chunks.iter_from(Bound::Included(&first));
+        let (Some((_, chunk)), Some((second, next))) = (from.next(), from.next()) else {
+            return;
+        };
+        if let Some(by) = chunk.room_for_all(next, second - first) {
+            let (second, next) = (*second, Arc::clone(next));
+            self.chunks.remove(&second);
+            self.chunks.change_floor(
+                |key| key.cmp(&first),
+                |_, chunk| Arc::make_mut(chunk).append(&next, by),
+            );
+        }
+    }
+
+    pub(crate) fn get(&self, seq: u64) -> Option<Place<'_>> {
+        let (first, chunk) = self.chunks.floor_by(|first| first.cmp(&seq))?;
+        let at = chunk.find(*first, seq)?;
+        Some(Place { chunk, at })
+    }
+
+    /// Those from a number on, in order.
+    pub(crate) fn from(&self, seq: u64) -> impl Iterator<Item = (u64, Place<'_>)> {
+        let floor = self.chunks.floor_by(|first| first.cmp(&seq));
+        let floor = floor.map_or(Bound::Unbounded, |(first, _)| Bound::Included(first));
+        self.chunks
+            .iter_from(floor)
+            .flat_map(move |(first, chunk)| {
+                (chunk.below(*first, seq)..chunk.offsets.len())
+                    .map(move |at| (chunk.seq(*first, at), Place { chunk, at }))
+            })
+    }
+
+    /// Over the events of lower numbers.
+    pub(crate) fn sum_below(&self, seq: u64) -> Census {
+        // Of the last chunk that begins below some may be behind.
+        let begins_below = |first: &u64| match first.cmp(&seq) {
+            Ordering::Equal => Ordering::Greater,
+            order => order,
+        };
+        let sum = self.chunks.sum_below(&seq);
+        match self.chunks.floor_by(begins_below) {
+            Some((first, chunk)) => sum.minus(chunk.census_from(*first, chunk.below(*first, seq))),
+            None => sum,
+        }
+    }
+
+    /// The number of the event before which there are so many others.
+    pub(crate) fn nth(&self, n: u64) -> Option<u64> {
+        let (first, chunk, before) = self.chunks.first_where(|sum| sum.count > n)?;
+        let at = usize::try_from(n - before.count).ok()?;
+        (at < chunk.offsets.len()).then(|| chunk.seq(*first, at))
+    }
+}
+
+impl Place<'_> {
+    pub(crate) fn path(&self) -> Path {
+        let (hole, rest) = self.form();
+        let name = Name::new(self.chunk.names.get(self.at));
+        let mut path: Vec<Name> = rest.map(Name::new).collect();
+        if hole <= path.len() {
+            path.insert(hole, name);
+        }
+        path.into()
+    }
+
+    /// Whether it stands there.
+    pub(crate) fn is_at(&self, path: &[Name]) -> bool {
+        let form = self.chunk.forms.get(self.chunk.form_of(self.at));
+        is_of_form(form, path) && self.chunk.names.get(self.at) == varying(path)
+    }
+
+    fn form(&self) -> (usize, Rest<'_>) {
+        let form = self.chunk.forms.get(self.chunk.form_of(self.at));
+        parts(form)
+    }
+}
+
+/// Events of numbers that are not far from each other.
+#[derive(Clone, Debug, Default)]
+struct Chunk {
+    /// By how much each number is greater than that under which the chunk stands. They ascend.
+    offsets: Vec<u16>,
+    /// In what each path differs from others of its form.
+    names: Names,
+    /// Which form each path has; empty while all have the first.
+    which: Vec<u8>,
+    forms: Names,
+    census: Census,
+}
+
+impl Chunk {
+    fn seq(&self, first: u64, at: usize) -> u64 {
+        first + u64::from(self.offsets[at])
+    }
+
+    /// How many stand below a number.
+    fn below(&self, first: u64, seq: u64) -> usize {
+        let wanted = seq.saturating_sub(first);
+        self.offsets
+            .partition_point(|offset| u64::from(*offset) < wanted)
+    }
+
+    fn find(&self, first: u64, seq: u64) -> Option<usize> {
+        let offset = u16::try_from(seq.checked_sub(first)?).ok()?;
+        self.offsets.binary_search(&offset).ok()
+    }
+
+    /// Over those from a place on.
+    fn census_from(&self, first: u64, at: usize) -> Census {
+        let seqs = (at..self.offsets.len()).map(|at| self.seq(first, at));
+        seqs.map(Census::of_event)
+            .fold(Census::default(), Census::plus)
+    }
+
+    fn is_too_full(&self) -> bool {
+        let len = self.offsets.len();
+        len > CAPACITY || (len > 1 && self.names.bytes() + self.forms.bytes() > MAX_BYTES)
+    }
+
+    /// The offset that a number has, if it is near enough.
+    fn room_for(&self, first: u64, seq: u64) -> Option<u16> {
+        u16::try_from(seq.checked_sub(first)?).ok()
+    }
+
+    /// By how much all numbers move, if they are near enough then.
+    fn room_for_shift(&self, by: u64) -> Option<u16> {
+        let by = u16::try_from(by).ok()?;
+        let fits = self.offsets.last()?.checked_add(by).is_some();
+        fits.then_some(by)
+    }
+
+    /// By how much the numbers of the next chunk move to be in this one, if they fit.
+    fn room_for_all(&self, next: &Self, by: u64) -> Option<u16> {
+        let by = next.room_for_shift(by)?;
+        let bytes = |chunk: &Self| chunk.names.bytes() + chunk.forms.bytes();
+        let fits = self.offsets.len() + next.offsets.len() <= CAPACITY * 3 / 4
+            && bytes(self) + bytes(next) <= MAX_BYTES;
+        fits.then_some(by)
+    }
+
+    fn form_of(&self, at: usize) -> usize {
+        self.which.get(at).map_or(0, |which| usize::from(*which))
+    }
+
+    fn insert(&mut self, offset: u16, seq: u64, path: &[Name]) {
+        let (Ok(at) | Err(at)) = self.offsets.binary_search(&offset);
+        let form = self.number_of_form(at, path);
+        self.insert_at(at, offset, varying(path), form);
+        self.census = self.census.plus(Census::of_event(seq));
+    }
+
+    fn insert_at(&mut self, at: usize, offset: u16, name: &[u8], form: u8) {
+        if form > 0 && self.which.is_empty() {
+            self.which.reserve_exact(self.offsets.capacity());
+            self.which.resize(self.offsets.len(), 0);
+        }
+        if form > 0 || !self.which.is_empty() {
+            self.which.insert(at, form);
+        }
+        self.offsets.insert(at, offset);
+        self.names.insert(at, name);
+    }
+
+    /// The number of the form of a path. That of the event before is the first to be looked at.
+    fn number_of_form(&mut self, at: usize, path: &[Name]) -> u8 {
+        let is_it = |form: &usize| is_of_form(self.forms.get(*form), path);
+        let before = at.checked_sub(1).map(|before| self.form_of(before));
+        let known = before.filter(is_it);
+        if let Some(known) = known.or_else(|| (0..self.forms.len()).find(is_it)) {
+            return known as u8;
+        }
+        self.add_form(&form_of(path))
+    }
+
+    fn add_form(&mut self, form: &[u8]) -> u8 {
+        if self.forms.len() > usize::from(u8::MAX) - 1 {
+            self.drop_unused_forms();
+        }
+        let number = self.forms.len();
+        self.forms.insert(number, form);
+        number as u8
+    }
+
+    /// Forms that no path has go. What is left are no more than paths, which fits.
+    fn drop_unused_forms(&mut self) {
+        let former = std::mem::take(&mut self.forms);
+        if self.which.is_empty() && !self.offsets.is_empty() {
+            self.forms.insert(0, former.get(0));
+        }
+        let mut numbers = vec![None; former.len()];
+        for which in &mut self.which {
+            let number = &mut numbers[usize::from(*which)];
+            *which = *number.get_or_insert_with(|| {
+                let next = self.forms.len();
+                self.forms.insert(next, former.get(usize::from(*which)));
+                next as u8
+            });
+        }
+        if self.forms.len() <= 1 {
+            self.which = Vec::new();
+        }
+    }
+
+    fn remove(&mut self, at: usize, seq: u64) {
+        self.offsets.remove(at);
+        self.names.remove(at);
+        if !self.which.is_empty() {
+            self.which.remove(at);
+        }
+        self.census = self.census.minus(Census::of_event(seq));
+        if self.offsets.len() * 2 <= self.offsets.capacity() {
+            self.shrink();
+        }
+    }
+
+    /// Gives back what it has too much.
+    fn shrink(&mut self) {
+        self.drop_unused_forms();
+        self.offsets.shrink_to_fit();
+        self.names.shrink();
+        self.which.shrink_to_fit();
+        self.forms.shrink();
+    }
+
+    /// Takes the events from a place on out, with the number under which they are to stand.
+    fn split_off(&mut self, first: u64, at: usize) -> (u64, Self) {
+        let by = self.offsets[at];
+        let census = self.census_from(first, at);
+        let mut right = Self {
+            offsets: self.offsets.split_off(at),
+            names: self.names.split_off(at),
+            which: self.which.split_off(at.min(self.which.len())),
+            forms: self.forms.clone(),
+            census,
+        };
+        self.census = self.census.minus(census);
+        right.offsets.iter_mut().for_each(|offset| *offset -= by);
+        self.shrink();
+        right.shrink();
+        (first + u64::from(by), right)
+    }
+
+    /// Appends the events of the next chunk, which move by so much.
+    fn append(&mut self, next: &Self, by: u16) {
+        for (at, offset) in next.offsets.iter().enumerate() {
+            let form = next.forms.get(next.form_of(at));
+            let known = (0..self.forms.len()).find(|known| self.forms.get(*known) == form);
+            let form = known.map_or_else(|| self.add_form(form), |known| known as u8);
+            self.insert_at(self.offsets.len(), offset + by, next.names.get(at), form);
+        }
+        self.census = self.census.plus(next.census);
+    }
+}
+
+/// Which name of a path is kept for each by itself: of a key, and of what stands at or under its shape.
+fn hole(path: &[Name]) -> usize {
+    let at = if path.len() <= 2 { 0 } else { path.len() - 1 };
+    at.min(usize::from(u8::MAX - 1))
+}
+
+/// The name of a path that is kept by itself.
+fn varying(path: &[Name]) -> &[u8] {
+    path.get(hole(path)).map_or(&[], |name| name.as_bytes())
+}
+
+/// The rest: where that name stands, and all others, each with its length before it. The path of no names has a
+/// place that it does not come to.
+fn form_of(path: &[Name]) -> Vec<u8> {
+    let hole = if path.is_empty() {
+        u8::MAX
+    } else {
+        hole(path) as u8
+    };
+    let mut out = vec![hole];
+    for (at, name) in path.iter().enumerate() {
+        if at != usize::from(hole) {
+            out.extend_from_slice(&(name.len() as u32).to_be_bytes()[1..]);
+            out.extend_from_slice(name);
+        }
+    }
+    out
+}
+
+/// Names with their lengths before them.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Iterator for Rest<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let ([a, b, c], rest) = self.0.split_first_chunk()?;
+        let len = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let (name, rest) = rest.split_at_checked(len)?;
+        self.0 = rest;
+        Some(name)
+    }
+}
+
+fn parts(form: &[u8]) -> (usize, Rest<'_>) {
+    let (hole, rest) = form.split_first().unwrap_or((&u8::MAX, &[]));
+    (usize::from(*hole), Rest(rest))
+}
+
+fn is_of_form(form: &[u8], path: &[Name]) -> bool {
+    let (at, rest) = parts(form);
+    if path.is_empty() || at == usize::from(u8::MAX) {
+        return path.is_empty() && at == usize::from(u8::MAX);
+    }
+    let others = path.iter().enumerate().filter(|(other, _)| *other != at);
+    at == hole(path) && rest.eq(others.map(|(_, name)| name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::rng::Rng;
+
+    fn path(names: &[&str]) -> Path {
+        names.iter().map(|name| Name::from(*name)).collect()
+    }
+
+    /// Paths of several forms, of long names, of one name and of none.
+    fn any_path(rng: &mut Rng) -> Path {
+        let n = rng.below(1_000).to_string();
+        let set = format!("set {}", rng.below(300));
+        match rng.below(8) {
+            0 | 1 => path(&[&n, "pn_counter"]),
+            2 => path(&[&n]),
+            3 => path(&["a register of a long name", "lww_register<str>"]),
+            4 | 5 => path(&[&set, "or_set<str>", &n]),
+            6 => path(&["m", "or_map<str, or_set<str>>", &set, &"long ".repeat(100)]),
+            _ => path(&[]),
+        }
+    }
+
+    fn check(events: &ByNumber, model: &BTreeMap<u64, Path>, rng: &mut Rng) {
+        assert_eq!(events.len(), model.len());
+        assert_eq!(events.is_empty(), model.is_empty());
+        let all = events.from(0).map(|(seq, place)| (seq, place.path()));
+        assert!(all.eq(model.iter().map(|(seq, path)| (*seq, Path::clone(path)))));
+        for _ in 0..20 {
+            let seq = rng.below(300_000) as u64;
+            let next = events.from(seq).next().map(|(seq, _)| seq);
+            assert_eq!(next, model.range(seq..).next().map(|(seq, _)| *seq));
+            assert_eq!(
+                events.get(seq).map(|place| place.path()),
+                model.get(&seq).cloned()
+            );
+            let below = model.range(..seq).map(|(seq, _)| Census::of_event(*seq));
+            let below = below.fold(Census::default(), Census::plus);
+            assert_eq!(events.sum_below(seq), below);
+            let nth = rng.below(model.len() + 2);
+            assert_eq!(events.nth(nth as u64), model.keys().nth(nth).copied());
+        }
+        for (_, chunk) in events.chunks.iter() {
+            assert!(chunk.offsets.len() <= CAPACITY);
+        }
+    }
+
+    #[test]
+    fn does_what_a_map_of_paths_does_and_clones_stay() {
+        for seed in 0..40 {
+            let mut rng = Rng::new(seed);
+            let (mut events, mut model) = (ByNumber::default(), BTreeMap::new());
+            // Numbers that ascend, that descend, and in any order; close together and far apart.
+            let (order, span) = (rng.below(3), [4_000, 300_000][rng.below(2)]);
+            let mut kept = (events.clone(), model.clone());
+            for n in 0..2_000 {
+                let seq = match order {
+                    0 => n * (span / 2_000),
+                    1 => (2_000 - n) * (span / 2_000),
+                    _ => rng.below(span as usize) as u64,
+                };
+                if let std::collections::btree_map::Entry::Vacant(free) = model.entry(seq) {
+                    let path = any_path(&mut rng);
+                    events.insert(seq, &path);
+                    free.insert(path);
+                }
+                if rng.below(100) < 45
+                    && let Some(seq) = model.keys().nth(rng.below(model.len().max(1)))
+                {
+                    let seq = *seq;
+                    assert!(
+                        events
+                            .get(seq)
+                            .is_some_and(|place| place.is_at(&model[&seq]))
+                    );
+                    let other = any_path(&mut rng);
+                    let is_at = events.get(seq).is_some_and(|place| place.is_at(&other));
+                    assert_eq!(is_at, model[&seq] == other);
+                    events.remove(seq);
+                    model.remove(&seq);
+                }
+                if n == 1_000 {
+                    kept = (events.clone(), model.clone());
+                }
+            }
+            check(&events, &model, &mut rng);
+            check(&kept.0, &kept.1, &mut rng);
+            while let Some(seq) = model.keys().nth(rng.below(model.len().max(1))) {
+                let seq = *seq;
+                events.remove(seq);
+                model.remove(&seq);
+                let fewest = model.len() / (CAPACITY / 8) + 8;
+                if span == 4_000 {
+                    assert!(
+                        events.chunks.len() <= fewest,
+                        "{} chunks for {}",
+                        events.chunks.len(),
+                        model.len()
+                    );
+                }
+            }
+            check(&events, &model, &mut rng);
+        }
+    }
+}
