@@ -281,6 +281,8 @@ impl Leaf {
                 if let Some(entry) = entries.iter_mut().find(|e| e.dot == former) {
                     *entry = Entry { dot: newest, value };
                 }
+                // Others of the replica may stand between.
+                entries.sort_unstable_by_key(|entry| entry.dot);
             }),
         }
     }

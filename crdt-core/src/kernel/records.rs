@@ -13,17 +13,27 @@ use crate::name::{Name, Path};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
     by_path: CowMap<Path, Arc<[Record]>>,
-    len: usize,
+    /// How many there are at paths of each number of names: mostly all are at one, and others need no look.
+    by_depth: Vec<usize>,
 }
 
 impl Records {
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.by_depth.iter().sum()
+    }
+
+    fn any_at(&self, depth: usize) -> bool {
+        self.by_depth.get(depth).is_some_and(|count| *count > 0)
+    }
+
+    fn any_below(&self, depth: usize) -> bool {
+        let below = self.by_depth.iter().skip(depth + 1);
+        below.sum::<usize>() > 0
     }
 
     /// Those at a path.
     pub(super) fn at(&self, path: &[Name]) -> &[Record] {
-        if self.len == 0 {
+        if !self.any_at(path.len()) {
             return &[];
         }
         self.by_path.get(path).map_or(&[], |records| records)
@@ -35,20 +45,23 @@ impl Records {
 
     /// Those at a path and under it.
     pub(super) fn under(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
-        let from = (self.len > 0).then(|| self.by_path.iter_from(Bound::Included(path)));
+        let any = self.any_at(path.len()) || self.any_below(path.len());
+        let from = any.then(|| self.by_path.iter_from(Bound::Included(path)));
         let under = from.into_iter().flatten();
         each(under.take_while(move |(p, _)| p.starts_with(path)))
     }
 
     /// Those at a path and above it.
     pub(super) fn above(&self, path: &[Name]) -> impl Iterator<Item = &Record> {
-        let depths = if self.len == 0 { 0 } else { path.len() + 1 };
-        (0..depths).flat_map(move |depth| self.at(&path[..depth]))
+        (0..=path.len()).flat_map(move |depth| self.at(&path[..depth]))
     }
 
     /// Adds one; those of a path stay in the order of their events.
     pub(super) fn insert(&mut self, path: &Path, record: Record) {
-        self.len += 1;
+        if self.by_depth.len() <= path.len() {
+            self.by_depth.resize(path.len() + 1, 0);
+        }
+        self.by_depth[path.len()] += 1;
         let here = self.at(path);
         let (before, behind) = here.split_at(here.partition_point(|r| r.dot < record.dot));
         let all: Arc<[Record]> = if here.is_empty() {
@@ -65,7 +78,13 @@ impl Records {
         let here = self.at(path);
         let removed = here.iter().find(|r| r.dot == dot).cloned()?;
         let left: Vec<Record> = here.iter().filter(|r| r.dot != dot).cloned().collect();
-        self.len -= 1;
+        if let Some(count) = self.by_depth.get_mut(path.len()) {
+            *count -= 1;
+        }
+        // Equal records, equal counts.
+        while self.by_depth.last() == Some(&0) {
+            self.by_depth.pop();
+        }
         if left.is_empty() {
             self.by_path.remove(path);
         } else if let Some(all) = self.by_path.get_mut(path) {

@@ -86,21 +86,19 @@ fn does_what_the_standard_map_does_and_clones_stay() {
                     prop_assert_eq!(map.remove(&k), model.remove(&k));
                 }
                 Op::Change(k, v) => {
-                    let (mine, theirs) = (plain.get_mut(&k), model.get_mut(&k));
-                    prop_assert_eq!(&mine, &theirs);
-                    if let (Some(mine), Some(theirs)) = (mine, theirs) {
-                        (*mine, *theirs) = (v, v);
-                    }
-                    let floor = model.range_mut(..=k).next_back();
                     let changed = map.change_floor(
                         |key| key.cmp(&k),
                         |key, value| (*key, core::mem::replace(value, v)),
                     );
+                    let floor = model.range_mut(..=k).next_back();
                     let expected = floor.map(|(key, value)| (*key, core::mem::replace(value, v)));
                     prop_assert_eq!(changed, expected);
-                    if let Some((key, _)) = changed {
-                        plain.insert(key, v);
+                    if let Some((key, former)) = changed {
+                        let value = plain.get_mut(&key);
+                        prop_assert_eq!(value.as_deref(), Some(&former));
+                        value.into_iter().for_each(|value| *value = v);
                     }
+                    prop_assert_eq!(plain.get_mut(&k).is_some(), model.contains_key(&k));
                 }
                 Op::Clone => {
                     let clone = map.clone();
