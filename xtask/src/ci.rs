@@ -1,10 +1,11 @@
 //! `cargo xtask ci`: what must hold beside the tests.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use serde_json::Value;
 
 use crate::{cargo, play, status_page};
 
@@ -54,16 +55,7 @@ impl Ci {
         } else {
             println!("No Chromium is here: the status page was not looked at.");
         }
-        xtask(&[
-            "experiment",
-            "idle",
-            "--keys",
-            "10",
-            "--seconds",
-            "2",
-            "--changes",
-            "3",
-        ])?;
+        report()?;
         xtask(&["experiment", "original", "--keys", "200", "--changes", "5"])?;
         xtask(&[
             "experiment",
@@ -98,6 +90,31 @@ fn with_env(name: &str, value: &str, args: &[&str]) -> Result<()> {
 fn xtask(args: &[&str]) -> Result<()> {
     let this = std::env::current_exe().context("finding this program")?;
     run(Command::new(this).args(args), args)
+}
+
+/// A short experiment as programs read it: JSON alone on stdout, and both files.
+fn report() -> Result<()> {
+    let folder = tempfile::tempdir().context("making a folder for a report")?;
+    let args = ["idle", "--keys", "10", "--nodes", "2", "--seconds", "2"];
+    println!("\n$ experiment {} --json", args.join(" "));
+    let output = Command::new(std::env::current_exe().context("finding this program")?)
+        .arg("experiment")
+        .args(args)
+        .args(["--changes", "3", "--json", "--out"])
+        .arg(folder.path())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("starting an experiment")?;
+    ensure!(output.status.success(), "it failed: {}", output.status);
+    let json: Value = serde_json::from_slice(&output.stdout).context("reading its JSON")?;
+    let rows = json["rows"].as_array().context("it has no rows")?;
+    ensure!(!rows.is_empty(), "it has no rows");
+    let read = |name| std::fs::read_to_string(folder.path().join(name));
+    let csv = read("idle.csv").context("reading its CSV")?;
+    ensure!(csv.lines().count() == rows.len() + 1, "rows lack: {csv}");
+    let svg = read("idle.svg").context("reading its picture")?;
+    ensure!(svg.starts_with("<svg") && svg.contains("rect"), "no bars");
+    Ok(())
 }
 
 /// A conflict made by hand at the prompt, and what becomes of it.

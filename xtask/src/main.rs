@@ -48,7 +48,6 @@ enum Command {
     Laws(laws::Laws),
     Mutants(mutants::Mutants),
     Certs(certs::Certs),
-    #[command(subcommand)]
     Experiment(experiment::Experiment),
     #[command(subcommand)]
     Bench(bench::Bench),

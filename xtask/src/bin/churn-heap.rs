@@ -33,11 +33,6 @@ fn main() -> Result<()> {
 }
 
 async fn churn(keys: usize, at_once: usize, rounds: usize) -> Result<()> {
-    println!(
-        "Three stores of one program over QUIC on loopback; {keys} keys, each a set of one element, are created\n\
-         and deleted by the first, {at_once} at a time. MiB that are allocated and not freed, of all three together,\n\
-         and resident memory, which has what the allocator keeps.\n"
-    );
     let data = [const { DistributedData::new() }; NODES];
     let mut stores: Vec<Store> = Vec::new();
     let mut first = None;
@@ -61,9 +56,8 @@ async fn churn(keys: usize, at_once: usize, rounds: usize) -> Result<()> {
     // What a program takes at its first work stays with it.
     create_and_delete(writer, "warm", 1000).await?;
     forgotten(&stores).await?;
-    println!("{:<22} {:>12} {:>12}", "", "not freed", "resident");
     let empty = live();
-    row("empty", empty)?;
+    row("empty", empty, empty)?;
     for round in 1..=rounds {
         let (mut left, mut most) = (keys, 0);
         while left > 0 {
@@ -71,15 +65,9 @@ async fn churn(keys: usize, at_once: usize, rounds: usize) -> Result<()> {
             most = most.max(create_and_delete(writer, &format!("{round}-{left}"), count).await?);
             left -= count;
         }
-        row(&format!("the most, round {round}"), most)?;
+        row(&format!("the most, round {round}"), most, empty)?;
         forgotten(&stores).await?;
-        let after = live();
-        row(&format!("forgotten, round {round}"), after)?;
-        println!(
-            "{:<22} {:>11.1}%",
-            "  of empty",
-            after as f64 / empty as f64 * 100.0
-        );
+        row(&format!("forgotten, round {round}"), live(), empty)?;
     }
     for data in &data {
         data.stop().await?;
@@ -140,15 +128,21 @@ fn live() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-fn row(what: &str, live: usize) -> Result<()> {
+/// A row for the report, as JSON.
+fn row(what: &str, live: usize, empty: usize) -> Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").context("this needs Linux")?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let resident = resident.and_then(|text| text.split_whitespace().next());
     let resident: f64 = resident.context("no VmRSS")?.parse()?;
+    let (live, empty) = (live as f64, empty as f64);
     println!(
-        "{what:<22} {:>12.2} {:>12.1}",
-        live as f64 / f64::from(1 << 20),
-        resident / 1024.0
+        "{}",
+        serde_json::json!([
+            what,
+            live / f64::from(1 << 20),
+            resident / 1024.0,
+            live / empty * 100.0
+        ])
     );
     Ok(())
 }

@@ -9,7 +9,9 @@ use clap::Args;
 use dd_extension::types::{LwwRegister, OrSet};
 use dd_extension::{Key, Keys};
 
+use super::chart::Chart;
 use super::latency;
+use super::report::{About, Cell, Column, Output, Report, cells, number, processors, text};
 use super::threads::{self, Node};
 use super::times::Times;
 
@@ -20,6 +22,18 @@ const SET: Key<OrSet<u64>> = Key::new("set");
 const VALUE: usize = 100;
 const MEMBERS: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(600);
+
+const COLUMNS: [Column; 9] = [
+    text("", 22),
+    number("seen", "", 0),
+    number("p50", "us", 0),
+    number("p99", "us", 0),
+    number("most", "us", 0),
+    number("took", "s", 2),
+    number("payload", "MB", 1),
+    number("received", "MB", 1),
+    number("ratio", "", 2),
+];
 
 /// An empty third node catches up with two full ones: time and bytes, and what becomes meanwhile of small writes
 /// between those two.
@@ -37,17 +51,25 @@ pub(crate) struct Bootstrap {
 }
 
 impl Bootstrap {
-    pub(crate) fn run(&self) -> Result<()> {
-        println!(
-            "Three nodes of this process over QUIC on loopback, each with a runtime and a thread of its own\n\
-             ({} processors). Two hold {} keys with {VALUE} bytes, a value of {} bytes and a set of {MEMBERS}\n\
-             elements; the third starts with nothing. Payload: keys, values and elements. Bytes: frames that it\n\
-             received. Meanwhile one of the two writes {} times a second, which the other notes.\n",
-            std::thread::available_parallelism().map_or(1, usize::from),
-            self.keys,
-            self.blob,
-            self.rate
-        );
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        let mut report = output.begin(About {
+            title: format!(
+                "An empty node joins two that hold {} keys: small writes before and meanwhile",
+                self.keys
+            ),
+            counted: format!(
+                "Three nodes of this process over QUIC on loopback, each with a runtime and a \
+                 thread of its own ({} processors). Two hold keys with {VALUE} bytes, a value of \
+                 {} bytes and a set of {MEMBERS} elements; the third starts with nothing. \
+                 Payload: keys, values and elements. Received: frames. Meanwhile one of the two \
+                 writes {} times a second, which the other notes.",
+                processors(),
+                self.blob,
+                self.rate
+            ),
+            columns: &COLUMNS,
+            chart: Chart::bars(&[""], &["p50", "p99", "most"]).log(),
+        });
         let addresses = threads::addresses(3)?;
         let full: Vec<Node> = (0..2)
             .map(|at| Node::start(at, &addresses))
@@ -56,7 +78,7 @@ impl Bootstrap {
         equal(&full)?;
         let began = Instant::now();
         let quiet = small(&full, began, self.rate, Duration::from_secs(2))?;
-        row("small writes before", &quiet);
+        report.row(row("small writes before", &quiet))?;
 
         let payload = self.keys * (VALUE + 14) + self.blob + MEMBERS as usize * 8;
         let joined = Instant::now();
@@ -99,20 +121,25 @@ impl Bootstrap {
         let times = waiting
             .block_on(watcher)
             .context("the watcher panicked")??;
-        row("small writes meanwhile", &Times::of(times, took));
+        report.row(row("small writes meanwhile", &Times::of(times, took)))?;
         let received = joiner.store.status()?.replica.counts.bytes_received;
-        println!(
-            "{:<24} {:.2} s, {:.1} MB of payload, {:.1} MB received: ratio {:.2}",
+        let (none, payload, received) = (Cell::None, payload as f64, received as f64);
+        report.row(cells![
             "caught up",
+            none.clone(),
+            none.clone(),
+            none.clone(),
+            none,
             took.as_secs_f64(),
-            payload as f64 / 1e6,
-            received as f64 / 1e6,
-            received as f64 / payload as f64
-        );
+            payload / 1e6,
+            received / 1e6,
+            received / payload,
+        ])?;
         let mut all = full;
         all.push(joiner);
         equal(&all)?;
-        all.into_iter().try_for_each(Node::stop)
+        all.into_iter().try_for_each(Node::stop)?;
+        Ok(report)
     }
 
     fn fill(&self, node: &Node) -> Result<()> {
@@ -132,14 +159,12 @@ impl Bootstrap {
     }
 }
 
-fn row(what: &str, times: &Times) {
-    println!(
-        "{what:<24} {} seen, p50 {:.0} us, p99 {:.0} us, most {:.0} us",
-        times.count(),
-        times.micros(50.0),
-        times.micros(99.0),
-        times.micros(100.0)
-    );
+fn row(what: &str, times: &Times) -> Vec<Cell> {
+    let micros = [50.0, 99.0, 100.0].map(|percent| Cell::from(times.micros(percent)));
+    let mut row = cells![what, times.count()];
+    row.extend(micros);
+    row.resize(COLUMNS.len(), Cell::None);
+    row
 }
 
 fn small(nodes: &[Node], began: Instant, rate: u32, span: Duration) -> Result<Times> {

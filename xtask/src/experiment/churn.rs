@@ -3,14 +3,33 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::chart::Chart;
+use super::report::{About, Cell, Column, Output, Report, cells, number, text};
 use crate::cargo::cargo;
 use crate::cluster::{Cluster, NODES, Settings};
 
 /// Longest wait until everything is forgotten.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+const PROCESSES: [Column; 8] = [
+    text("", 20),
+    number("a", "MiB", 1),
+    number("b", "MiB", 1),
+    number("c", "MiB", 1),
+    number("a of empty", "%", 1),
+    number("b of empty", "%", 1),
+    number("c of empty", "%", 1),
+    number("took", "s", 0),
+];
+const HEAP: [Column; 4] = [
+    text("", 20),
+    number("not freed", "MiB", 2),
+    number("resident", "MiB", 1),
+    number("not freed of empty", "%", 1),
+];
 
 /// Keys created and deleted on three node processes: their memory before, in between and after.
 #[derive(Debug, Args)]
@@ -31,16 +50,40 @@ pub(crate) struct Churn {
 }
 
 impl Churn {
-    pub(crate) fn run(&self) -> Result<()> {
-        if self.heap {
-            return self.count_heap();
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        let (counted, columns, values): (_, &[Column], &[&str]) = match self.heap {
+            true => (
+                "Three stores of one program. What they have allocated and not freed, all three \
+                 together, and resident memory, which has what the allocator keeps",
+                &HEAP,
+                &["not freed"],
+            ),
+            false => (
+                "Three node processes. Resident memory of each (VmRSS, which has what the \
+                 allocator keeps; --heap shows what is allocated)",
+                &PROCESSES,
+                &["a", "b", "c"],
+            ),
+        };
+        let mut report = output.begin(About {
+            title: format!("Memory while {} keys are created and deleted", self.keys),
+            counted: format!(
+                "{counted}: with nothing in it, at the most, and when all is forgotten. Over QUIC \
+                 on loopback; the first node creates and deletes keys, each a set of one element, \
+                 {} at a time.",
+                self.at_once
+            ),
+            columns,
+            chart: Chart::bars(&[""], values),
+        });
+        match self.heap {
+            true => self.count_heap(&mut report)?,
+            false => self.watch_processes(&mut report)?,
         }
-        println!(
-            "Three node processes over QUIC on loopback; {} keys, each a set of one element, are created and\n\
-             deleted by the first, {} at a time. Resident memory of each process in MiB (VmRSS, which has what the\n\
-             allocator keeps; --heap shows what is allocated), with nothing in it, at the most, and when all is forgotten.\n",
-            self.keys, self.at_once
-        );
+        Ok(report)
+    }
+
+    fn watch_processes(&self, report: &mut Report<'_>) -> Result<()> {
         let mut cluster = Cluster::start(Settings::default())?;
         let processes = children()?;
         if processes.len() != NODES.len() {
@@ -49,16 +92,16 @@ impl Churn {
         // What a process takes at its first work stays with it.
         self.batch(&mut cluster, "warm", 1000)?;
         await_forgotten(&mut cluster)?;
-        let line = |what: &str, memory: &[u64]| {
-            let shown = memory
-                .iter()
-                .map(|kib| format!("{:>9.1}", *kib as f64 / 1024.0));
-            println!("{what:<24} {}", shown.collect::<String>());
-        };
-        let heads = NODES.map(|node| format!("{node:>9}"));
-        println!("{:<24} {}", "", heads.concat());
         let before = resident(&processes)?;
-        line("empty", &before);
+        let mut line = |what: String, memory: &[u64], took: Option<f64>| {
+            let mut row = cells![what];
+            row.extend(memory.iter().map(|kib| Cell::from(*kib as f64 / 1024.0)));
+            let shares = memory.iter().zip(&before);
+            row.extend(shares.map(|(now, then)| Cell::from(*now as f64 / *then as f64 * 100.0)));
+            row.push(took.into());
+            report.row(row)
+        };
+        line("empty".to_owned(), &before, None)?;
         for round in 1..=self.rounds {
             let mut most = before.clone();
             let began = Instant::now();
@@ -71,31 +114,25 @@ impl Churn {
                 most = most.iter().zip(now).map(|(a, b)| b.max(*a)).collect();
             }
             await_forgotten(&mut cluster)?;
-            line(&format!("the most, round {round}"), &most);
-            let after = resident(&processes)?;
-            line(&format!("forgotten, round {round}"), &after);
-            let share = after.iter().zip(&before);
-            let shares = share.map(|(a, b)| format!("{:>8.1}%", *a as f64 / *b as f64 * 100.0));
-            println!(
-                "{:<24} {}  ({:.0} s)",
-                "  of empty",
-                shares.collect::<String>(),
-                began.elapsed().as_secs_f64()
-            );
+            line(format!("the most, round {round}"), &most, None)?;
+            let took = began.elapsed().as_secs_f64();
+            line(
+                format!("forgotten, round {round}"),
+                &resident(&processes)?,
+                Some(took),
+            )?;
         }
         cluster.stop()
     }
 
-    fn count_heap(&self) -> Result<()> {
+    fn count_heap(&self, report: &mut Report<'_>) -> Result<()> {
         let numbers = [self.keys, self.at_once, self.rounds];
-        let status = cargo()
-            .args(["run", "--release", "--quiet", "--package", "xtask"])
-            .args(["--bin", "churn-heap", "--"])
-            .args(numbers.map(|number| number.to_string()))
-            .status()
-            .context("running cargo")?;
-        ensure!(status.success(), "the program that counts has failed");
-        Ok(())
+        report.rows_of(
+            cargo()
+                .args(["run", "--release", "--quiet", "--package", "xtask"])
+                .args(["--bin", "churn-heap", "--"])
+                .args(numbers.map(|number| number.to_string())),
+        )
     }
 
     fn batch(&self, cluster: &mut Cluster, name: &str, count: usize) -> Result<()> {

@@ -1,78 +1,112 @@
 //! Nodes of one process, each with its own store and socket.
 
-use std::net::UdpSocket;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use dd_extension::{Cluster, ClusterConfig, DistributedData, Identity, Store, StoreConfig};
+use anyhow::{Context, Result, bail};
+use dd_extension::{Cluster, ClusterConfig, DistributedData, Store, StoreConfig};
 use tokio::time::{Instant, sleep};
+
+use super::report::median;
+use super::threads::{addresses, identity, name};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Nodes that know each other.
+#[derive(Default)]
 pub(crate) struct Nodes {
     data: Vec<DistributedData>,
     pub(crate) stores: Vec<Store>,
 }
 
-/// Bytes of all nodes together.
+/// What all nodes together have sent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bytes {
-    /// Frames handed to the transport.
+pub(crate) struct Sent {
+    /// Questions whether contexts are equal.
+    pub(crate) digests: u64,
+    /// Bytes of what replicas handed to the transport.
     pub(crate) frames: u64,
-    pub(crate) frame_bytes: u64,
-    /// UDP datagrams, with the headers of QUIC.
-    pub(crate) wire_bytes: u64,
+    /// Bytes of what was handed to it in all, packets of membership too.
+    pub(crate) packets: u64,
+    /// Bytes of UDP datagrams, with what QUIC adds.
+    pub(crate) udp: u64,
 }
 
-impl Bytes {
+/// What all nodes together send in a second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    pub(crate) digests: f64,
+    pub(crate) frames: f64,
+    pub(crate) packets: f64,
+    pub(crate) udp: f64,
+}
+
+impl Sent {
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
+            digests: self.digests - earlier.digests,
             frames: self.frames - earlier.frames,
-            frame_bytes: self.frame_bytes - earlier.frame_bytes,
-            wire_bytes: self.wire_bytes - earlier.wire_bytes,
+            packets: self.packets - earlier.packets,
+            udp: self.udp - earlier.udp,
         }
     }
 }
 
 impl Nodes {
-    /// Starts nodes with the default settings, and waits until all are connected.
-    pub(crate) async fn start(count: usize) -> Result<Self> {
-        // Ports are taken and let go, so that everyone can be told everyone's address.
-        let sockets = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0"));
-        let sockets = sockets.collect::<std::io::Result<Vec<_>>>()?;
-        let addresses = sockets.iter().map(UdpSocket::local_addr);
-        let addresses = addresses.collect::<std::io::Result<Vec<_>>>()?;
-        drop(sockets);
-        let name = |at: usize| format!("n{at}");
-        let (mut data, mut stores) = (Vec::new(), Vec::new());
+    /// Starts nodes with the default settings that have each other's addresses, without membership, and waits
+    /// until all are connected.
+    pub(crate) async fn listed(count: usize) -> Result<Self> {
+        let addresses = addresses(count)?;
+        let mut nodes = Self::default();
         for at in 0..count {
-            let identity = Identity::dev(&"bench".parse()?, &name(at).parse()?, "loopback")?;
-            let mut config = ClusterConfig::new(addresses[at]).identity(identity);
+            let mut config = ClusterConfig::new(addresses[at]).identity(identity(at)?);
             for (other, address) in addresses.iter().enumerate().filter(|(o, _)| *o != at) {
                 config = config.peer(name(other), address.to_string());
             }
-            let one = DistributedData::new();
-            stores.push(
-                one.start(&Cluster::join(config).await?, StoreConfig::default())
-                    .await?,
-            );
-            data.push(one);
+            nodes
+                .add(&Cluster::join(config).await?, StoreConfig::default())
+                .await?;
         }
-        let nodes = Self { data, stores };
-        nodes
-            .until("connected", |stores| {
-                let up =
-                    |store: &Store| Ok(store.status()?.replica.peers.iter().all(|peer| peer.up));
-                stores
-                    .iter()
-                    .map(up)
-                    .collect::<Result<Vec<_>>>()
-                    .map(|up| up.iter().all(|up| *up))
-            })
-            .await?;
-        Ok(nodes)
+        nodes.connected().await
+    }
+
+    /// Starts nodes that meet through the first, as those of a service do, and waits until all are connected.
+    pub(crate) async fn members(count: usize, config: StoreConfig) -> Result<Self> {
+        let mut nodes = Self::default();
+        let mut seed = None;
+        for at in 0..count {
+            let member = ClusterConfig::new(([127, 0, 0, 1], 0).into()).identity(identity(at)?);
+            let cluster = match &seed {
+                None => Cluster::bootstrap(member).await?,
+                Some(seed) => Cluster::join(member.seed(seed)).await?,
+            };
+            let address = cluster.local_addr().context("it listens nowhere")?;
+            seed.get_or_insert(address.to_string());
+            nodes.add(&cluster, config).await?;
+        }
+        nodes.connected().await
+    }
+
+    async fn add(&mut self, cluster: &Cluster, config: StoreConfig) -> Result<()> {
+        let one = DistributedData::new();
+        self.stores.push(one.start(cluster, config).await?);
+        self.data.push(one);
+        Ok(())
+    }
+
+    async fn connected(self) -> Result<Self> {
+        let others = self.stores.len() - 1;
+        self.until("connected", |stores| {
+            for store in stores {
+                let peers = store.status()?.replica.peers;
+                if peers.len() < others || !peers.iter().all(|peer| peer.up) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+        .await?;
+        Ok(self)
     }
 
     /// Waits until all have seen the same events. Fails if one then shows another state.
@@ -106,15 +140,53 @@ impl Nodes {
         Ok(())
     }
 
-    pub(crate) fn bytes(&self) -> Result<Bytes> {
-        let mut sum = Bytes::default();
+    pub(crate) fn sent(&self) -> Result<Sent> {
+        let mut sum = Sent::default();
         for store in &self.stores {
-            let transport = store.status()?.transport;
-            sum.frames += transport.frames_sent;
-            sum.frame_bytes += transport.bytes_sent;
-            sum.wire_bytes += transport.wire_bytes_sent;
+            let status = store.status()?;
+            sum.digests += status.replica.counts.sent.digest.frames;
+            sum.frames += status.replica.counts.bytes_sent;
+            sum.packets += status.transport.bytes_sent;
+            sum.udp += status.transport.wire_bytes_sent;
         }
         Ok(sum)
+    }
+
+    /// What is sent a second while nothing happens, watched for so long.
+    pub(crate) async fn idle(&self, span: Duration) -> Result<Rates> {
+        let (before, began) = (self.sent()?, Instant::now());
+        sleep(span).await;
+        let (sent, took) = (self.sent()?.since(before), began.elapsed().as_secs_f64());
+        let rate = |count: u64| count as f64 / took;
+        Ok(Rates {
+            digests: rate(sent.digests),
+            frames: rate(sent.frames),
+            packets: rate(sent.packets),
+            udp: rate(sent.udp),
+        })
+    }
+
+    /// Makes changes one after the other: the median time until all have one, and what is sent for it until
+    /// `settle` later; frames of the replicas alone, of UDP what is over idle.
+    pub(crate) async fn changes(
+        &self,
+        count: usize,
+        settle: Duration,
+        idle: &Rates,
+        change: impl Fn(&Store, usize) -> Result<()>,
+    ) -> Result<[f64; 3]> {
+        let (mut times, mut frames, mut udp) = (Vec::new(), Vec::new(), Vec::new());
+        for at in 0..count {
+            let (before, began) = (self.sent()?, Instant::now());
+            change(&self.stores[0], at)?;
+            self.equal().await?;
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+            sleep(settle).await;
+            let sent = self.sent()?.since(before);
+            frames.push(sent.frames as f64);
+            udp.push(sent.udp as f64 - idle.udp * began.elapsed().as_secs_f64());
+        }
+        Ok([times, frames, udp].map(median))
     }
 
     pub(crate) async fn stop(self) -> Result<()> {

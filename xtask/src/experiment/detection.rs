@@ -7,6 +7,20 @@ use clap::Args;
 use dd_extension::{MemberState, SwimTiming};
 use dd_testkit::members::Members;
 
+use super::chart::Chart;
+use super::report::{About, Cell, Column, Output, Report, cells, median, number};
+
+const COLUMNS: [Column; 8] = [
+    number("loss", "%", 0),
+    number("first to notice, median", "s", 1),
+    number("first to notice, most", "s", 1),
+    number("all have noticed, median", "s", 1),
+    number("all have noticed, most", "s", 1),
+    number("false suspicions", "/node h", 2),
+    number("taken for dead", "/node h", 2),
+    number("SWIM packets", "B/s node", 0),
+];
+
 /// Kills one of many simulated nodes, at several rates of lost packets: when the others notice, and whom
 /// they take for dead though they work
 #[derive(Debug, Args)]
@@ -26,33 +40,38 @@ pub(crate) struct Detection {
 }
 
 impl Detection {
-    pub(crate) fn run(&self) -> Result<()> {
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
         ensure!(
             self.nodes > self.failures + 1,
             "too few nodes for so many failures"
         );
-        println!(
-            "{} nodes in virtual time, connected each with each, default timing; delays of 1 to 21 ms.\n\n\
-             {:>6}  {:>22}  {:>22}  {:>18}  {:>18}  {:>12}",
-            self.nodes,
-            "loss",
-            "first to notice",
-            "all have noticed",
-            "false suspicions",
-            "taken for dead",
-            "B/s a node"
-        );
-        println!(
-            "{:>6}  {:>22}  {:>22}  {:>18}  {:>18}",
-            "", "median (most)", "median (most)", "a node and hour", "a node and hour"
-        );
+        let mut report = output.begin(About {
+            title: format!(
+                "One of {} members fails: until the others notice",
+                self.nodes
+            ),
+            counted:
+                "Nodes in virtual time, connected each with each, default timing, delays of 1 to \
+                 21 ms. Suspicions and deaths of nodes that work, by nodes and hours; bytes: \
+                 SWIM's packets as they are handed to the transport."
+                    .to_owned(),
+            columns: &COLUMNS,
+            chart: Chart::lines(
+                &["loss"],
+                &[
+                    "first to notice, median",
+                    "all have noticed, median",
+                    "all have noticed, most",
+                ],
+            ),
+        });
         for loss in &self.losses {
-            self.measure(*loss)?;
+            report.row(self.measure(*loss)?)?;
         }
-        Ok(())
+        Ok(report)
     }
 
-    fn measure(&self, loss: usize) -> Result<()> {
+    fn measure(&self, loss: usize) -> Result<Vec<Cell>> {
         let mut members = Members::new(self.nodes, SwimTiming::default(), 42);
         members.start(0, true);
         for at in 1..self.nodes {
@@ -124,19 +143,16 @@ impl Detection {
             first.extend(noticed.first().copied());
             last.extend(noticed.last().copied());
         }
-        let figure = |mut times: Vec<f64>| {
-            times.sort_by(f64::total_cmp);
-            let median = times.get(times.len() / 2).copied().unwrap_or_default();
-            let most = times.last().copied().unwrap_or_default();
-            format!("{median:.1} s ({most:.1} s)")
-        };
-        println!(
-            "{:>5}%  {:>22}  {:>22}  {suspected:>18.2}  {dead:>18.2}  {:>12.0}",
+        let most = |times: &[f64]| times.iter().copied().fold(0.0, f64::max);
+        Ok(cells![
             loss,
-            figure(first),
-            figure(last),
+            median(first.clone()),
+            most(&first),
+            median(last.clone()),
+            most(&last),
+            suspected,
+            dead,
             bytes as f64 / watched.as_secs_f64() / self.nodes as f64,
-        );
-        Ok(())
+        ])
     }
 }

@@ -2,7 +2,21 @@
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use dd_testkit::enes::{self, Sent, Topology, Workload};
+use dd_testkit::enes::{self, Topology, Workload};
+
+use super::chart::Chart;
+use super::report::{About, Column, Output, Report, cells, number, text};
+
+const COLUMNS: [Column; 8] = [
+    text("", 24),
+    number("elements", "", 0),
+    number("metadata", "8 B", 0),
+    number("frames", "kB", 1),
+    number("BP+RR elements", "", 0),
+    number("BP+RR metadata", "8 B", 0),
+    number("ratio of both", "", 2),
+    number("least elements", "", 0),
+];
 
 /// The experiments of Enes et al. (ICDE 2019) in virtual time: elements and metadata that each node sends, beside the
 /// protocol that was best there.
@@ -14,17 +28,19 @@ pub(crate) struct Enes {
 }
 
 impl Enes {
-    pub(crate) fn run(&self) -> Result<()> {
-        println!(
-            "Each node makes one event a second for {} s. For each node: elements sent, and everything else in\n\
-             numbers of 8 bytes. BP+RR: the paper's best, counted by its rules in the same run, two numbers for each\n\
-             message. Every element has to arrive at every other node once: the least.\n",
-            enes::EVENTS
-        );
-        println!(
-            "{:<26} {:>10} {:>10} {:>10} | {:>10} {:>10} | {:>7} {:>10}",
-            "", "elements", "metadata", "kB", "BP+RR", "metadata", "ratio", "least"
-        );
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        let mut report = output.begin(About {
+            title: "Elements that each node sends in the experiments of Enes et al.".to_owned(),
+            counted: format!(
+                "Each node makes one event a second for {} s, in virtual time. For each node: \
+                 elements sent, and everything else in numbers of 8 bytes. BP+RR: the paper's \
+                 best, counted by its rules in the same run, two numbers for each message. Every \
+                 element has to arrive at every other node once: the least.",
+                enes::EVENTS
+            ),
+            columns: &COLUMNS,
+            chart: Chart::bars(&[""], &["least elements", "elements", "BP+RR elements"]).log(),
+        });
         let mut cases = vec![
             (
                 "set, mesh of 15".to_owned(),
@@ -55,20 +71,17 @@ impl Enes {
             }
             let theirs = enes::bp_rr(&topology, workload);
             let ours = enes::replicas(&topology, workload).map_err(|what| anyhow!(what))?;
-            row(&name, &ours, &theirs, enes::least(&topology, workload));
+            report.row(cells![
+                name,
+                ours.elements,
+                ours.metadata,
+                ours.bytes / 1e3,
+                theirs.elements,
+                theirs.metadata,
+                (ours.elements + ours.metadata) / (theirs.elements + theirs.metadata),
+                enes::least(&topology, workload),
+            ])?;
         }
-        Ok(())
+        Ok(report)
     }
-}
-
-fn row(name: &str, ours: &Sent, theirs: &Sent, least: f64) {
-    println!(
-        "{name:<26} {:>10.0} {:>10.0} {:>10.1} | {:>10.0} {:>10.0} | {:>7.2} {least:>10.0}",
-        ours.elements,
-        ours.metadata,
-        ours.bytes / 1e3,
-        theirs.elements,
-        theirs.metadata,
-        (ours.elements + ours.metadata) / (theirs.elements + theirs.metadata),
-    );
 }

@@ -1,25 +1,44 @@
-//! What two converged nodes say to each other while nothing happens, and for one change.
+//! What converged nodes say to each other while nothing happens, and for one change.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use dd_extension::Keys;
 use dd_extension::types::PnCounter;
+use dd_extension::{Keys, Store, StoreConfig};
 use tokio::time::sleep;
 
+use super::chart::Chart;
 use super::cluster::Nodes;
+use super::report::{About, Cell, Column, Output, Report, cells, number};
 
 const COUNTERS: Keys<PnCounter> = Keys::with_prefix("counter/");
 /// After convergence, until the last acknowledgements are over and the interval is its longest.
 const SETTLE: Duration = Duration::from_secs(20);
+/// Until a change was acknowledged, too.
+const ACKNOWLEDGED: Duration = Duration::from_millis(100);
+const COLUMNS: [Column; 10] = [
+    number("keys", "", 0),
+    number("nodes", "", 0),
+    number("exchanges", "/s node", 3),
+    number("an exchange", "B", 1),
+    number("goal", "B", 0),
+    number("frames", "B/s node", 1),
+    number("SWIM", "B/s node", 1),
+    number("UDP", "B/s node", 1),
+    number("change, frames", "B/receiver", 0),
+    number("change, UDP", "B/receiver", 0),
+];
 
-/// Bytes between two converged nodes while nothing happens, and for one changed key.
+/// Bytes among converged nodes while nothing happens, and for one changed key.
 #[derive(Debug, Args)]
 pub(crate) struct Idle {
     /// Numbers of keys
-    #[arg(long, value_delimiter = ',', default_value = "10,100000")]
+    #[arg(long, value_delimiter = ',', default_value = "10,1000000")]
     keys: Vec<usize>,
+    /// Numbers of nodes
+    #[arg(long, value_delimiter = ',', default_value = "2,10,32")]
+    nodes: Vec<usize>,
     /// How long to watch, in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -29,64 +48,60 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
-    pub(crate) async fn run(&self) -> Result<()> {
-        println!(
-            "Two nodes; bytes of both together. Frames: what the replicas hand to the transport;"
-        );
-        println!(
-            "wire: UDP datagrams with everything that QUIC adds (keep-alive every 3 s, packets of"
-        );
-        println!("acknowledgements).");
-        println!();
-        println!(
-            "{:>9} | {:>8} {:>12} {:>12} | {:>8} {:>12} {:>12}",
-            "keys", "frames", "bytes", "wire", "frames", "bytes", "wire"
-        );
-        println!(
-            "{:>9} | {:^34} | {:^34}",
-            "",
-            format!("idle for {} s", self.seconds),
-            "one changed key (median)"
-        );
-        for keys in &self.keys {
-            self.measure(*keys).await?;
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        let mut report = output.begin(About {
+            title: "Idle nodes that have converged: bytes a second and node".to_owned(),
+            counted: format!(
+                "Nodes of this process over QUIC on loopback, members of one cluster with default \
+                 settings, watched for {} s; all keys were written by the first. Frames: what the \
+                 replicas hand to the transport; SWIM: packets of membership, in front of QUIC; \
+                 UDP: datagrams with everything, what QUIC adds (keep-alive every 3 s, \
+                 acknowledgements) too. An exchange: a digest and its answer, as frames; goal: 64 \
+                 B and 16 B for each replica in the context. Change: median over the bytes of all \
+                 nodes for one changed key until a tenth of a second after all have it, by the \
+                 receivers, of UDP what is over idle.",
+                self.seconds
+            ),
+            columns: &COLUMNS,
+            chart: Chart::bars(&["keys", "nodes"], &["frames", "SWIM", "UDP"]),
+        });
+        for nodes in &self.nodes {
+            for keys in &self.keys {
+                report.row(super::block_on(self.measure(*keys, *nodes))?)?;
+            }
         }
-        Ok(())
+        Ok(report)
     }
 
-    async fn measure(&self, keys: usize) -> Result<()> {
-        let nodes = Nodes::start(2).await?;
+    async fn measure(&self, keys: usize, count: usize) -> Result<Vec<Cell>> {
+        let nodes = Nodes::members(count, StoreConfig::default()).await?;
         for at in 0..keys {
             nodes.stores[0].update(&COUNTERS.key(format!("{at:08}")), |c| c.add(1))?;
         }
         nodes.equal().await?;
         sleep(SETTLE).await;
-        let before = nodes.bytes()?;
-        sleep(Duration::from_secs(self.seconds)).await;
-        let idle = nodes.bytes()?.since(before);
-        let mut changes = Vec::new();
-        for at in 0..self.changes {
-            let before = nodes.bytes()?;
+        let idle = nodes.idle(Duration::from_secs(self.seconds)).await?;
+        let change = |store: &Store, at: usize| {
             let key = COUNTERS.key(format!("{:08}", at * 7919 % keys.max(1)));
-            nodes.stores[0].update(&key, |c| c.add(1))?;
-            nodes.equal().await?;
-            // The acknowledgement.
-            sleep(Duration::from_millis(100)).await;
-            changes.push(nodes.bytes()?.since(before));
-        }
-        let median = |mut all: Vec<u64>| {
-            all.sort_unstable();
-            all.get(all.len() / 2).copied().unwrap_or(0)
+            Ok(store.update(&key, |c| c.add(1))?)
         };
-        println!(
-            "{keys:>9} | {:>8} {:>12} {:>12} | {:>8} {:>12} {:>12}",
-            idle.frames,
-            idle.frame_bytes,
-            idle.wire_bytes,
-            median(changes.iter().map(|b| b.frames).collect()),
-            median(changes.iter().map(|b| b.frame_bytes).collect()),
-            median(changes.iter().map(|b| b.wire_bytes).collect()),
-        );
-        nodes.stop().await
+        let [_, frames, udp] = nodes
+            .changes(self.changes, ACKNOWLEDGED, &idle, change)
+            .await?;
+        let known = nodes.stores[0].status()?.replica.context.origins();
+        nodes.stop().await?;
+        let (each, receivers) = (count as f64, count as f64 - 1.0);
+        Ok(cells![
+            keys,
+            count,
+            idle.digests / each,
+            idle.frames / idle.digests,
+            64 + 16 * known,
+            idle.frames / each,
+            (idle.packets - idle.frames) / each,
+            idle.udp / each,
+            frames / receivers,
+            udp / receivers,
+        ])
     }
 }

@@ -7,11 +7,22 @@ use clap::Args;
 use dd_extension::types::MaxRegister;
 use dd_extension::{Keys, Store};
 
+use super::chart::Chart;
+use super::report::{About, Column, Output, Report, cells, number, processors};
 use super::threads::{self, Node};
 use super::times::Times;
 
 /// Each holds when it was written last, in nanoseconds since the experiment began.
 pub(super) const WRITTEN: Keys<MaxRegister<u64>> = Keys::with_prefix("written/");
+
+const COLUMNS: [Column; 6] = [
+    number("writes a second", "", 0),
+    number("seen", "", 0),
+    number("p50", "us", 0),
+    number("p99", "us", 0),
+    number("p99.9", "us", 0),
+    number("most", "us", 0),
+];
 
 /// Three nodes, one of which writes at a steady rate: how long until a subscriber on each of the others was told.
 #[derive(Debug, Args)]
@@ -28,33 +39,37 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    pub(crate) fn run(&self) -> Result<()> {
-        println!(
-            "Three nodes of this process over QUIC on loopback, each with a runtime and a thread of its own\n\
-             ({} processors). One writes {} keys in turn; a subscriber on each other node notes when it is told of\n\
-             a write. A write that comes before its subscriber has been told of the one before is not counted by itself.\n",
-            std::thread::available_parallelism().map_or(1, usize::from),
-            self.keys
-        );
-        println!(
-            "{:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
-            "a second", "seen", "p50 us", "p99 us", "p99.9 us", "most us"
-        );
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        let mut report = output.begin(About {
+            title: "From a write on one of three nodes until subscribers on the others were told"
+                .to_owned(),
+            counted: format!(
+                "Three nodes of this process over QUIC on loopback, each with a runtime and a \
+                 thread of its own ({} processors). One writes {} keys in turn; a subscriber on \
+                 each other node notes when it is told of a write. A write that comes before its \
+                 subscriber has been told of the one before is not counted by itself.",
+                processors(),
+                self.keys
+            ),
+            columns: &COLUMNS,
+            chart: Chart::bars(&["writes a second"], &["p50", "p99", "p99.9"]).log(),
+        });
         let nodes = threads::start(3)?;
         let began = Instant::now();
         for rate in &self.rates {
             let count = rate * self.seconds;
             let times = measure(&nodes, began, *rate, count, self.keys)?;
-            println!(
-                "{rate:>10} {:>10} {:>10.0} {:>10.0} {:>10.0} {:>10.0}",
+            report.row(cells![
+                *rate,
                 times.count(),
                 times.micros(50.0),
                 times.micros(99.0),
                 times.micros(99.9),
-                times.micros(100.0)
-            );
+                times.micros(100.0),
+            ])?;
         }
-        nodes.into_iter().try_for_each(Node::stop)
+        nodes.into_iter().try_for_each(Node::stop)?;
+        Ok(report)
     }
 }
 

@@ -12,6 +12,8 @@ use dd_extension::{Consistency, Keys, NodeId, QuicConfig, Store, Transport, Tran
 use dd_transport_quic::QuicTransport;
 use tokio::sync::{mpsc, oneshot};
 
+use super::chart::Chart;
+use super::report::{About, Column, Output, Report, cells, number, processors, text};
 use super::threads::{self, Node};
 use super::times::Times;
 
@@ -20,6 +22,15 @@ const COUNTERS: Keys<PnCounter> = Keys::with_prefix("counter/");
 const KEYS: usize = 1000;
 /// Bytes of the frame that goes to and fro.
 const PING: usize = 64;
+
+const COLUMNS: [Column; 6] = [
+    text("", 26),
+    number("p50", "us", 0),
+    number("p99", "us", 0),
+    number("a second", "", 0),
+    number("write and peer", "B", 0),
+    number("p50 by first of two", "", 1),
+];
 
 /// Writes that wait for a majority of three nodes, one at a time and many in flight, beside the round trip
 /// of the transport alone.
@@ -34,44 +45,38 @@ pub(crate) struct Majority {
 }
 
 impl Majority {
-    pub(crate) fn run(&self) -> Result<()> {
-        println!(
-            "Three nodes of this process over QUIC on loopback, each with a runtime and a thread of its own\n\
-             ({} processors). A write: one counter of {KEYS} raised, and confirmed by a majority. Bytes: frames\n\
-             that all three handed to the transport, acknowledgements too, by writes and by the two peers.\n\
-             Round trip: a frame of {PING} bytes between transports without a store, on as many threads, asked\n\
-             for by one task of another one that has the transport: to one peer and back; to two peers, until\n\
-             the first has answered, which is what the transport does for a write.\n",
-            std::thread::available_parallelism().map_or(1, usize::from)
-        );
-        println!(
-            "{:<28} {:>10} {:>10} {:>12} {:>14}",
-            "", "p50 us", "p99 us", "a second", "B/write, peer"
-        );
-        let row = |what: &str, times: &Times, bytes: Option<f64>| {
-            println!(
-                "{what:<28} {:>10.0} {:>10.0} {:>12.0} {:>14}",
-                times.micros(50.0),
-                times.micros(99.0),
-                times.per_second(),
-                bytes.map_or(String::new(), |bytes| format!("{bytes:.0}"))
-            );
-        };
-        row("round trip", &round_trips(1, self.writes)?, None);
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        let mut report = output.begin(About {
+            title: "A write that a majority of three has confirmed".to_owned(),
+            counted: format!(
+                "Three nodes of this process over QUIC on loopback, each with a runtime and a \
+                 thread of its own ({} processors). A write: one counter of {KEYS} raised, and \
+                 confirmed by a majority. Bytes: frames that all three handed to the transport, \
+                 acknowledgements too, by writes and by the two peers. Round trip: a frame of \
+                 {PING} bytes between transports without a store, on as many threads, asked for \
+                 by one task of another one that has the transport: to one peer and back; to two \
+                 peers, until the first has answered, which is what the transport does for a \
+                 write.",
+                processors()
+            ),
+            columns: &COLUMNS,
+            chart: Chart::bars(&[""], &["p50", "p99"]).log(),
+        });
         let both = round_trips(2, self.writes)?;
-        row("round trip, first of two", &both, None);
+        let mut row = |what: &str, times: &Times, bytes: Option<f64>| {
+            let [p50, p99] = [50.0, 99.0].map(|percent| times.micros(percent));
+            let ratio = p50 / both.micros(50.0);
+            report.row(cells![what, p50, p99, times.per_second(), bytes, ratio])
+        };
+        row("round trip", &round_trips(1, self.writes)?, None)?;
+        row("round trip, first of two", &both, None)?;
         let nodes = threads::start(3)?;
         let (one, bytes) = measure(&nodes, self.writes, 1)?;
-        row("one at a time", &one, Some(bytes));
-        println!(
-            "{:<28} {:>9.1}x {:>9.1}x",
-            "  by first of two",
-            one.micros(50.0) / both.micros(50.0),
-            one.micros(99.0) / both.micros(99.0),
-        );
+        row("one at a time", &one, Some(bytes))?;
         let (many, bytes) = measure(&nodes, self.writes * 10, self.in_flight)?;
-        row(&format!("{} in flight", self.in_flight), &many, Some(bytes));
-        nodes.into_iter().try_for_each(Node::stop)
+        row(&format!("{} in flight", self.in_flight), &many, Some(bytes))?;
+        nodes.into_iter().try_for_each(Node::stop)?;
+        Ok(report)
     }
 }
 

@@ -1,6 +1,7 @@
-//! `cargo xtask experiment`: measurements, printed as tables.
+//! `cargo xtask experiment`: measurements, as tables, JSON, CSV and pictures.
 
 mod bootstrap;
+mod chart;
 mod churn;
 mod cluster;
 mod detection;
@@ -10,16 +11,27 @@ mod latency;
 mod majority;
 mod original;
 mod partition;
+mod report;
 mod restarts;
 mod threads;
 mod times;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+
+use report::Output;
 
 /// Measures the store over QUIC on loopback, all nodes in this process.
+#[derive(Debug, Args)]
+pub(crate) struct Experiment {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    which: Which,
+}
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Experiment {
+enum Which {
     /// Bytes between two converged nodes while nothing happens, and for one changed key
     Idle(idle::Idle),
     /// A member that fails, among many simulated ones: when it is noticed, and false alarms
@@ -44,20 +56,25 @@ pub(crate) enum Experiment {
 
 impl Experiment {
     pub(crate) fn run(&self) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
-        match self {
-            Experiment::Idle(idle) => runtime.block_on(idle.run()),
-            Experiment::Detection(detection) => detection.run(),
-            Experiment::Original(original) => runtime.block_on(original.run()),
-            Experiment::Majority(majority) => majority.run(),
-            Experiment::Enes(enes) => enes.run(),
-            Experiment::Latency(latency) => latency.run(),
-            Experiment::Bootstrap(bootstrap) => bootstrap.run(),
-            Experiment::Partition(partition) => partition.run(),
-            Experiment::Churn(churn) => churn.run(),
-            Experiment::Restarts(restarts) => restarts.run(),
-        }
+        let output = &self.output;
+        let (name, report) = match &self.which {
+            Which::Idle(idle) => ("idle", idle.run(output)),
+            Which::Detection(detection) => ("detection", detection.run(output)),
+            Which::Original(original) => ("original", original.run(output)),
+            Which::Majority(majority) => ("majority", majority.run(output)),
+            Which::Enes(enes) => ("enes", enes.run(output)),
+            Which::Latency(latency) => ("latency", latency.run(output)),
+            Which::Bootstrap(bootstrap) => ("bootstrap", bootstrap.run(output)),
+            Which::Partition(partition) => ("partition", partition.run(output)),
+            Which::Churn(churn) => ("churn", churn.run(output)),
+            Which::Restarts(restarts) => ("restarts", restarts.run(output)),
+        };
+        report?.finish(name)
     }
+}
+
+/// For experiments that are one task.
+fn block_on<T>(task: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().build()?.block_on(task)
 }

@@ -6,7 +6,10 @@ use dd_extension::Keys;
 use dd_extension::types::OrSet;
 use tokio::time::Instant;
 
+use super::chart::Chart;
 use super::cluster::Nodes;
+use super::report::{About, Cell, Column, Output, Report, cells, number};
+use super::times::Times;
 
 const SETS: Keys<OrSet<String>> = Keys::with_prefix("set/");
 
@@ -24,10 +27,36 @@ pub(crate) struct Original {
     changes: usize,
 }
 
+const COLUMNS: [Column; 9] = [
+    number("keys", "", 0),
+    number("elements of each", "", 0),
+    number("written locally", "s", 3),
+    number("all have all", "s", 3),
+    number("frames, key and receiver", "B", 1),
+    number("UDP, key and receiver", "B", 1),
+    number("frames in all", "B", 0),
+    number("one change seen, p50", "ms", 2),
+    number("one change seen, p99", "ms", 2),
+];
+
 impl Original {
-    pub(crate) async fn run(&self) -> Result<()> {
-        let nodes = Nodes::start(3).await?;
-        let before = nodes.bytes()?;
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        let mut report = output.begin(About {
+            title: "Sets written on one of three nodes, until all three have all".to_owned(),
+            counted: "Bytes: frames handed to the transport by all three, and UDP datagrams with \
+                 everything that QUIC adds. Then one set changed, until subscribers on both \
+                 others were told."
+                .to_owned(),
+            columns: &COLUMNS,
+            chart: Chart::bars(&["keys"], &["written locally", "all have all"]),
+        });
+        report.row(super::block_on(self.measure())?)?;
+        Ok(report)
+    }
+
+    async fn measure(&self) -> Result<Vec<Cell>> {
+        let nodes = Nodes::listed(3).await?;
+        let before = nodes.sent()?;
         let began = Instant::now();
         for at in 0..self.keys {
             nodes.stores[0].update(&SETS.key(format!("{at:06}")), |set| {
@@ -43,34 +72,25 @@ impl Original {
         let written = began.elapsed();
         nodes.equal().await?;
         let all = began.elapsed();
-        let bytes = nodes.bytes()?.since(before);
+        let sent = nodes.sent()?.since(before);
         let receivers = (self.keys * 2) as f64;
-        println!(
-            "{} keys of sets of {}, written on one of three nodes:",
-            self.keys, self.elements
-        );
-        println!(
-            "  written locally after         {:>9.3} s",
-            written.as_secs_f64()
-        );
-        println!(
-            "  all three have all after      {:>9.3} s",
-            all.as_secs_f64()
-        );
-        println!(
-            "  bytes per key and receiver    {:>9.1} (frames)  {:.1} (wire)",
-            bytes.frame_bytes as f64 / receivers,
-            bytes.wire_bytes as f64 / receivers
-        );
-        println!(
-            "  bytes in all                  {:>9} (frames)",
-            bytes.frame_bytes
-        );
-        self.changes(&nodes).await?;
-        nodes.stop().await
+        let changes = self.changes(&nodes).await?;
+        nodes.stop().await?;
+        Ok(cells![
+            self.keys,
+            self.elements,
+            written.as_secs_f64(),
+            all.as_secs_f64(),
+            sent.frames as f64 / receivers,
+            sent.udp as f64 / receivers,
+            sent.frames,
+            changes.micros(50.0) / 1e3,
+            changes.micros(99.0) / 1e3,
+        ])
     }
 
-    async fn changes(&self, nodes: &Nodes) -> Result<()> {
+    async fn changes(&self, nodes: &Nodes) -> Result<Times> {
+        let start = Instant::now();
         let mut times = Vec::new();
         for at in 0..self.changes {
             let key = SETS.key(format!("{:06}", at * 7919 % self.keys.max(1)));
@@ -87,17 +107,6 @@ impl Original {
             }
             times.push(began.elapsed());
         }
-        times.sort_unstable();
-        let at = |share: usize| {
-            times
-                .get(times.len() * share / 100)
-                .map_or(0.0, |t| t.as_secs_f64() * 1e3)
-        };
-        println!(
-            "  one set changed, seen by subscribers on both others after {:.2} ms (median), {:.2} ms (p99)",
-            at(50),
-            at(99)
-        );
-        Ok(())
+        Ok(Times::of(times, start.elapsed()))
     }
 }

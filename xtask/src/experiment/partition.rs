@@ -4,6 +4,19 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use dd_testkit::partition::{Outcome, Parted, VALUE};
 
+use super::chart::Chart;
+use super::report::{About, Cell, Column, Output, Report, cells, number, text};
+
+const COLUMNS: [Column; 7] = [
+    text("how", 18),
+    number("changed", "keys", 0),
+    number("payload", "B", 0),
+    number("bytes", "B", 0),
+    number("ratio", "", 2),
+    number("over, each", "B", 1),
+    number("work of both", "ms", 1),
+];
+
 /// Two replicas with many keys are parted, one changes some keys, and they meet again: bytes and time, where events
 /// tell what is lacking, and where a removal was forgotten, so that it takes a full comparison.
 #[derive(Debug, Args)]
@@ -20,20 +33,24 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn run(&self) -> Result<()> {
-        println!(
-            "Two replicas in one thread, without a network: {} keys of 12 bytes, each a register with a text of\n\
-             {VALUE} bytes, each written {} times. Payload: changed keys and values. Bytes: frames in both\n\
-             directions. Over: bytes beyond the payload, for each changed key. Time: the work of both, in turn.\n",
-            self.keys,
-            self.history + 1
-        );
-        println!(
-            "{:<22} {:>9} {:>13} {:>13} {:>7} {:>9} {:>11}",
-            "", "changed", "payload", "bytes", "ratio", "over", "ms"
-        );
+    pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        let mut report = output.begin(About {
+            title: format!(
+                "Two replicas of {} keys, some changed while apart: until they are equal again",
+                self.keys
+            ),
+            counted: format!(
+                "Two replicas in one thread, without a network: keys of 12 bytes, each a register \
+                 with a text of {VALUE} bytes, each written {} times. Payload: changed keys and \
+                 values. Bytes: frames in both directions. Over: bytes beyond the payload, for \
+                 each changed key. Time: the work of both, in turn.",
+                self.history + 1
+            ),
+            columns: &COLUMNS,
+            chart: Chart::lines(&["changed"], &["bytes"]).by("how").log(),
+        });
         let mut parted = Parted::new(self.keys, self.history).map_err(|what| anyhow!(what))?;
-        row("an empty replica", self.keys, &parted.whole);
+        report.row(row("an empty replica", self.keys, &parted.whole))?;
         for (what, forgotten) in [("by events", false), ("by full comparison", true)] {
             for changed in self.changed.iter().filter(|changed| **changed <= self.keys) {
                 let outcome = parted.change(*changed, forgotten);
@@ -41,20 +58,22 @@ impl Partition {
                 if (outcome.comparisons > 0) != forgotten {
                     return Err(anyhow!("{what}: {} full comparisons", outcome.comparisons));
                 }
-                row(what, *changed, &outcome);
+                report.row(row(what, *changed, &outcome))?;
             }
         }
-        Ok(())
+        Ok(report)
     }
 }
 
-fn row(what: &str, changed: usize, outcome: &Outcome) {
-    println!(
-        "{what:<22} {changed:>9} {:>13} {:>13} {:>7.2} {:>9.1} {:>11.1}",
+fn row(what: &str, changed: usize, outcome: &Outcome) -> Vec<Cell> {
+    let (bytes, payload) = (outcome.bytes as f64, outcome.payload as f64);
+    cells![
+        what,
+        changed,
         outcome.payload,
         outcome.bytes,
-        outcome.bytes as f64 / outcome.payload as f64,
-        (outcome.bytes as f64 - outcome.payload as f64) / changed as f64,
-        outcome.time.as_secs_f64() * 1e3
-    );
+        bytes / payload,
+        (bytes - payload) / changed as f64,
+        outcome.time.as_secs_f64() * 1e3,
+    ]
 }
