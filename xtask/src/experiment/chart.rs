@@ -154,9 +154,10 @@ pub(super) fn draw(report: &Report<'_>) -> Result<String> {
 fn paint(report: &Report<'_>, area: &Area<'_>) -> Result<()> {
     let chart = &report.about.chart;
     let (groups, series) = series(report)?;
-    let unit = match chart.values.first() {
-        Some(name) => report.about.columns[column(report, name)?].title(),
-        None => String::new(),
+    let unit = match chart.values {
+        [name] => report.about.columns[column(report, name)?].title(),
+        [name, ..] => report.about.columns[column(report, name)?].unit.to_owned(),
+        [] => String::new(),
     };
     let of_values = series.iter().flat_map(|one| &one.points).map(|at| at.1);
     let up = Scale::of(chart.log, of_values);

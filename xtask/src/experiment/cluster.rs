@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dd_extension::{Cluster, ClusterConfig, DistributedData, Store, StoreConfig};
+use dd_extension::types::PnCounter;
+use dd_extension::{Cluster, ClusterConfig, DistributedData, Key, Store, StoreConfig};
 use tokio::time::{Instant, sleep};
 
 use super::report::median;
 use super::threads::{addresses, identity, name};
 
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a node may take to notice that it has something to do.
+const TURN: Duration = Duration::from_millis(20);
+/// Nobody writes it.
+const NOTHING: Key<PnCounter> = Key::new("nothing");
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Nodes that know each other.
@@ -140,7 +145,12 @@ impl Nodes {
         Ok(())
     }
 
-    pub(crate) fn sent(&self) -> Result<Sent> {
+    pub(crate) async fn sent(&self) -> Result<Sent> {
+        // What a node tells of its transport is from when it last had something to do.
+        for store in &self.stores {
+            store.delete(&NOTHING)?;
+        }
+        sleep(TURN).await;
         let mut sum = Sent::default();
         for store in &self.stores {
             let status = store.status()?;
@@ -154,9 +164,12 @@ impl Nodes {
 
     /// What is sent a second while nothing happens, watched for so long.
     pub(crate) async fn idle(&self, span: Duration) -> Result<Rates> {
-        let (before, began) = (self.sent()?, Instant::now());
+        let (before, began) = (self.sent().await?, Instant::now());
         sleep(span).await;
-        let (sent, took) = (self.sent()?.since(before), began.elapsed().as_secs_f64());
+        let (sent, took) = (
+            self.sent().await?.since(before),
+            began.elapsed().as_secs_f64(),
+        );
         let rate = |count: u64| count as f64 / took;
         Ok(Rates {
             digests: rate(sent.digests),
@@ -177,12 +190,12 @@ impl Nodes {
     ) -> Result<[f64; 3]> {
         let (mut times, mut frames, mut udp) = (Vec::new(), Vec::new(), Vec::new());
         for at in 0..count {
-            let (before, began) = (self.sent()?, Instant::now());
+            let (before, began) = (self.sent().await?, Instant::now());
             change(&self.stores[0], at)?;
             self.equal().await?;
             times.push(began.elapsed().as_secs_f64() * 1e3);
             sleep(settle).await;
-            let sent = self.sent()?.since(before);
+            let sent = self.sent().await?.since(before);
             frames.push(sent.frames as f64);
             udp.push(sent.udp as f64 - idle.udp * began.elapsed().as_secs_f64());
         }

@@ -95,7 +95,7 @@ impl Idle {
             keys,
             count,
             idle.digests / each,
-            idle.frames / idle.digests,
+            (idle.digests > 0.0).then(|| idle.frames / idle.digests),
             64 + 16 * known,
             idle.frames / each,
             (idle.packets - idle.frames) / each,

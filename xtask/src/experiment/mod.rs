@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod chart;
+mod chitchat;
 mod churn;
 mod cluster;
 mod detection;
@@ -36,6 +37,7 @@ enum Which {
     Idle(idle::Idle),
     /// A member that fails, among many simulated ones: when it is noticed, and false alarms
     Detection(detection::Detection),
+    Chitchat(chitchat::Chitchat),
     /// 10 000 keys of sets of 10 on one of three nodes: until all have all, and one change after
     Original(original::Original),
     /// Writes confirmed by a majority of three, beside the transport's own round trip
@@ -60,6 +62,7 @@ impl Experiment {
         let (name, report) = match &self.which {
             Which::Idle(idle) => ("idle", idle.run(output)),
             Which::Detection(detection) => ("detection", detection.run(output)),
+            Which::Chitchat(chitchat) => ("chitchat", chitchat.run(output)),
             Which::Original(original) => ("original", original.run(output)),
             Which::Majority(majority) => ("majority", majority.run(output)),
             Which::Enes(enes) => ("enes", enes.run(output)),

@@ -56,7 +56,7 @@ impl Original {
 
     async fn measure(&self) -> Result<Vec<Cell>> {
         let nodes = Nodes::listed(3).await?;
-        let before = nodes.sent()?;
+        let before = nodes.sent().await?;
         let began = Instant::now();
         for at in 0..self.keys {
             nodes.stores[0].update(&SETS.key(format!("{at:06}")), |set| {
@@ -72,7 +72,7 @@ impl Original {
         let written = began.elapsed();
         nodes.equal().await?;
         let all = began.elapsed();
-        let sent = nodes.sent()?.since(before);
+        let sent = nodes.sent().await?.since(before);
         let receivers = (self.keys * 2) as f64;
         let changes = self.changes(&nodes).await?;
         nodes.stop().await?;

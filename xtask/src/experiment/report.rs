@@ -156,6 +156,7 @@ pub(super) struct About {
 pub(super) struct Report<'a> {
     pub(super) about: About,
     pub(super) rows: Vec<Vec<Cell>>,
+    note: String,
     output: &'a Output,
 }
 
@@ -165,6 +166,7 @@ impl Output {
         let report = Report {
             about,
             rows: Vec::new(),
+            note: String::new(),
             output: self,
         };
         if !self.json {
@@ -213,6 +215,11 @@ impl Report<'_> {
         Ok(())
     }
 
+    /// Says something about the rows.
+    pub(super) fn note(&mut self, note: &str) {
+        self.note = note.to_owned();
+    }
+
     fn print_head(&self) {
         for line in [&self.about.title, &self.about.counted] {
             println!("{}", wrap(line, LINE).join("\n"));
@@ -242,6 +249,8 @@ impl Report<'_> {
         };
         if self.output.json {
             println!("{}", self.json(name));
+        } else if !self.note.is_empty() {
+            println!("\n{}\n", wrap(&self.note, LINE).join("\n"));
         } else {
             println!();
         }
@@ -257,6 +266,7 @@ impl Report<'_> {
             "experiment": name,
             "title": self.about.title,
             "counted": self.about.counted,
+            "note": self.note,
             "processors": processors(),
             "columns": self.about.columns.iter().map(column).collect::<Value>(),
             "rows": self.rows.iter().map(row).collect::<Value>(),
