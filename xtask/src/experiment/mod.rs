@@ -12,6 +12,7 @@ mod latency;
 mod majority;
 mod original;
 mod partition;
+mod redis;
 mod report;
 mod restarts;
 mod threads;
@@ -38,6 +39,7 @@ enum Which {
     /// A member that fails, among many simulated ones: when it is noticed, and false alarms
     Detection(detection::Detection),
     Chitchat(chitchat::Chitchat),
+    Redis(redis::Redis),
     /// 10 000 keys of sets of 10 on one of three nodes: until all have all, and one change after
     Original(original::Original),
     /// Writes confirmed by a majority of three, beside the transport's own round trip
@@ -63,6 +65,7 @@ impl Experiment {
             Which::Idle(idle) => ("idle", idle.run(output)),
             Which::Detection(detection) => ("detection", detection.run(output)),
             Which::Chitchat(chitchat) => ("chitchat", chitchat.run(output)),
+            Which::Redis(redis) => ("redis", redis.run(output)),
             Which::Original(original) => ("original", original.run(output)),
             Which::Majority(majority) => ("majority", majority.run(output)),
             Which::Enes(enes) => ("enes", enes.run(output)),
