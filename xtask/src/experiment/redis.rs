@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::chart::Chart;
 use super::cluster::Nodes;
-use super::report::{About, Cell, Column, Output, Report, cells, number, text};
+use super::report::{About, Cell, Column, Output, Report, cells, median, number, text};
 use crate::cargo::cargo;
 
 const COUNTERS: Keys<PnCounter> = Keys::with_prefix("counter:");
@@ -40,6 +40,9 @@ pub(crate) struct Redis {
     /// Calls of each kind, one at a time; ten times as many are pipelined
     #[arg(long, default_value_t = 100_000)]
     calls: usize,
+    /// How often each is measured; the median counts
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
 }
 
 impl Redis {
@@ -51,13 +54,15 @@ impl Redis {
             counted: format!(
                 "{} and {} of this store, each alone, without disks and without replication. \
                  Calls: items in no order, of {} counters with names of 20 bytes and of one set \
-                 of as many texts of 20 bytes, by one client: redis-benchmark, and a thread. \
-                 Redis answers one call after the other, or {PIPELINE} that were sent together; \
-                 this store is called one at a time in both. Memory for each: of Redis \
-                 used_memory as INFO has it, of this store what is allocated and not freed.",
+                 of as many texts of 20 bytes, by one client: redis-benchmark, and a thread; \
+                 medians of {} rounds. Redis answers one call after the other, or {PIPELINE} that \
+                 were sent together; this store is called one at a time in both. Memory for each: \
+                 of Redis used_memory as INFO has it, of this store what is allocated and not \
+                 freed.",
                 server.version()?,
                 env!("CARGO_PKG_VERSION"),
-                self.items
+                self.items,
+                self.rounds
             ),
             columns: &COLUMNS,
             chart: Chart::bars(&[""], &["Redis", "this store"]).log(),
@@ -75,7 +80,7 @@ impl Redis {
         ];
         for ((what, command), ours) in calls.into_iter().zip(self.ours()?) {
             for (how, pipeline) in [("one at a time", 1), ("pipelined", PIPELINE)] {
-                let theirs = self.benchmark(&server, command, pipeline)?;
+                let theirs = self.median(|| self.benchmark(&server, command, pipeline))?;
                 report.row(cells![
                     format!("{what}, {how}"),
                     theirs,
@@ -142,13 +147,18 @@ impl Redis {
             Ok(store.read(&SET, |set| set.contains(element(at).as_str()))?)
         };
         let rates = [
-            self.rate(store, raise)?,
-            self.rate(store, read)?,
-            self.rate(store, insert)?,
-            self.rate(store, contains)?,
+            self.median(|| self.rate(store, raise))?,
+            self.median(|| self.rate(store, read))?,
+            self.median(|| self.rate(store, insert))?,
+            self.median(|| self.rate(store, contains))?,
         ];
         runtime.block_on(nodes.stop())?;
         Ok(rates)
+    }
+
+    fn median(&self, measure: impl Fn() -> Result<f64>) -> Result<f64> {
+        let rounds = (0..self.rounds).map(|_| measure());
+        Ok(median(rounds.collect::<Result<Vec<_>>>()?))
     }
 
     fn rate(&self, store: &Store, call: impl Fn(&Store, usize) -> Result<bool>) -> Result<f64> {
