@@ -23,13 +23,14 @@ const KEYS: usize = 1000;
 /// Bytes of the frame that goes to and fro.
 const PING: usize = 64;
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     text("", 26),
     number("p50", "us", 0),
     number("p99", "us", 0),
     number("a second", "", 0),
     number("write and peer", "B", 0),
     number("p50 by first of two", "", 1),
+    number("p99 by first of two", "", 1),
 ];
 
 /// Writes that wait for a majority of three nodes, one at a time and many in flight, beside the round trip
@@ -65,8 +66,16 @@ impl Majority {
         let both = round_trips(2, self.writes)?;
         let mut row = |what: &str, times: &Times, bytes: Option<f64>| {
             let [p50, p99] = [50.0, 99.0].map(|percent| times.micros(percent));
-            let ratio = p50 / both.micros(50.0);
-            report.row(cells![what, p50, p99, times.per_second(), bytes, ratio])
+            let [by50, by99] = [p50 / both.micros(50.0), p99 / both.micros(99.0)];
+            report.row(cells![
+                what,
+                p50,
+                p99,
+                times.per_second(),
+                bytes,
+                by50,
+                by99
+            ])
         };
         row("round trip", &round_trips(1, self.writes)?, None)?;
         row("round trip, first of two", &both, None)?;
