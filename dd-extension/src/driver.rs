@@ -129,14 +129,14 @@ impl Driver {
     }
 
     async fn wait(&mut self) -> Woken {
-        let due = self.store.replica.read().poll_timeout();
+        let due = self.store.sleep();
         let due = self.store.instant(due);
         // Setting a timer costs more than waking too early now and then: what is due mostly moves away.
         if self.timer.is_elapsed() || due < self.timer.deadline() {
             self.timer.as_mut().reset(due);
         }
         let (wire, timer, more) = (&mut self.wire, &mut self.timer, self.more);
-        tokio::select! {
+        let woken = tokio::select! {
             biased;
             _ = self.stop.wait_for(|stop| *stop) => Woken::Stop,
             event = poll_fn(|cx| wire.poll_event(cx)) => Woken::Wire(event),
@@ -144,7 +144,9 @@ impl Driver {
             () = poll_fn(|cx| timer.as_mut().poll(cx)) => Woken::Work,
             // After the transport's own tasks had their turn.
             () = tokio::task::yield_now(), if more => Woken::Work,
-        }
+        };
+        self.store.awake();
+        woken
     }
 
     /// Takes what has come in the meantime, without waiting.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_core::kernel::{Node, NodeRef};
@@ -45,6 +45,9 @@ pub(crate) struct Inner {
     pub(crate) stopped: AtomicBool,
     /// Wakes the driver.
     pub(crate) work: Notify,
+    /// Until when the driver sleeps, in nanoseconds since the start; while it does not, the end of all times. Written
+    /// under the lock of the replica.
+    sleeps_until: AtomicU64,
     /// Wakes those who wait for other nodes.
     pub(crate) progress: Notify,
     pub(crate) deadline: Duration,
@@ -69,6 +72,7 @@ impl Inner {
             subscribers: Registry::default(),
             stopped: AtomicBool::new(false),
             work: Notify::new(),
+            sleeps_until: AtomicU64::new(u64::MAX),
             progress: Notify::new(),
             deadline,
             ready: watch::Sender::new(ready),
@@ -85,6 +89,29 @@ impl Inner {
 
     pub(crate) fn replica_id(&self) -> ReplicaId {
         *self.replica_id.lock()
+    }
+
+    /// Wakes the driver if it has something to do after a local write, for whose lock this is called: a frame that
+    /// is due before it would wake, or subscribers to be told. Waking it costs more than most writes.
+    fn wake_after(&self, replica: &Replica) {
+        let due = nanos(replica.poll_timeout());
+        if due < self.sleeps_until.load(Ordering::Relaxed) || !self.subscribers.is_empty() {
+            self.work.notify_one();
+        }
+    }
+
+    /// The driver will sleep; says until when. What is written from now on wakes it if it is due before.
+    pub(crate) fn sleep(&self) -> Time {
+        // Nobody writes meanwhile.
+        let replica = self.replica.read();
+        let due = replica.poll_timeout();
+        self.sleeps_until.store(nanos(due), Ordering::Relaxed);
+        due
+    }
+
+    /// The driver is awake.
+    pub(crate) fn awake(&self) {
+        self.sleeps_until.store(u64::MAX, Ordering::Relaxed);
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -111,6 +138,10 @@ impl Inner {
     pub(crate) fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
         self.replica.read().keys(prefix, after, limit)
     }
+}
+
+fn nanos(time: Time) -> u64 {
+    u64::try_from(time.since_start().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The wall clock in milliseconds since 1970.
@@ -162,16 +193,15 @@ impl Store {
     ) -> Result<R, TryUpdateError<E>> {
         self.check()?;
         let (now, wall) = (self.0.now(), wall());
-        let result = closure::run(|| {
-            self.0.replica.write().update::<T, R, TryUpdateError<E>>(
-                now,
-                wall,
-                key.as_bytes(),
-                |edit| update(edit).map_err(TryUpdateError::Closure),
-            )
-        });
-        self.0.work.notify_one();
-        result
+        closure::run(|| {
+            let mut replica = self.0.replica.write();
+            let result =
+                replica.update::<T, R, TryUpdateError<E>>(now, wall, key.as_bytes(), |edit| {
+                    update(edit).map_err(TryUpdateError::Closure)
+                });
+            self.0.wake_after(&replica);
+            result
+        })
     }
 
     /// Reads the value under a key; of a key that is not there the empty value. Nothing is decoded
@@ -209,12 +239,9 @@ impl Store {
     /// [`StoreError`].
     pub fn delete<T>(&self, key: &Key<T>) -> Result<bool, StoreError> {
         self.check()?;
-        let removed = self
-            .0
-            .replica
-            .write()
-            .delete(self.0.now(), key.as_bytes())?;
-        self.0.work.notify_one();
+        let mut replica = self.0.replica.write();
+        let removed = replica.delete(self.0.now(), key.as_bytes())?;
+        self.0.wake_after(&replica);
         Ok(removed)
     }
 

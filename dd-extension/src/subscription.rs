@@ -107,6 +107,11 @@ impl Registry {
         self.each(|mark| mark.notify.notify_one());
     }
 
+    /// Whether there is certainly nobody to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_key.lock().is_empty() && self.by_prefix.lock().is_empty()
+    }
+
     /// Number of subscriptions.
     pub(crate) fn len(&self) -> usize {
         let mut count = 0;

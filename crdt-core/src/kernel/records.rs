@@ -46,7 +46,21 @@ impl Records {
     /// Those at a path and under it.
     pub(super) fn under(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
         let any = self.any_at(path.len()) || self.any_below(path.len());
-        let from = any.then(|| self.by_path.iter_from(Bound::Included(path)));
+        self.from(any.then_some(Bound::Included(path)), path)
+    }
+
+    /// Those under a path.
+    pub(super) fn below(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
+        let any = self.any_below(path.len());
+        self.from(any.then_some(Bound::Excluded(path)), path)
+    }
+
+    fn from<'a>(
+        &'a self,
+        from: Option<Bound<&[Name]>>,
+        path: &[Name],
+    ) -> impl Iterator<Item = (&'a Path, &'a Record)> {
+        let from = from.map(|from| self.by_path.iter_from(from));
         let under = from.into_iter().flatten();
         each(under.take_while(move |(p, _)| p.starts_with(path)))
     }

@@ -166,11 +166,8 @@ impl DotStore {
             });
         }
         let above = self.records.above(path);
-        let under = self
-            .records
-            .under(path)
-            .filter(|(p, _)| p.len() > path.len());
-        for record in above.chain(under.map(|(_, r)| r)) {
+        let below = self.records.below(path).map(|(_, record)| record);
+        for record in above.chain(below) {
             origins.extend(record.seen.iter().map(|(origin, _)| origin));
             join_cuts(
                 &mut cuts,
@@ -249,9 +246,9 @@ impl DotStore {
     /// Keeps a record, unless one at or above its path says as much; those under its path that say
     /// no more than it go.
     pub(super) fn keep_record(&mut self, path: &Path, record: Record, effects: &mut Vec<Effect>) {
-        let covered: Vec<(Path, Dot)> = self
-            .records
-            .under(path)
+        let here = self.records.at(path).iter().map(|r| (path, r));
+        let covered: Vec<(Path, Dot)> = here
+            .chain(self.records.below(path))
             .filter(|(_, r)| r.is_covered_by(&record.seen, &record.cuts))
             .map(|(p, r)| (p.clone(), r.dot))
             .collect();

@@ -154,6 +154,10 @@ impl<'a> Zip<'a> {
 /// See [`ChildrenRef::differences`](super::ChildrenRef::differences).
 pub struct Differences<'a>(Kind<'a>);
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "on the stack of whoever compares; a box would cost an allocation each time"
+)]
 enum Kind<'a> {
     Maps {
         zip: Zip<'a>,
