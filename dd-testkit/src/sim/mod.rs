@@ -7,6 +7,7 @@
 //! peer sends is refused without any trace; and after healing that all are equal, that kept sums are the computed ones,
 //! and that nothing but digests is sent any more.
 
+mod checks;
 mod deadlines;
 mod hostile;
 mod network;

@@ -16,54 +16,48 @@ use super::{Options, Tally};
 use crate::oracle::{Event, Oracle};
 use crate::rng::Rng;
 
-/// Virtual time after which healed replicas must be equal.
-const CONVERGENCE: Duration = Duration::from_secs(120);
-/// By when what can be sealed is sealed.
-const SEALING: Duration = Duration::from_secs(200);
-/// How long they are then watched for needless traffic.
-const QUIESCENCE: Duration = Duration::from_secs(30);
 /// Old snapshots that are kept of a node.
 const SNAPSHOTS: usize = 4;
 
 pub(super) struct World {
-    rng: Rng,
-    options: Options,
+    pub(super) rng: Rng,
+    pub(super) options: Options,
     pub(super) now: Time,
-    network: Network,
+    pub(super) network: Network,
     pub(super) nodes: Vec<Node>,
     pub(super) oracle: Oracle,
     /// The events of each transaction at more than one key, as far as they are the oracle's.
-    transactions: Vec<Vec<Dot>>,
-    quorum: Quorum,
+    pub(super) transactions: Vec<Vec<Dot>>,
+    pub(super) quorum: Quorum,
     pub(super) tally: Tally,
     /// What had been seen of each node's incarnations when they were sealed, up to the last one, by the seal's digest:
     /// where all have lost a seal, and only an old snapshot without it is left, another is made of what that has.
-    sealed: BTreeMap<(ReplicaId, u64), Context>,
+    pub(super) sealed: BTreeMap<(ReplicaId, u64), Context>,
     /// What a peer that misbehaves does; `None` if there is none. Of its own, so that it changes nothing else.
-    hostile: Option<Rng>,
-    hostile_done: hostile::Outcome,
+    pub(super) hostile: Option<Rng>,
+    pub(super) hostile_done: hostile::Outcome,
     /// In some runs values end at a time. Of its own as well.
     pub(super) deadlines: Option<Deadlines>,
     /// Whether all writes go to one counter: what is rare elsewhere then happens often.
-    one_counter: bool,
+    pub(super) one_counter: bool,
 }
 
 pub(super) struct Node {
-    id: NodeId,
+    pub(super) id: NodeId,
     /// `None` while the process is down.
     pub(super) replica: Option<Replica>,
     /// What a process that is down had at its end.
-    last: DotStore,
-    incarnation: u64,
-    lost: bool,
-    snapshots: Vec<DotStore>,
-    checked: Context,
+    pub(super) last: DotStore,
+    pub(super) incarnation: u64,
+    pub(super) lost: bool,
+    pub(super) snapshots: Vec<DotStore>,
+    pub(super) checked: Context,
     /// The same with what was sealed as it was before.
-    full: Context,
+    pub(super) full: Context,
     pub(super) wall_offset: i64,
     pub(super) wall_drift: i64,
-    timer: Option<Time>,
-    forgotten: u64,
+    pub(super) timer: Option<Time>,
+    pub(super) forgotten: u64,
 }
 
 impl World {
@@ -297,7 +291,7 @@ impl World {
         Ok(())
     }
 
-    fn majority(&self) -> usize {
+    pub(super) fn majority(&self) -> usize {
         self.nodes.len() / 2 + 1
     }
 
@@ -307,7 +301,7 @@ impl World {
         }
     }
 
-    fn mend_connection(&mut self, a: usize, b: usize) {
+    pub(super) fn mend_connection(&mut self, a: usize, b: usize) {
         let up = self.nodes[a].replica.is_some() && self.nodes[b].replica.is_some();
         if up && !self.network.is_connected(a, b) {
             // Later than any notice of the former connection's end.
@@ -341,7 +335,7 @@ impl World {
         }
     }
 
-    fn come_back(&mut self, at: usize) -> Result<(), String> {
+    pub(super) fn come_back(&mut self, at: usize) -> Result<(), String> {
         if self.nodes[at].replica.is_some() || self.nodes[at].lost {
             return Ok(());
         }
@@ -374,7 +368,7 @@ impl World {
         }
     }
 
-    fn start(&mut self, at: usize, state: DotStore) -> Result<(), String> {
+    pub(super) fn start(&mut self, at: usize, state: DotStore) -> Result<(), String> {
         let incarnation = self.nodes[at].incarnation + 1;
         let chunk = [64, 100, 300, dd_gossip::MAX_CHUNK][self.rng.below(4)];
         let nonce = self.rng.next_u64();
@@ -520,195 +514,7 @@ impl World {
         self.check(at, after)
     }
 
-    // -- checks -----------------------------------------------------------------------------------
-
-    fn check(&mut self, at: usize, after: &str) -> Result<(), String> {
-        let Some(replica) = &mut self.nodes[at].replica else {
-            return Ok(());
-        };
-        let state = replica.state();
-        let counts = replica.counts();
-        let forgotten = counts.records_forgotten + counts.transactions_forgotten;
-        let node = &mut self.nodes[at];
-        if *state.context() == node.checked && forgotten == node.forgotten {
-            return Ok(());
-        }
-        node.forgotten = forgotten;
-        if !node.checked.is_subset(state.context()) {
-            return Err(format!("node {at}: the context shrank after {after}"));
-        }
-        node.checked = state.context().clone();
-        self.tally.checks += 1;
-        self.note_seals(at, state.context())?;
-        let full = self.unsealed(state.context())?;
-        let (actual, expected) = (Oracle::actual(state.root()), self.oracle.expected(&full));
-        self.nodes[at].full = full;
-        if actual != expected {
-            return Err(format!(
-                "at {:?} after {after} node {at} is not what it should be:\n{}",
-                self.now,
-                actual.difference(&expected)
-            ));
-        }
-        let context = state.context();
-        for dots in &self.transactions {
-            let shows = dots.iter().any(|dot| self.oracle.shows(*dot, context));
-            if shows && !dots.iter().all(|dot| self.oracle.reflects(*dot, context)) {
-                return Err(format!(
-                    "at {:?} after {after} node {at} shows a part of the transaction {dots:?}",
-                    self.now
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// A seal that is new in the whole run says that all that was seen here before is all that there is. No
-    /// process that runs may have seen more, unless it is behind and will be told.
-    fn note_seals(&mut self, at: usize, context: &Context) -> Result<(), String> {
-        for (last, digest) in context.seals().iter() {
-            if self.sealed.contains_key(&(last, digest)) {
-                continue;
-            }
-            self.tally.sealed += 1;
-            let of_it = |full: &Context| -> Context {
-                let covered = full.iter().map(|(origin, _)| origin);
-                let covered = covered.filter(|o| o.node() == last.node() && *o <= last);
-                full.restrict(covered.collect::<Vec<_>>())
-            };
-            let seen = of_it(&self.nodes[at].full);
-            for (other, node) in self.nodes.iter().enumerate() {
-                if node.replica.is_some() && !of_it(&node.full).is_subset(&seen) {
-                    return Err(format!(
-                        "node {at} sealed {last} with {seen:?}, and node {other} has {:?}",
-                        of_it(&node.full)
-                    ));
-                }
-            }
-            self.sealed.insert((last, digest), seen);
-        }
-        Ok(())
-    }
-
-    /// A context with what is sealed in it as it was seen before.
-    pub(super) fn unsealed(&self, context: &Context) -> Result<Context, String> {
-        let mut full: Context = Context::new();
-        for (origin, seqs) in context.iter() {
-            full.set(origin, seqs.clone());
-        }
-        for seal in context.seals().iter() {
-            let sealed = self.sealed.get(&seal).ok_or("a seal that was not noted")?;
-            full.union(sealed);
-        }
-        Ok(full)
-    }
-
-    /// Ends all faults, brings back who can come back, and demands convergence.
-    fn heal(&mut self) -> Result<(), String> {
-        self.network.stop_faults();
-        self.set_clocks_right();
-        for at in 0..self.nodes.len() {
-            self.come_back(at)?;
-        }
-        self.pass(Duration::from_secs(1))?;
-        for a in 0..self.nodes.len() {
-            for b in 0..a {
-                self.mend_connection(a, b);
-            }
-        }
-        self.await_convergence()?;
-        self.check_equal()?;
-        // Until there is nothing left to seal.
-        self.pass(SEALING)?;
-        self.await_ends()?;
-        self.await_convergence()?;
-        self.check_equal()?;
-        self.check_quiet()?;
-        for at in 0..self.nodes.len() {
-            if let Some(replica) = self.nodes[at].replica.take() {
-                self.count(&replica);
-            }
-        }
-        Ok(())
-    }
-
-    fn await_convergence(&mut self) -> Result<(), String> {
-        let deadline = self.now + CONVERGENCE;
-        while !self.converged() {
-            if self.now > deadline {
-                return Err(self.not_converged());
-            }
-            self.pass(Duration::from_millis(500))?;
-        }
-        Ok(())
-    }
-
-    fn converged(&self) -> bool {
-        let mut states = self.nodes.iter().filter_map(|node| node.replica.as_ref());
-        let Some(first) = states.next().map(Replica::state) else {
-            return true;
-        };
-        states.all(|replica| replica.state().context() == first.context())
-    }
-
-    fn not_converged(&mut self) -> String {
-        let mut out = format!("contexts still differ {CONVERGENCE:?} after healing:");
-        for node in &mut self.nodes {
-            if let Some(replica) = &mut node.replica {
-                let status = replica.status();
-                out += &format!("\n  {}: {:?} {:?}", node.id, status.context, status.counts);
-            }
-        }
-        out
-    }
-
-    fn check_equal(&mut self) -> Result<(), String> {
-        let mut first: Option<(DotStore, u128)> = None;
-        for (at, node) in self.nodes.iter_mut().enumerate() {
-            let Some(replica) = &mut node.replica else {
-                continue;
-            };
-            let (state, kept) = (replica.state(), replica.status().fingerprint);
-            if replica.recompute_fingerprint() != kept {
-                return Err(format!(
-                    "node {at}: the kept fingerprint is not the computed one"
-                ));
-            }
-            match &first {
-                Some((other, fingerprint)) => {
-                    if other.root() != state.root() || *fingerprint != kept {
-                        return Err(format!("node {at}: equal contexts, another state"));
-                    }
-                }
-                None => first = Some((state, kept)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Once all are equal, nothing but hellos, digests and late acknowledgements is sent.
-    fn check_quiet(&mut self) -> Result<(), String> {
-        self.pass(Duration::from_secs(10))?;
-        let sessions = |nodes: &mut Vec<Node>| -> u64 {
-            let replicas = nodes.iter_mut().filter_map(|node| node.replica.as_mut());
-            let counts = replicas.map(|replica| replica.status().counts);
-            counts
-                .map(|c| c.exchanges_sent + c.flushes_sent + c.comparisons_sent)
-                .sum()
-        };
-        let before = sessions(&mut self.nodes);
-        self.pass(QUIESCENCE)?;
-        let after = sessions(&mut self.nodes);
-        if after != before {
-            return Err(format!(
-                "{} sessions were sent between equal replicas",
-                after - before
-            ));
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, replica: &Replica) {
+    pub(super) fn count(&mut self, replica: &Replica) {
         let counts = replica.counts();
         self.tally.exchanges_done += counts.exchanges_received;
         self.tally.flushes_done += counts.flushes_received;
