@@ -114,6 +114,8 @@ pub struct Swim {
     renewed: Option<Time>,
     /// When it has to again, and later than which.
     outlived: Option<(Time, u64)>,
+    /// When it calls those who are connected and taken for down: foca does not, where nobody is left.
+    calls: Option<Time>,
     joined: bool,
     left: bool,
     states: Vec<(NodeId, u64, MemberState)>,
@@ -158,6 +160,7 @@ impl Swim {
             down_since: BTreeMap::new(),
             renewed: None,
             outlived: None,
+            calls: None,
             joined: founds,
             left: false,
             states: Vec::new(),
@@ -194,6 +197,32 @@ impl Swim {
             self.live_anew(now);
         }
         self.note(now);
+        let lonely = !self.left && self.foca.num_members() == 0;
+        let called = lonely && self.connected_and_down().next().is_some();
+        self.calls = called.then(|| self.calls.unwrap_or(now + self.timing.suspect));
+    }
+
+    /// Members that are taken for down and can be sent messages: packets were lost, and the connection was not.
+    fn connected_and_down(&self) -> impl Iterator<Item = SwimId> + '_ {
+        let is = |(node, _, state): &&(NodeId, u64, MemberState)| {
+            *state == MemberState::Down && self.connected.contains(node)
+        };
+        let down = self.states.iter().filter(is);
+        down.map(|(node, generation, _)| SwimId {
+            node: node.clone(),
+            generation: *generation,
+        })
+    }
+
+    /// Whoever answers, or hears that it was taken for dead, lives.
+    fn call_if_due(&mut self, now: Time) {
+        if self.calls.take_if(|due| *due <= now).is_none() {
+            return;
+        }
+        let down: Vec<SwimId> = self.connected_and_down().collect();
+        for id in down {
+            debug(self.foca.announce(id, &mut self.runtime));
+        }
     }
 
     /// The own entry says in which life this node is.
@@ -453,6 +482,7 @@ impl Membership for Swim {
             self.drain(now);
         }
         self.renew_if_due(now);
+        self.call_if_due(now);
         self.drain(now);
         let then = now.before(self.timing.remove_after);
         let long = |since: &Time| now.since(*since) >= self.timing.remove_after;
@@ -472,7 +502,7 @@ impl Membership for Swim {
         let since = since.into_iter().chain(self.roster.oldest_gone());
         let over = since.map(|since| since + self.timing.remove_after);
         let outlived = self.outlived.map(|(due, _)| due);
-        over.chain(timer).chain(outlived).min()
+        over.chain(timer).chain(outlived).chain(self.calls).min()
     }
 
     fn poll_message(&mut self) -> Option<Message> {
@@ -498,6 +528,7 @@ impl Membership for Swim {
         }
         self.timers.clear();
         self.outlived = None;
+        self.calls = None;
         self.note(now);
     }
 

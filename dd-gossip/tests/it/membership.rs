@@ -363,3 +363,24 @@ fn two_processes_of_one_name_do_not_outbid_each_other_without_end() {
     assert!(generation < 50, "{generation}");
     assert!(sent < 1_000, "{sent}");
 }
+
+/// As when a network fails for longer than it takes to be taken for down, and for less than it takes a transport
+/// to give its connections up.
+#[test]
+fn nodes_that_took_each_other_for_down_find_each_other_over_the_connections_that_they_have() {
+    for count in 2..=3 {
+        let mut members = cluster(count, 0, 9);
+        members.loss = 100;
+        members.pass(12 * SECOND);
+        for at in 0..count {
+            let down = states(&members, at).into_iter();
+            let down = down.filter(|state| *state == MemberState::Down);
+            assert_eq!(down.count(), count - 1, "at {at}");
+        }
+        members.loss = 0;
+        members.pass(12 * SECOND);
+        for at in 0..count {
+            assert_eq!(states(&members, at), vec![MemberState::Up; count]);
+        }
+    }
+}
