@@ -123,11 +123,6 @@ impl KeySpace {
         self.marks = prefixes;
     }
 
-    /// Notes these keys as if they had changed.
-    pub(crate) fn note(&mut self, keys: impl Iterator<Item = Name>) {
-        self.marked.extend(keys);
-    }
-
     /// The noted keys that changed since this was asked last.
     pub(crate) fn take_marked(&mut self) -> BTreeSet<Name> {
         std::mem::take(&mut self.marked)

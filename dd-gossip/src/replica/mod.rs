@@ -195,6 +195,7 @@ impl Replica {
         replica.begin_owned();
         replica.begin_expiry(now);
         replica.mark_keys();
+        replica.drop_what_a_former_process_owned(now);
         replica.recover();
         replica
     }

@@ -47,14 +47,6 @@ pub(super) struct Owned {
 }
 
 impl Owned {
-    /// Of a replica that is made anew in the same process.
-    pub(super) fn reborn(&self) -> Self {
-        Self {
-            mine: self.mine.clone(),
-            ..Self::default()
-        }
-    }
-
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         self.look_at
     }
@@ -189,21 +181,46 @@ impl Replica {
             }
         }
         for key in marked {
-            if self.note_for_expiry(now, &key) || !self.is_own(&key) {
-                continue;
-            }
-            let stands = self.keys.store().root().get(std::slice::from_ref(&key));
-            let stands = stands.map(NodeRef::to_node);
-            let wanted = self.owned.mine.get(&key);
-            if stands.as_ref() != wanted {
-                self.write_anew(now, &key);
+            if !self.note_for_expiry(now, &key) && self.is_own(&key) {
+                self.put_right(now, &key);
             }
         }
     }
 
-    /// After a replica was made anew, an own key that nobody else had got is lacking.
-    pub(super) fn look_at_own_keys(&mut self) {
-        self.keys.note(self.owned.mine.keys().cloned());
+    /// At the start: what a former process left under own keys goes.
+    pub(super) fn drop_what_a_former_process_owned(&mut self, now: Time) {
+        for family in self.owned.families.clone() {
+            let begin = keys_of(&family, &self.config.node);
+            for key in self.keys.keys(&begin, None, usize::MAX) {
+                self.put_right(now, &key);
+            }
+        }
+    }
+
+    /// After a replica was made anew: what the process owns stands in the new one before anything is written
+    /// there, or that would be taken for all that it wrote.
+    pub(super) fn take_own_keys_over(&mut self, now: Time, former: &Owned) {
+        if former.mine.is_empty() {
+            return;
+        }
+        for family in &former.families {
+            if let Err(error) = self.own(now, family) {
+                tracing::warn!(%error, "a family of owned keys can't be taken over");
+            }
+        }
+        self.owned.mine.clone_from(&former.mine);
+        for key in former.mine.keys() {
+            self.put_right(now, key);
+        }
+    }
+
+    fn put_right(&mut self, now: Time, key: &Name) {
+        let stands = self.keys.store().root().get(std::slice::from_ref(key));
+        let stands = stands.map(NodeRef::to_node);
+        let wanted = self.owned.mine.get(key);
+        if stands.as_ref() != wanted {
+            self.write_anew(now, key);
+        }
     }
 
     /// Removes what stands under an own key and writes what this process had written there.

@@ -491,7 +491,6 @@ impl Replica {
         }
         if !self.caught_up {
             self.caught_up = true;
-            self.look_at_own_keys();
             self.emit(Event::CaughtUp);
         }
     }

@@ -155,7 +155,7 @@ impl Replica {
         };
         let mut reborn = Self::new(config, now);
         // The process goes on, and so do its own keys.
-        reborn.owned = self.owned.reborn();
+        reborn.take_own_keys_over(now, &self.owned);
         reborn.quorum = self.quorum.reborn();
         reborn.recover();
         reborn

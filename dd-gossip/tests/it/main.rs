@@ -11,6 +11,7 @@ mod hostile;
 mod limits;
 mod membership;
 mod order;
+mod owned;
 mod quorum;
 mod sealing;
 mod situations;
