@@ -60,7 +60,7 @@ impl World {
 
     /// A seal that is new in the whole run says that all that was seen here before is all that there is. No
     /// process that runs may have seen more, unless it is behind and will be told.
-    fn note_seals(&mut self, at: usize, context: &Context) -> Result<(), String> {
+    pub(super) fn note_seals(&mut self, at: usize, context: &Context) -> Result<(), String> {
         for (last, digest) in context.seals().iter() {
             if self.sealed.contains_key(&(last, digest)) {
                 continue;
@@ -73,7 +73,10 @@ impl World {
             };
             let seen = of_it(&self.nodes[at].full);
             for (other, node) in self.nodes.iter().enumerate() {
-                if node.replica.is_some() && !of_it(&node.full).is_subset(&seen) {
+                let members = self.members.as_ref();
+                // One that was removed, or is new, is told that it is behind.
+                let counts = members.is_none_or(|members| members.of(at).contains(&other));
+                if counts && node.replica.is_some() && !of_it(&node.full).is_subset(&seen) {
                     return Err(format!(
                         "node {at} sealed {last} with {seen:?}, and node {other} has {:?}",
                         of_it(&node.full)
@@ -102,6 +105,7 @@ impl World {
     pub(super) fn heal(&mut self) -> Result<(), String> {
         self.network.stop_faults();
         self.set_clocks_right();
+        self.end_those_who_left(true);
         for at in 0..self.nodes.len() {
             self.come_back(at)?;
         }
@@ -111,10 +115,16 @@ impl World {
                 self.mend_connection(a, b);
             }
         }
+        self.await_agreement()?;
         self.await_convergence()?;
         self.check_equal()?;
         // Until there is nothing left to seal.
-        self.pass(SEALING)?;
+        if self.members.is_some() {
+            self.await_that("what those wrote who are gone", World::unsealed_incarnation)?;
+            self.await_that("who owns what", World::misplaced_owned)?;
+        } else {
+            self.pass(SEALING)?;
+        }
         self.await_ends()?;
         self.await_convergence()?;
         self.check_equal()?;

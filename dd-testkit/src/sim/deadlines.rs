@@ -86,6 +86,11 @@ impl World {
         let Some(replica) = &mut self.nodes[at].replica else {
             return Ok(());
         };
+        if self.owned.is_some() {
+            // Noted with what came in by frames.
+            replica.handle_timeout(now);
+            return Ok(());
+        }
         let (id, mut seen) = (replica.replica_id(), replica.state().context().clone());
         let due = KEYS.map(|key| (Name::from(key), replica.deadline(key.as_bytes())));
         replica.handle_timeout(now);

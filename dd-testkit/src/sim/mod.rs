@@ -6,13 +6,24 @@
 //! suspects another, that reads of a majority have what a majority had confirmed, and that what a hostile
 //! peer sends is refused without any trace; and after healing that all are equal, that kept sums are the computed ones,
 //! and that nothing but digests is sent any more.
+//!
+//! In a part of the runs, each chosen by its seed so that the others stay as they are, there is more: values end at a
+//! time (`deadlines`), a peer misbehaves (`hostile`), members come and go as real nodes' do, who find each other by
+//! SWIM over the same network (`members`), and own keys (`owned`), and some processes are of a later version
+//! (`versions`). With members, majorities are counted over those that a process was told of, and `quorum` says what
+//! is promised then; after healing all take exactly those for alive who run, nobody who is gone is a member, nothing
+//! of processes that are gone is left unsealed, and owned keys are those that the living have written.
 
 mod checks;
 mod deadlines;
 mod hostile;
+mod made;
+mod members;
 mod network;
 pub(crate) mod op;
+mod owned;
 mod quorum;
+mod versions;
 mod world;
 
 use std::fmt;
@@ -37,6 +48,12 @@ pub struct Options {
     pub hostile: bool,
     /// Values that end at a time, in every fourth run.
     pub deadlines: bool,
+    /// Members that join, leave, fail and return, in every eighth run.
+    pub members: bool,
+    /// Keys that go with their owners, in those runs.
+    pub owned: bool,
+    /// Processes of a later version among the others, in every fifth run.
+    pub versions: bool,
 }
 
 impl Default for Options {
@@ -49,6 +66,9 @@ impl Default for Options {
             losses: true,
             hostile: true,
             deadlines: true,
+            members: true,
+            owned: true,
+            versions: true,
         }
     }
 }
@@ -88,6 +108,18 @@ pub struct Tally {
     pub majority_reads: u64,
     pub deadlines: u64,
     pub ended: u64,
+    pub joins: u64,
+    pub leaves: u64,
+    pub members_down: u64,
+    pub removals: u64,
+    pub made_anew: u64,
+    pub promises_withdrawn: u64,
+    pub owned_writes: u64,
+    pub owned_deleted: u64,
+    pub owned_put_right: u64,
+    pub later_values: u64,
+    pub later_frames: u64,
+    pub later_frames_passed_over: u64,
     pub hostile_frames: u64,
     pub hostile_frames_refused: u64,
     pub simulated_seconds: u64,
@@ -98,7 +130,7 @@ pub struct Tally {
 
 impl Tally {
     /// All counts with their names.
-    pub fn fields(&self) -> [(&'static str, u64); 34] {
+    pub fn fields(&self) -> [(&'static str, u64); 46] {
         [
             ("runs", self.runs),
             ("events", self.events),
@@ -131,6 +163,18 @@ impl Tally {
             ("majority_reads", self.majority_reads),
             ("deadlines", self.deadlines),
             ("ended", self.ended),
+            ("joins", self.joins),
+            ("leaves", self.leaves),
+            ("members_down", self.members_down),
+            ("removals", self.removals),
+            ("made_anew", self.made_anew),
+            ("promises_withdrawn", self.promises_withdrawn),
+            ("owned_writes", self.owned_writes),
+            ("owned_deleted", self.owned_deleted),
+            ("owned_put_right", self.owned_put_right),
+            ("later_values", self.later_values),
+            ("later_frames", self.later_frames),
+            ("later_frames_passed_over", self.later_frames_passed_over),
             ("hostile_frames", self.hostile_frames),
             ("hostile_frames_refused", self.hostile_frames_refused),
             ("simulated_seconds", self.simulated_seconds),
@@ -170,6 +214,18 @@ impl Tally {
         self.majority_reads += other.majority_reads;
         self.deadlines += other.deadlines;
         self.ended += other.ended;
+        self.joins += other.joins;
+        self.leaves += other.leaves;
+        self.members_down += other.members_down;
+        self.removals += other.removals;
+        self.made_anew += other.made_anew;
+        self.promises_withdrawn += other.promises_withdrawn;
+        self.owned_writes += other.owned_writes;
+        self.owned_deleted += other.owned_deleted;
+        self.owned_put_right += other.owned_put_right;
+        self.later_values += other.later_values;
+        self.later_frames += other.later_frames;
+        self.later_frames_passed_over += other.later_frames_passed_over;
         self.hostile_frames += other.hostile_frames;
         self.hostile_frames_refused += other.hostile_frames_refused;
         self.simulated_seconds += other.simulated_seconds;

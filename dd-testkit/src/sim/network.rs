@@ -25,7 +25,15 @@ pub(super) enum Arrival {
         connection: u64,
         frame: Bytes,
     },
+    /// A frame that goes beside the others, in no order with them.
+    Packet {
+        from: usize,
+        connection: u64,
+        frame: Bytes,
+    },
     Timer,
+    /// Something is due in the membership of a process.
+    MemberTimer,
 }
 
 type Scheduled = (Time, u64, usize, u64);
@@ -129,7 +137,10 @@ impl Network {
                     link.connection = *connection;
                 }
             }
-            Arrival::Disconnected { .. } | Arrival::Timer => {}
+            Arrival::Packet { .. }
+            | Arrival::Disconnected { .. }
+            | Arrival::Timer
+            | Arrival::MemberTimer => {}
         }
         Some((at, node, arrival))
     }
@@ -140,6 +151,8 @@ impl Network {
             Arrival::Disconnected { with } => (2, *with, None),
             Arrival::Frame { from, frame, .. } => (3, *from, Some(frame)),
             Arrival::Timer => (4, node, None),
+            Arrival::Packet { from, frame, .. } => (5, *from, Some(frame)),
+            Arrival::MemberTimer => (6, node, None),
         };
         self.trace.moment(at, kind);
         self.trace.number(node as u64);
@@ -229,6 +242,64 @@ impl Network {
             self.schedule(later, to, arrival.clone());
         }
         self.schedule(at, to, arrival);
+    }
+
+    /// Sends a frame that may be lost and goes beside the others, as a datagram does.
+    pub(super) fn send_packet(
+        &mut self,
+        now: Time,
+        from: usize,
+        to: usize,
+        frame: Bytes,
+        rng: &mut Rng,
+    ) {
+        let lossy = self.lossy;
+        let link = self.link(from, to);
+        let (connection, delay, silent) = (link.connection, link.delay, link.silent);
+        self.sent += 1;
+        if silent || connection == 0 || (lossy && rng.chance(3)) {
+            self.lost += 1;
+            return;
+        }
+        let copies = if lossy && rng.chance(3) { 2 } else { 1 };
+        self.duplicated += copies - 1;
+        for _ in 0..copies {
+            let jitter = rng.below(delay.as_micros() as usize + 1) as u64;
+            let arrival = Arrival::Packet {
+                from,
+                connection,
+                frame: frame.clone(),
+            };
+            self.schedule(now + delay + Duration::from_micros(jitter), to, arrival);
+        }
+    }
+
+    /// Sends a frame that is neither lost, as long as its connection lasts, nor overtaken.
+    pub(super) fn send_surely(&mut self, now: Time, from: usize, to: usize, frame: Bytes) {
+        self.sent += 1;
+        let link = self.link(from, to);
+        let connection = link.connection;
+        let at = (now + link.delay).max(link.last_arrival);
+        link.last_arrival = at;
+        let arrival = Arrival::Packet {
+            from,
+            connection,
+            frame,
+        };
+        self.schedule(at, to, arrival);
+    }
+
+    /// Whether what is sent now arrives.
+    pub(super) fn carries(&mut self, from: usize, to: usize) -> bool {
+        let link = self.link(from, to);
+        link.connection != 0 && !link.silent
+    }
+
+    /// Makes slow links faster.
+    pub(super) fn quicken(&mut self, slowest: Duration) {
+        for link in self.links.values_mut() {
+            link.delay = link.delay.min(slowest);
+        }
     }
 
     pub(super) fn stop_faults(&mut self) {

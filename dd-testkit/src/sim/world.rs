@@ -9,9 +9,12 @@ use dd_gossip::{ClusterId, Config, NodeId, Replica, Time, Timing, UpdateError};
 
 use super::deadlines::Deadlines;
 use super::hostile;
+use super::members::Members;
 use super::network::{Arrival, Network};
 use super::op::{Call, Op};
-use super::quorum::Quorum;
+use super::owned::Owned;
+use super::quorum::{Quorum, View, majority};
+use super::versions::Versions;
 use super::{Options, Tally};
 use crate::oracle::{Event, Oracle};
 use crate::rng::Rng;
@@ -38,6 +41,10 @@ pub(super) struct World {
     pub(super) hostile_done: hostile::Outcome,
     /// In some runs values end at a time. Of its own as well.
     pub(super) deadlines: Option<Deadlines>,
+    /// In some runs members come and go, and own keys; in some there are two versions. Each of its own.
+    pub(super) members: Option<Members>,
+    pub(super) owned: Option<Owned>,
+    pub(super) versions: Option<Versions>,
     /// Whether all writes go to one counter: what is rare elsewhere then happens often.
     pub(super) one_counter: bool,
 }
@@ -63,8 +70,13 @@ pub(super) struct Node {
 impl World {
     pub(super) fn new(seed: u64, options: Options) -> Self {
         let mut rng = Rng::new(seed);
+        let comes_and_goes = options.members && seed % 8 == 6;
         let count = 2 + rng.below(options.nodes.max(2) - 1);
-        let network = Network::new(count, options.lossy && rng.chance(50), &mut rng);
+        // With two, there is no majority without one of them.
+        let count = if comes_and_goes { count.max(3) } else { count };
+        let mut network = Network::new(count, options.lossy && rng.chance(50), &mut rng);
+        let members = comes_and_goes.then(|| Members::new(seed, count, &mut network));
+        let owns = options.owned && comes_and_goes;
         let nodes = (0..count).map(|at| Node {
             id: name(at),
             replica: None,
@@ -96,18 +108,26 @@ impl World {
             hostile: (options.hostile && seed.is_multiple_of(8)).then(|| Rng::new(!seed)),
             hostile_done: hostile::Outcome::default(),
             deadlines: (options.deadlines && seed % 4 == 3).then(|| Deadlines::new(seed, count)),
+            members,
+            owned: owns.then(|| Owned::new(seed, count)),
+            versions: (options.versions && seed % 5 == 4).then(|| Versions::new(seed, count)),
             one_counter,
         }
     }
 
     pub(super) fn run(mut self) -> Result<Tally, String> {
         for at in 0..self.nodes.len() {
-            self.start(at, DotStore::new())?;
+            if self.members.as_mut().is_none_or(|m| m.begins_with(at)) {
+                self.start(at, DotStore::new())?;
+            }
         }
         for _ in 0..self.rng.below(self.options.steps) + self.options.steps / 4 {
             self.step()?;
             self.attack()?;
             self.end_some()?;
+            self.do_something_later()?;
+            self.write_owned()?;
+            self.come_and_go()?;
             let wait = [0, 0, 200, 2_000, 30_000, 400_000][self.rng.below(6)];
             let wait = Duration::from_micros(self.rng.below(wait + 1) as u64);
             self.pass(wait)?;
@@ -140,10 +160,11 @@ impl World {
                         self.local(at)?;
                     }
                 }
+                let (majority, changes) = (self.majority(to), self.changes(to));
                 if let Some(replica) = &mut self.nodes[to].replica
                     && self.rng.chance(30)
                 {
-                    self.quorum.read(to, replica);
+                    self.quorum.read(to, replica, majority, changes);
                     self.pump(to, "a majority read")?;
                 }
             }
@@ -211,9 +232,9 @@ impl World {
             let event = footprint.event(self.unsealed(&bare)?, dot, place);
             self.oracle.record(dot, event);
             if self.rng.chance(30) {
-                let majority = self.majority();
+                let (majority, changes) = (self.majority(at), self.changes(at));
                 if let Some(replica) = &mut self.nodes[at].replica {
-                    self.quorum.write(at, replica, majority);
+                    self.quorum.write(at, replica, majority, changes);
                 }
             }
         }
@@ -291,8 +312,17 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn majority(&self) -> usize {
-        self.nodes.len() / 2 + 1
+    /// How many nodes are a majority, as a node's process counts.
+    fn majority(&self, at: usize) -> usize {
+        match (&self.members, &self.nodes[at].replica) {
+            (Some(_), Some(replica)) => majority(replica.nodes()),
+            _ => majority(self.nodes.len()),
+        }
+    }
+
+    fn changes(&self, at: usize) -> (u64, u64) {
+        let members = self.members.as_ref();
+        members.map_or((0, 0), |members| members.changes(at))
     }
 
     fn break_connection(&mut self, a: usize, b: usize) {
@@ -302,8 +332,7 @@ impl World {
     }
 
     pub(super) fn mend_connection(&mut self, a: usize, b: usize) {
-        let up = self.nodes[a].replica.is_some() && self.nodes[b].replica.is_some();
-        if up && !self.network.is_connected(a, b) {
+        if self.would_connect(a, b) && !self.network.is_connected(a, b) {
             // Later than any notice of the former connection's end.
             self.network
                 .connect(self.now + Duration::from_millis(301), a, b);
@@ -322,24 +351,37 @@ impl World {
     }
 
     fn crash(&mut self, at: usize) {
-        let Some(replica) = self.nodes[at].replica.take() else {
-            return;
-        };
-        self.tally.crashes += 1;
-        self.count(&replica);
-        self.nodes[at].last = replica.state();
-        let running = self.nodes.iter().filter_map(|node| node.replica.as_ref());
-        self.quorum.ended(running);
+        if self.runs(at) {
+            self.tally.crashes += 1;
+            self.end_process(at);
+        }
+    }
+
+    pub(super) fn end_process(&mut self, at: usize) {
+        if let Some(replica) = self.nodes[at].replica.take() {
+            self.count(&replica);
+            self.nodes[at].last = replica.state();
+        }
+        if let Some(members) = &mut self.members {
+            members.end(at);
+        }
+        if let Some(owned) = &mut self.owned {
+            owned.end(at);
+        }
+        self.process_ended();
         for other in (0..self.nodes.len()).filter(|other| *other != at) {
             self.network.disconnect(self.now, at, other, &mut self.rng);
         }
     }
 
     pub(super) fn come_back(&mut self, at: usize) -> Result<(), String> {
-        if self.nodes[at].replica.is_some() || self.nodes[at].lost {
+        let left = self.members.as_ref();
+        let left = left.is_some_and(|members| members.is_gone_for_good(at));
+        if self.runs(at) || self.nodes[at].lost || left {
             return Ok(());
         }
-        let state = match self.rng.below(3) {
+        let kept = if self.members.is_some() { 1 } else { 3 };
+        let state = match self.rng.below(kept) {
             0 => {
                 self.tally.returns_empty += 1;
                 DotStore::new()
@@ -360,8 +402,7 @@ impl World {
     }
 
     fn lose(&mut self, at: usize) {
-        let left = self.nodes.iter().filter(|node| !node.lost).count();
-        if left > 2 && self.rng.chance(30) {
+        if self.not_gone() > 2 && self.rng.chance(30) {
             self.crash(at);
             self.nodes[at].lost = true;
             self.tally.nodes_lost += 1;
@@ -369,25 +410,41 @@ impl World {
     }
 
     pub(super) fn start(&mut self, at: usize, state: DotStore) -> Result<(), String> {
+        self.choose_version(at);
+        if self.members.is_some() {
+            return self.join(at);
+        }
+        self.start_replica(at, state)?;
+        for other in 0..self.nodes.len() {
+            if other != at && self.rng.chance(80) {
+                self.mend_connection(at, other);
+            }
+        }
+        self.pump(at, "start")
+    }
+
+    pub(super) fn start_replica(&mut self, at: usize, state: DotStore) -> Result<(), String> {
         let incarnation = self.nodes[at].incarnation + 1;
         let chunk = [64, 100, 300, dd_gossip::MAX_CHUNK][self.rng.below(4)];
         let nonce = self.rng.next_u64();
+        let (mut replica, mut bootstrap) = (ReplicaId::new(at as u64 + 1, incarnation), false);
+        let mut peers: Vec<NodeId> = self.nodes.iter().map(|node| node.id.clone()).collect();
+        if let Some(members) = &self.members {
+            replica = self.nodes[at].id.incarnation(incarnation, 0);
+            peers = members.of(at).iter().map(|other| name(*other)).collect();
+            bootstrap = members.is_founding();
+        }
         let config = Config {
             cluster: "sim"
                 .parse::<ClusterId>()
                 .map_err(|error| error.to_string())?,
             node: self.nodes[at].id.clone(),
-            replica: ReplicaId::new(at as u64 + 1, incarnation),
+            replica,
             nonce,
             seed: nonce,
-            peers: self.nodes.iter().map(|node| node.id.clone()).collect(),
-            bootstrap: false,
-            timing: Timing {
-                away: self.away(),
-                // Often enough that what goes on while it is asked is cut, restarted and written to.
-                seal: Duration::from_millis([50, 500, 10_000, 60_000][self.rng.below(4)]),
-                ..Timing::default()
-            },
+            peers,
+            bootstrap,
+            timing: self.timing(),
             limits: Limits::default(),
             chunk,
         };
@@ -398,18 +455,26 @@ impl World {
         node.full = full;
         node.timer = None;
         node.forgotten = 0;
-        node.replica = Some(Replica::restore(config, state, self.now));
-        for other in 0..self.nodes.len() {
-            if other != at && self.rng.chance(80) {
-                self.mend_connection(at, other);
-            }
+        node.replica = Some(Replica::restore(config, state.clone(), self.now));
+        match self.owned {
+            Some(_) => self.record_own_doing(at, &state),
+            None => Ok(()),
         }
-        self.pump(at, "start")
     }
 
-    /// Short enough that some peers are not waited for, so that full comparisons are needed.
-    fn away(&mut self) -> Duration {
-        Duration::from_secs([1, 5, 3600][self.rng.below(3)])
+    fn timing(&mut self) -> Timing {
+        let standard = Timing::default();
+        // Short enough that some peers are not waited for, so that full comparisons are needed.
+        let away = Duration::from_secs([1, 5, 3600][self.rng.below(3)]);
+        // Often enough that what goes on while it is asked is cut, restarted and written to.
+        let seal = Duration::from_millis([50, 500, 10_000, 60_000][self.rng.below(4)]);
+        let (members, owned) = (&mut self.members, &mut self.owned);
+        Timing {
+            away,
+            seal: members.as_mut().map_or(seal, Members::seal),
+            orphaned: owned.as_mut().map_or(standard.orphaned, Owned::orphaned),
+            ..standard
+        }
     }
 
     pub(super) fn wall(&self, at: usize) -> u64 {
@@ -435,15 +500,19 @@ impl World {
         let now = self.now;
         let peer = match &arrival {
             Arrival::Connected { with, .. } | Arrival::Disconnected { with } => Some(*with),
-            Arrival::Frame { from, .. } => Some(*from),
-            Arrival::Timer => None,
+            Arrival::Frame { from, .. } | Arrival::Packet { from, .. } => Some(*from),
+            Arrival::Timer | Arrival::MemberTimer => None,
         };
         let peer_id = peer.map(|peer| self.nodes[peer].id.clone());
         let current = peer.map_or(0, |peer| self.network.link(at, peer).connection);
         self.tell_time(at);
+        if self.arrive_at_members(at, &arrival, current)? {
+            return Ok(());
+        }
         let Some(replica) = &mut self.nodes[at].replica else {
             return Ok(());
         };
+        let before = self.owned.is_some().then(|| replica.state());
         match (arrival, peer_id) {
             (Arrival::Connected { connection, .. }, Some(id)) if connection == current => {
                 replica.handle_connected(now, &id);
@@ -467,6 +536,9 @@ impl World {
                 self.timeout(at)?;
             }
             _ => {}
+        }
+        if let Some(before) = before {
+            self.record_own_doing(at, &before)?;
         }
         self.pump(at, "input")?;
         // A frame that arrived makes room for the next one of its sender.
@@ -492,18 +564,20 @@ impl World {
                 self.network.send(now, at, to, frame, &mut self.rng);
             }
         }
-        let majority = self.majority();
+        let changes = self.changes(at);
         let Some(replica) = &mut self.nodes[at].replica else {
             return Ok(());
         };
+        let mut damaged = false;
         while let Some(event) = replica.poll_event() {
+            damaged |= matches!(event, dd_gossip::Event::Damaged(_));
             if let dd_gossip::Event::Diverged(peer) = event {
                 return Err(format!(
                     "at {now:?} node {at} finds {peer} diverged after {after}"
                 ));
             }
         }
-        let done = self.quorum.look(at, replica, majority)?;
+        let done = self.quorum.look(at, replica, changes)?;
         self.tally.majority_writes += done.writes;
         self.tally.majority_reads += done.reads;
         let due = replica.poll_timeout().max(now + Duration::from_micros(1));
@@ -511,7 +585,21 @@ impl World {
             self.nodes[at].timer = Some(due);
             self.network.schedule(due, at, Arrival::Timer);
         }
-        self.check(at, after)
+        if done.writes > 0 {
+            self.weigh_new_promises()?;
+        }
+        self.check(at, after)?;
+        self.repair(at, damaged)
+    }
+
+    /// What becomes of promises when a process has ended.
+    pub(super) fn process_ended(&mut self) {
+        let running = self.nodes.iter().filter_map(|node| node.replica.as_ref());
+        let views: Vec<View<'_>> = match &self.members {
+            Some(members) => members.views(&self.nodes),
+            None => Vec::new(),
+        };
+        self.quorum.ended(running, &views);
     }
 
     pub(super) fn count(&mut self, replica: &Replica) {
@@ -525,10 +613,11 @@ impl World {
         self.tally.sessions_broken += counts.sessions_broken;
         self.tally.records_forgotten += counts.records_forgotten;
         self.tally.transactions_forgotten += counts.transactions_forgotten;
+        self.tally.later_frames_passed_over += counts.received.unknown.frames;
     }
 }
 
-fn name(at: usize) -> NodeId {
+pub(super) fn name(at: usize) -> NodeId {
     format!("n{at}")
         .parse()
         .expect("a letter and a number name a node")

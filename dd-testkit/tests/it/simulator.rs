@@ -1,12 +1,14 @@
 //! The simulator itself: the same on every machine.
 
-use dd_testkit::sim::{Options, run};
+use dd_testkit::sim::{Options, Tally, run};
 
 /// What differs from one machine to another, or from one run to the next, the order of a hash map say, would
 /// change these. So does every change of what is sent: then they are to be replaced.
 #[test]
 fn the_trace_of_a_seed_is_always_the_same() {
-    let traces = [0, 1, 2, 8, 77, 4096].map(|seed| match run(seed, Options::default()) {
+    // Of the last three: members come and go in the first, two versions are together in the second, and both is so
+    // in the third.
+    let traces = [0, 1, 2, 8, 77, 4096, 6, 4, 14].map(|seed| match run(seed, Options::default()) {
         Ok(tally) => format!("{seed}: {:016x}", tally.trace),
         Err(failure) => panic!("{failure}"),
     });
@@ -17,6 +19,9 @@ fn the_trace_of_a_seed_is_always_the_same() {
         "8: dd4a4ce2954886a6",
         "77: b2c2b2a013388ce3",
         "4096: 0309c02937ee8ee2",
+        "6: 0098db0fca9153a5",
+        "4: 0c727adde66856c4",
+        "14: fdbbeedb46d585ea",
     ];
     assert_eq!(traces, expected);
 }
@@ -42,11 +47,37 @@ fn a_hostile_peer_is_refused_and_changes_nothing() {
 #[test]
 fn values_end_in_every_fourth_run() {
     let (mut deadlines, mut ended) = (0, 0);
-    for seed in 0..24 {
+    for seed in 0..40 {
         let tally = run(seed, Options::default()).expect("no failure");
         assert_eq!(tally.deadlines > 0, seed % 4 == 3, "seed {seed}");
         deadlines += tally.deadlines;
         ended += tally.ended;
     }
     assert!(deadlines > 20 && ended > 5, "{deadlines} {ended}");
+}
+
+#[test]
+fn members_come_and_go_in_every_eighth_run_and_own_keys() {
+    let mut all = Tally::default();
+    for seed in 0..64 {
+        let tally = run(seed, Options::default()).expect("no failure");
+        assert_eq!(tally.joins > 0, seed % 8 == 6, "seed {seed}");
+        all.add(&tally);
+    }
+    assert!(all.joins > 20 && all.leaves > 2, "{all:?}");
+    assert!(all.members_down > 5 && all.removals > 0, "{all:?}");
+    assert!(all.owned_writes > 20 && all.owned_deleted > 5, "{all:?}");
+    assert!(all.owned_put_right > 5, "{all:?}");
+}
+
+#[test]
+fn two_versions_are_together_in_every_fifth_run() {
+    let mut all = Tally::default();
+    for seed in 0..40 {
+        let tally = run(seed, Options::default()).expect("no failure");
+        assert!(tally.later_values == 0 || seed % 5 == 4, "seed {seed}");
+        all.add(&tally);
+    }
+    assert!(all.later_values > 15, "{all:?}");
+    assert!(all.later_frames_passed_over > 2, "{all:?}");
 }
