@@ -73,6 +73,7 @@ const INCOMING: &str = "dd-gossip/src/incoming.rs";
 const LINKED: &str = "dd-gossip/src/linked.rs";
 const SESSION: &str = "dd-gossip/src/session.rs";
 const PEER: &str = "dd-gossip/src/peer.rs";
+const FRAME: &str = "dd-gossip/src/frame.rs";
 const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
 const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
 const EXPIRY: &str = "dd-gossip/src/replica/expiry.rs";
@@ -603,6 +604,45 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "of two lives the later one wins, whatever became of the earlier",
         found_by: FoundBy::Test("dd-gossip", "membership::roster::tests::the_order_in_which_entries_come_does_not_matter"),
         changes: &[Change { file: ROSTER, from: "(self.generation, self.gone, &self.address)", to: "(self.generation.min(1), self.gone, &self.address)", }],
+    },
+    Mutant {
+        name: "orphans",
+        what: "what dead nodes owned is deleted",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: OWNED, from: "        let more = keys.len() >= BATCH;", to: "        keys.clear();
+        let more = keys.len() >= BATCH;", }],
+    },
+    Mutant {
+        name: "joiner",
+        what: "majorities are counted over the members as they are by now",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: MEMBERS, from: "            peer.member = members.contains(&peer.node);", to: "            peer.member |= members.contains(&peer.node);", }],
+    },
+    Mutant {
+        name: "tellall",
+        what: "who joins is told of those who are down, too",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: SWIM, from: ".filter(|(node, ..)| due.contains(node))", to: ".filter(|(node, _, state)| due.contains(node) && *state != MemberState::Down)", }],
+    },
+    Mutant {
+        name: "lonely",
+        what: "who takes all others for down calls those that it is connected with",
+        found_by: FoundBy::Test("dd-gossip", "membership::nodes_that_took_each_other_for_down_find_each_other_over_the_connections_that_they_have"),
+        changes: &[Change { file: SWIM, from: "let lonely = !self.left && self.foca.num_members() == 0;", to: "let lonely = false;", }],
+    },
+    Mutant {
+        name: "ownanew",
+        what: "a replica that is made anew begins with what its process owns",
+        found_by: FoundBy::Test("dd-gossip", "owned::what_is_written_to_an_own_key_before_a_replica_made_anew_has_caught_up_is_not_all_of_it"),
+        changes: &[Change { file: OWNED, from: "        for key in former.mine.keys() {
+            self.put_right(now, key);
+        }", to: "", }],
+    },
+    Mutant {
+        name: "unknownkind",
+        what: "frames of unknown kinds are passed over",
+        found_by: FoundBy::Simulator,
+        changes: &[Change { file: FRAME, from: "other => return Ok(Frame::Unknown(other)),", to: "_ => return Err(DecodeError::Invalid(\"kind of a frame\").into()),", }],
     },
     Mutant {
         name: "sealnonce",
