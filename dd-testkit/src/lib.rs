@@ -4,6 +4,7 @@ pub mod enes;
 pub mod exhaust;
 pub mod members;
 mod memory_transport;
+pub mod merging;
 mod mesh;
 pub mod model;
 pub mod oracle;

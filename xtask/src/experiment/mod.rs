@@ -10,12 +10,14 @@ mod enes;
 mod idle;
 mod latency;
 mod majority;
+mod memory;
 mod original;
 mod partition;
 mod redis;
 mod report;
 mod restarts;
 mod threads;
+mod throughput;
 mod times;
 
 use anyhow::Result;
@@ -42,6 +44,8 @@ enum Which {
     Redis(redis::Redis),
     /// 10 000 keys of sets of 10 on one of three nodes: until all have all, and one change after
     Original(original::Original),
+    Memory(memory::Memory),
+    Throughput(throughput::Throughput),
     /// Writes confirmed by a majority of three, beside the transport's own round trip
     Majority(majority::Majority),
     /// The experiments of Enes et al.: elements and metadata that each node sends
@@ -67,6 +71,8 @@ impl Experiment {
             Which::Chitchat(chitchat) => ("chitchat", chitchat.run(output)),
             Which::Redis(redis) => ("redis", redis.run(output)),
             Which::Original(original) => ("original", original.run(output)),
+            Which::Memory(memory) => ("memory", memory.run(output)),
+            Which::Throughput(throughput) => ("throughput", throughput.run(output)),
             Which::Majority(majority) => ("majority", majority.run(output)),
             Which::Enes(enes) => ("enes", enes.run(output)),
             Which::Latency(latency) => ("latency", latency.run(output)),

@@ -14,7 +14,6 @@ use tempfile::TempDir;
 use super::chart::Chart;
 use super::cluster::Nodes;
 use super::report::{About, Cell, Column, Output, Report, cells, median, number, text};
-use crate::cargo::cargo;
 
 const COUNTERS: Keys<PnCounter> = Keys::with_prefix("counter:");
 const SET: Key<OrSet<String>> = Key::new("set");
@@ -92,7 +91,11 @@ impl Redis {
                 ])?;
             }
         }
-        let [counter, member] = self.heap()?;
+        let heap = super::memory::heap(self.items)?;
+        let heap = |what: &str| {
+            let row = heap.iter().find(|(name, ..)| name == what);
+            row.map(|(_, each, _)| *each)
+        };
         let each = |bytes: u64| bytes as f64 / self.items as f64;
         let usage = |key: &str| -> Result<f64> {
             let answer = server.ask(&["MEMORY", "USAGE", key, "SAMPLES", "0"])?;
@@ -103,10 +106,11 @@ impl Redis {
             (row[0], row[5], row[6]) = (what.into(), theirs.into(), ours.into());
             report.row(row)
         };
-        memory("a counter", each(counters - empty), Some(counter))?;
+        memory("a counter", each(counters - empty), heap("a counter"))?;
         let one = usage("counter:000000000001")?;
         memory("a counter, by MEMORY USAGE", one, None)?;
-        memory("a member of the set", each(all - counters), Some(member))?;
+        let member = heap("a text in one set");
+        memory("a member of the set", each(all - counters), member)?;
         memory(
             "a member, by MEMORY USAGE",
             usage("set")? / self.items as f64,
@@ -172,21 +176,6 @@ impl Redis {
             ensure!(found, "something is missing in the store");
         }
         Ok(calls as f64 / began.elapsed().as_secs_f64())
-    }
-
-    /// What a counter and a member of a set have allocated, counted by a program of its own.
-    fn heap(&self) -> Result<[f64; 2]> {
-        let output = cargo()
-            .args(["run", "--release", "--quiet", "--package", "xtask"])
-            .args(["--bin", "items-heap", "--", &self.items.to_string()])
-            .stderr(Stdio::inherit())
-            .output()
-            .context("running cargo")?;
-        ensure!(
-            output.status.success(),
-            "the program that counts has failed"
-        );
-        serde_json::from_slice(&output.stdout).context("reading what it counted")
     }
 
     /// Calls a second, as Redis' own program measures them.

@@ -94,8 +94,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[
             Change {
                 file: WALK,
-                from: "builder.piece(path);",
-                to: "let _ = builder.piece_of(path, dot);",
+                from: "builder.piece(&path);",
+                to: "let _ = builder.piece_of(&path, dot);",
             },
             Change {
                 file: UNIT,
@@ -116,7 +116,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Change {
                 file: WALK,
-                from: "if first_lacking(&frozen.store, path, peer) == Some(dot) {",
+                from: "if first_lacking(&frozen.store, &path, peer) == Some(dot) {",
                 to: "let _ = first_lacking; {",
             },
         ],
