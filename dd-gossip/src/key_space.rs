@@ -136,9 +136,10 @@ impl KeySpace {
         limits: Limits,
         update: impl FnOnce(&mut Transaction) -> Result<R, E>,
     ) -> Result<R, E> {
-        let done = self.frozen.store.transact(replica, clock, limits, update)?;
-        self.follow(done.effects);
-        Ok(done.value)
+        let store = &mut self.frozen.store;
+        let (value, effects) = store.transact_in_place(replica, clock, limits, update)?;
+        self.follow(effects);
+        Ok(value)
     }
 
     pub(crate) fn apply(&mut self, unit: &Unit) {

@@ -196,12 +196,19 @@ impl Block {
     pub(super) fn insert_unit(&mut self, at: usize, name: &[u8], dot: Dot) {
         self.make_room_for_origins();
         let packed = self.pack(Some(dot));
-        self.insert_packed(at, name, packed, Cell::Unit);
+        self.insert_packed(at, name, packed, Cell::Unit, None);
     }
 
-    fn insert_packed(&mut self, at: usize, name: &[u8], packed: u64, cell: Cell) {
+    fn insert_packed(
+        &mut self,
+        at: usize,
+        name: &[u8],
+        packed: u64,
+        cell: Cell,
+        lower: Option<&Name>,
+    ) {
         self.names.insert(at, name);
-        self.lower.insert(self.dots.len(), at);
+        self.lower.insert(self.dots.len(), at, lower);
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(step(self.dots.len()));
         }
@@ -218,25 +225,29 @@ impl Block {
     /// Puts in a place before the one at `at`, with what stands there or, if a name is given, at the only
     /// place under it.
     pub(super) fn insert_node(&mut self, at: usize, name: &[u8], lower: Option<&Name>, node: Node) {
-        self.insert_packed(at, name, 0, Cell::Unit);
-        match lower {
-            Some(lower) => {
-                self.lower.set(self.dots.len(), at, Some(lower));
-                self.set_column(at, false, node);
-            }
-            None => self.set(at, node),
-        }
+        let (lower, node) = match lower {
+            Some(lower) => (Some(lower.clone()), node),
+            None => apart(node),
+        };
+        self.make_room_for_origins();
+        let (dot, cell) = self.cell_of(node);
+        let packed = self.pack(dot);
+        self.insert_packed(at, name, packed, cell, lower.as_ref());
     }
 
     /// Appends two dots with nothing, in order.
     pub(super) fn push_pair(&mut self, name: &[u8], first: Dot, second: Dot) {
+        self.push_two(name, first, second, None);
+    }
+
+    fn push_two(&mut self, name: &[u8], first: Dot, second: Dot, lower: Option<&Name>) {
         self.make_room_for_origins();
         let (first, second) = (self.pack(Some(first)), self.pack(Some(second)));
         if self.cells.is_empty() {
             self.cells.reserve_exact(FILLED);
             self.cells.resize(self.dots.len(), Cell::Unit);
         }
-        self.push_packed(name, first);
+        self.push_packed(name, first, lower);
         self.cells.push(Cell::Second(second));
     }
 
@@ -251,7 +262,13 @@ impl Block {
         if node.is_empty() {
             return self.remove(at);
         }
-        let node = if whole { self.lower_of(at, node) } else { node };
+        let node = if whole {
+            let (lower, node) = apart(node);
+            self.lower.set(self.dots.len(), at, lower.as_ref());
+            node
+        } else {
+            node
+        };
         self.make_room_for_origins();
         let (dot, cell) = self.cell_of(node);
         self.dots[at] = self.pack(dot);
@@ -265,21 +282,6 @@ impl Block {
         self.cells[at] = cell;
     }
 
-    /// What is to stand in the column of a place for this node, and notes of which place it is.
-    fn lower_of(&mut self, at: usize, node: Node) -> Node {
-        if !node.is_upper() {
-            self.lower.set(self.dots.len(), at, None);
-            return node;
-        }
-        match node.children.as_ref().iter().next() {
-            Some((name, child)) => {
-                self.lower.set(self.dots.len(), at, Some(&Name::new(name)));
-                child.to_node()
-            }
-            None => node,
-        }
-    }
-
     pub(super) fn remove(&mut self, at: usize) {
         self.names.remove(at);
         self.lower.remove(at);
@@ -291,37 +293,38 @@ impl Block {
 
     /// Appends the place at `at` of another block.
     pub(super) fn push_from(&mut self, other: &Self, at: usize) {
+        let (name, lower) = (other.name(at), other.lower.name(at));
         match other.cells.get(at) {
-            None | Some(Cell::Unit) => self.push(other.name(at), other.dot(at)),
+            None | Some(Cell::Unit) => self.push_one(name, other.dot(at), lower),
             Some(Cell::Second(second)) => {
-                self.push_pair(other.name(at), other.dot(at), other.unpack(*second));
+                self.push_two(name, other.dot(at), other.unpack(*second), lower);
             }
             Some(cell) => {
                 let has_dot = !matches!(cell, Cell::Node(_) | Cell::Dots(_));
                 self.make_room_for_origins();
                 let packed = self.pack(has_dot.then(|| other.dot(at)));
-                self.insert_packed(self.len(), other.name(at), packed, cell.clone());
+                self.insert_packed(self.len(), name, packed, cell.clone(), lower);
             }
-        }
-        if let Some(lower) = other.lower.name(at) {
-            let len = self.len();
-            self.lower.set(len, len - 1, Some(lower));
         }
     }
 
     /// Appends a dot with nothing, which most places hold.
     pub(super) fn push(&mut self, name: &[u8], dot: Dot) {
+        self.push_one(name, dot, None);
+    }
+
+    fn push_one(&mut self, name: &[u8], dot: Dot, lower: Option<&Name>) {
         self.make_room_for_origins();
         let packed = self.pack(Some(dot));
-        self.push_packed(name, packed);
+        self.push_packed(name, packed, lower);
         if !self.cells.is_empty() {
             self.cells.push(Cell::Unit);
         }
     }
 
-    fn push_packed(&mut self, name: &[u8], packed: u64) {
+    fn push_packed(&mut self, name: &[u8], packed: u64, lower: Option<&Name>) {
         self.names.push(name, FILLED);
-        self.lower.insert(self.dots.len(), self.dots.len());
+        self.lower.insert(self.dots.len(), self.dots.len(), lower);
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(FILLED);
         }
@@ -436,6 +439,17 @@ impl Block {
             }
         }
         self.origins = kept;
+    }
+}
+
+/// What is to stand in a place's column for this node, and the name of the place under it if it is for that.
+fn apart(node: Node) -> (Option<Name>, Node) {
+    let only = node
+        .is_upper()
+        .then(|| node.children.as_ref().iter().next());
+    match only.flatten() {
+        Some((name, child)) => (Some(Name::new(name)), child.to_node()),
+        None => (None, node),
     }
 }
 

@@ -4,30 +4,49 @@ use alloc::vec::Vec;
 
 use crate::name::Name;
 
-/// Names of lower places, each once, and for each place of a block which is its own.
+/// Names of lower places, each once, and for each place of a block which is its own. Mostly all have the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lower {
-    names: Vec<Name>,
-    /// 0 where a place stands for itself, else one more than the place of a name. Empty while all are 0.
+    /// The first of the names, for which alone no list is needed.
+    first: Option<Name>,
+    others: Vec<Name>,
+    /// 0 where a place stands for itself, 1 for the first name, and so on. Empty while all are alike: for themselves
+    /// if there is no name.
     which: Vec<u8>,
 }
 
 impl Lower {
     /// Whether all places stand for themselves.
     pub(super) fn is_empty(&self) -> bool {
-        self.which.is_empty()
+        self.first.is_none()
     }
 
     pub(super) fn name(&self, at: usize) -> Option<&Name> {
-        let which = usize::from(*self.which.get(at)?);
-        self.names.get(which.checked_sub(1)?)
+        match self.which.get(at) {
+            None | Some(1) => self.first.as_ref(),
+            Some(0) => None,
+            Some(which) => self.others.get(usize::from(*which) - 2),
+        }
     }
 
-    /// Makes room for a place that is put in before the one at `at`; so far there are `len`.
-    pub(super) fn insert(&mut self, len: usize, at: usize) {
-        if !self.which.is_empty() {
-            debug_assert_eq!(self.which.len(), len);
+    /// Puts in a place before the one at `at`, with the name of the one that it stands for; so far there are `len`.
+    pub(super) fn insert(&mut self, len: usize, at: usize, name: Option<&Name>) {
+        if len == 0 {
+            *self = Self {
+                first: name.cloned(),
+                ..Self::default()
+            };
+        } else if !self.which.is_empty() || self.first.as_ref() != name {
+            self.tell_apart(len);
             self.which.insert(at, 0);
+            self.set(len + 1, at, name);
+        }
+    }
+
+    fn tell_apart(&mut self, len: usize) {
+        if self.which.is_empty() {
+            let all = u8::from(self.first.is_some());
+            self.which = alloc::vec![all; len];
         }
     }
 
@@ -39,45 +58,51 @@ impl Lower {
 
     /// Says what a place stands for. There are `len` places.
     pub(super) fn set(&mut self, len: usize, at: usize, name: Option<&Name>) {
-        let Some(name) = name else {
-            if let Some(which) = self.which.get_mut(at) {
-                *which = 0;
-            }
+        if self.which.is_empty() && self.first.as_ref() == name {
             return;
-        };
-        let number = self.number(name);
-        if self.which.is_empty() {
-            self.which = alloc::vec![0; len];
         }
-        self.which[at] = number;
+        self.tell_apart(len);
+        self.which[at] = name.map_or(0, |name| self.number(name));
     }
 
     /// One more than the place of a name.
     fn number(&mut self, name: &Name) -> u8 {
-        if let Some(known) = self.names.iter().position(|known| known == name) {
-            return known as u8 + 1;
-        }
-        if self.names.len() + 1 >= usize::from(u8::MAX) {
+        if self.others.len() + 2 >= usize::from(u8::MAX) {
             self.drop_unused();
         }
-        self.names.reserve_exact(1);
-        self.names.push(name.clone());
-        self.names.len() as u8
+        if let Some(known) = self.names().position(|known| known == name) {
+            return known as u8 + 1;
+        }
+        if self.first.is_none() {
+            self.first = Some(name.clone());
+        } else {
+            self.others.reserve_exact(1);
+            self.others.push(name.clone());
+        }
+        self.names().count() as u8
+    }
+
+    fn names(&self) -> impl Iterator<Item = &Name> {
+        self.first.iter().chain(&self.others)
     }
 
     /// Names that no place has go. What is left are no more names than places, which fits.
     pub(super) fn drop_unused(&mut self) {
-        let former = core::mem::take(&mut self.names);
-        for which in self.which.iter_mut().filter(|which| **which != 0) {
-            let name = &former[usize::from(*which) - 1];
-            let known = self.names.iter().position(|known| known == name);
-            let at = known.unwrap_or_else(|| {
-                self.names.push(name.clone());
-                self.names.len() - 1
-            });
-            *which = at as u8 + 1;
+        if self.which.is_empty() {
+            return;
         }
-        if self.names.is_empty() {
+        let former: Vec<Name> = self.names().cloned().collect();
+        (self.first, self.others) = (None, Vec::new());
+        for at in 0..self.which.len() {
+            if let Some(former) = usize::from(self.which[at])
+                .checked_sub(1)
+                .map(|at| &former[at])
+            {
+                self.which[at] = self.number(former);
+            }
+        }
+        let all = self.which.first().copied().unwrap_or(0);
+        if all <= 1 && self.which.iter().all(|which| *which == all) {
             self.which = Vec::new();
         }
     }
@@ -85,7 +110,8 @@ impl Lower {
     /// Takes those of the places from `at` on out.
     pub(super) fn split_off(&mut self, at: usize) -> Self {
         let mut right = Self {
-            names: self.names.clone(),
+            first: self.first.clone(),
+            others: self.others.clone(),
             which: self.which.split_off(at.min(self.which.len())),
         };
         self.drop_unused();
@@ -94,7 +120,63 @@ impl Lower {
     }
 
     pub(super) fn shrink(&mut self) {
-        self.names.shrink_to_fit();
+        self.drop_unused();
+        self.others.shrink_to_fit();
         self.which.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    /// More names than a byte can tell apart have passed, and never more than a block has places.
+    #[test]
+    fn each_place_stands_for_what_it_was_told() {
+        let names: Vec<Name> = (0..600)
+            .map(|n| Name::from(format!("{n}").as_str()))
+            .collect();
+        let mut state = 7u32;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as usize % below
+        };
+        for alike in [1, 3, 600] {
+            let (mut lower, mut model) = (Lower::default(), Vec::<Option<&Name>>::new());
+            for step in 0..5_000 {
+                let name = (random(4) > 0).then(|| &names[random(alike)]);
+                match random(5) {
+                    0 | 1 if model.len() < 65 => {
+                        let at = random(model.len() + 1);
+                        lower.insert(model.len(), at, name);
+                        model.insert(at, name);
+                    }
+                    2 if !model.is_empty() => {
+                        let at = random(model.len());
+                        lower.set(model.len(), at, name);
+                        model[at] = name;
+                    }
+                    3 if model.len() > 1 => {
+                        let at = random(model.len());
+                        lower.remove(at);
+                        model.remove(at);
+                    }
+                    4 if step % 50 == 0 && model.len() > 1 => {
+                        let at = random(model.len());
+                        let (right, expected) = (lower.split_off(at), model.split_off(at));
+                        for (at, name) in expected.iter().enumerate() {
+                            assert_eq!(right.name(at), *name);
+                        }
+                    }
+                    _ => lower.shrink(),
+                }
+                for (at, name) in model.iter().enumerate() {
+                    assert_eq!(lower.name(at), *name, "step {step} of {alike} names");
+                }
+                assert!(lower.names().count() <= usize::from(u8::MAX));
+            }
+        }
     }
 }

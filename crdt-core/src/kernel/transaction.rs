@@ -124,6 +124,23 @@ struct Guard<'s> {
     finished: bool,
 }
 
+impl Guard<'_> {
+    /// What was done is done. Returns the effects.
+    fn finish(mut self) -> Result<Vec<Effect>, EditError> {
+        if let Some(error) = self.tx.error.take() {
+            return Err(error);
+        }
+        let link = self.tx.link()?;
+        self.finished = true;
+        // What nobody else holds is changed where it is.
+        self.tx.base = Context::new();
+        self.tx.note_minted();
+        link.into_iter()
+            .for_each(|link| self.tx.store.links.insert(link));
+        Ok(core::mem::take(&mut self.tx.effects))
+    }
+}
+
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         let tx = &mut self.tx;
@@ -168,8 +185,43 @@ impl DotStore {
         limits: Limits,
         update: impl FnOnce(&mut Transaction) -> Result<R, E>,
     ) -> Result<Committed<R>, E> {
+        let mut guard = self.begin(replica, clock, limits)?;
+        let value = update(&mut guard.tx)?;
+        let base = guard.tx.base.clone();
+        let effects = guard.finish()?;
+        Ok(Committed {
+            value,
+            effects,
+            base,
+        })
+    }
+
+    /// As [`transact`](Self::transact), for whoever has no use for the context before it: without it, that need not
+    /// be copied. Returns what the closure returned, and the effects in order.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returned, or an [`EditError`].
+    pub fn transact_in_place<R, E: From<EditError>>(
+        &mut self,
+        replica: ReplicaId,
+        clock: Timestamp,
+        limits: Limits,
+        update: impl FnOnce(&mut Transaction) -> Result<R, E>,
+    ) -> Result<(R, Vec<Effect>), E> {
+        let mut guard = self.begin(replica, clock, limits)?;
+        let value = update(&mut guard.tx)?;
+        Ok((value, guard.finish()?))
+    }
+
+    fn begin(
+        &mut self,
+        replica: ReplicaId,
+        clock: Timestamp,
+        limits: Limits,
+    ) -> Result<Guard<'_>, EditError> {
         if self.context.max(replica) > MAX_SEQ - SPARE {
-            return Err(EditError::Exhausted.into());
+            return Err(EditError::Exhausted);
         }
         let store = core::mem::take(self);
         let next = store.context.max(replica) + 1;
@@ -185,26 +237,10 @@ impl DotStore {
             error: None,
             links_keys: false,
         };
-        let mut guard = Guard {
+        Ok(Guard {
             home: self,
             tx,
             finished: false,
-        };
-        let value = update(&mut guard.tx)?;
-        if let Some(error) = guard.tx.error.take() {
-            return Err(error.into());
-        }
-        let link = guard.tx.link()?;
-        guard.finished = true;
-        guard.tx.note_minted();
-        link.into_iter()
-            .for_each(|link| guard.tx.store.links.insert(link));
-        let effects = core::mem::take(&mut guard.tx.effects);
-        let base = core::mem::take(&mut guard.tx.base);
-        Ok(Committed {
-            value,
-            effects,
-            base,
         })
     }
 
