@@ -50,7 +50,9 @@ impl ByNumber {
     /// Notes where an event stands that is not in here.
     pub(crate) fn insert(&mut self, seq: u64, path: &[Name]) {
         self.len += 1;
-        self.begin_before(seq);
+        if self.chunks.floor_by(|first| first.cmp(&seq)).is_none() {
+            self.begin_before(seq);
+        }
         let inserted = self.chunks.change_floor(
             |first| first.cmp(&seq),
             |first, chunk| {

@@ -76,15 +76,13 @@ impl Records {
             self.by_depth.resize(path.len() + 1, 0);
         }
         self.by_depth[path.len()] += 1;
-        let here = self.at(path);
-        let (before, behind) = here.split_at(here.partition_point(|r| r.dot < record.dot));
-        let all: Arc<[Record]> = if here.is_empty() {
-            Arc::new([record])
-        } else {
-            let (before, behind) = (before.iter().cloned(), behind.iter().cloned());
-            before.chain([record]).chain(behind).collect()
-        };
-        self.by_path.insert(path.clone(), all);
+        let dot = record.dot;
+        let alone: Arc<[Record]> = Arc::new([record]);
+        if let Some(former) = self.by_path.insert(path.clone(), Arc::clone(&alone)) {
+            let (before, behind) = former.split_at(former.partition_point(|r| r.dot < dot));
+            let all = [before, &alone, behind].concat();
+            self.by_path.insert(path.clone(), all.into());
+        }
     }
 
     /// Takes the record of an event at a path out.

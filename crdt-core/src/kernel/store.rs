@@ -165,6 +165,18 @@ impl DotStore {
                 }
             });
         }
+        let (seen, more) = self.seen_of(origins, path);
+        join_cuts(&mut cuts, more.iter());
+        (seen, cuts)
+    }
+
+    /// As [`seen_at`](Self::seen_at), of these origins and those of records; and the cuts of records.
+    pub(super) fn seen_of(
+        &self,
+        mut origins: BTreeSet<ReplicaId>,
+        path: &[Name],
+    ) -> (Context, BTreeMap<CutKey, Cut>) {
+        let mut cuts = BTreeMap::new();
         let above = self.records.above(path);
         let below = self.records.below(path).map(|(_, record)| record);
         for record in above.chain(below) {
@@ -246,20 +258,24 @@ impl DotStore {
     /// Keeps a record, unless one at or above its path says as much; those under its path that say
     /// no more than it go.
     pub(super) fn keep_record(&mut self, path: &Path, record: Record, effects: &mut Vec<Effect>) {
-        let here = self.records.at(path).iter().map(|r| (path, r));
-        let covered: Vec<(Path, Dot)> = here
-            .chain(self.records.below(path))
-            .filter(|(_, r)| r.is_covered_by(&record.seen, &record.cuts))
-            .map(|(p, r)| (p.clone(), r.dot))
-            .collect();
+        let goes = |r: &Record| r.is_covered_by(&record.seen, &record.cuts);
+        let says_as_much = |r: &Record| record.is_covered_by(&r.seen, &r.cuts);
+        let (mut covered, mut known) = (Vec::new(), false);
+        for r in self.records.at(path) {
+            if goes(r) {
+                covered.push((path.clone(), r.dot));
+            } else {
+                known |= says_as_much(r);
+            }
+        }
+        let below = self.records.below(path).filter(|(_, r)| goes(r));
+        covered.extend(below.map(|(p, r)| (p.clone(), r.dot)));
+        let above = path.split_last().map_or(&[][..], |(_, above)| above);
+        known |= !path.is_empty() && self.records.above(above).any(says_as_much);
         for (at, dot) in covered {
             self.drop_record(&at, dot, effects);
         }
-        if self
-            .records
-            .above(path)
-            .any(|r| record.is_covered_by(&r.seen, &r.cuts))
-        {
+        if known {
             return;
         }
         let dot = record.dot;
@@ -404,7 +420,6 @@ impl DotStore {
             if (my_dot, my_run) == (dot, run) {
                 return;
             }
-            self.die(path, my_dot, effects);
         }
         let key = CutKey {
             path: path.clone(),
@@ -421,15 +436,21 @@ impl DotStore {
         {
             (run.cut_seq, run.cut_total) = (cut.newest, cut.total);
         }
-        if run.cut_seq < dot.seq {
-            self.be_born(
-                path,
-                Entry {
-                    dot,
-                    value: Value::Run(run),
-                },
-                effects,
-            );
+        let value = Value::Run(run);
+        let lives = (run.cut_seq < dot.seq).then_some(Entry { dot, value });
+        match (mine, lives) {
+            (Some((former, was)), Some(entry)) => {
+                self.root
+                    .change_leaf(path, |leaf| leaf.advance(former, dot, run));
+                let (at, value) = (path.clone(), Value::Run(was));
+                let died = Entry { dot: former, value };
+                effects.push(Effect::Died { at, entry: died });
+                let at = path.clone();
+                effects.push(Effect::Born { at, entry });
+            }
+            (Some((former, _)), None) => self.die(path, former, effects),
+            (None, Some(entry)) => self.be_born(path, entry, effects),
+            (None, None) => {}
         }
     }
 }

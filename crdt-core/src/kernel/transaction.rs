@@ -1,10 +1,11 @@
 //! Local updates: a transaction is applied whole or not at all.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::effect::Effect;
-use super::leaf::{Entry, Value};
+use super::leaf::{Entry, Value, ValueRef};
 use super::link::{Link, MAX_LINK_PATHS, TooManyKeys};
 use super::node::NodeRef;
 use super::record::Record;
@@ -326,10 +327,18 @@ impl Transaction {
         }
     }
 
-    /// An event that removes what is at a path and leaves a record.
-    fn supersede(&mut self, path: &Path) -> Dot {
+    /// An event that removes what is at a path and leaves a record; with a value it stands there itself then.
+    fn supersede(&mut self, path: &Path, value: Option<Value>) {
         self.note_minted();
-        let (seen, cuts) = self.store.seen_at(path);
+        // Most places hold one dot: that needs no look for others, and is replaced where it is.
+        let place = self.store.root.get(path);
+        let single = place.and_then(NodeRef::single);
+        let single = single.filter(|entry| !matches!(entry.value, ValueRef::Run(_)));
+        let single = single.map(|entry| entry.dot);
+        let (seen, cuts) = match single {
+            Some(dot) => self.store.seen_of(BTreeSet::from([dot.replica]), path),
+            None => self.store.seen_at(path),
+        };
         if cuts.len() > MAX_CUTS {
             let (count, max) = (cuts.len(), MAX_CUTS);
             let error = EditError::TooManyCounters { count, max };
@@ -337,9 +346,32 @@ impl Transaction {
         }
         let dot = self.mint();
         let record = Record { dot, seen, cuts };
-        self.store.kill(path, &record, &mut self.effects);
-        self.store.keep_record(path, record, &mut self.effects);
-        dot
+        let entry = value.map(|value| Entry { dot, value });
+        let (store, effects) = (&mut self.store, &mut self.effects);
+        let Some(former) = single else {
+            store.kill(path, &record, effects);
+            store.keep_record(path, record, effects);
+            if let Some(entry) = entry {
+                store.be_born(path, entry, effects);
+            }
+            return;
+        };
+        let died = store.root.change_leaf(path, |leaf| {
+            let died = leaf.remove(former);
+            entry.iter().for_each(|entry| leaf.insert(entry.clone()));
+            died
+        });
+        let effect = |entry| (path.clone(), entry);
+        effects.extend(
+            died.map(effect)
+                .map(|(at, entry)| Effect::Died { at, entry }),
+        );
+        store.keep_record(path, record, effects);
+        effects.extend(
+            entry
+                .map(effect)
+                .map(|(at, entry)| Effect::Born { at, entry }),
+        );
     }
 
     fn check(&mut self, path: &[Name], below: Option<&Name>, payload: usize) -> bool {
@@ -428,8 +460,7 @@ impl Cursor<'_> {
             return self.add(value);
         }
         if self.tx.check(&self.path, None, payload_len(&value)) {
-            let dot = self.tx.supersede(&self.path);
-            self.be_born(Entry { dot, value });
+            self.tx.supersede(&self.path, Some(value));
         }
     }
 
@@ -451,7 +482,7 @@ impl Cursor<'_> {
     pub fn remove(&mut self) -> bool {
         let removes = self.tx.there(&self.path) && self.tx.check(&self.path, None, 0);
         if removes {
-            self.tx.supersede(&self.path);
+            self.tx.supersede(&self.path, None);
         }
         removes
     }

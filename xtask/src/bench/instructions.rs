@@ -59,14 +59,14 @@ fn compare(program: &Path, operations: &[&str]) -> Result<()> {
         "instructions per operation", "crdt-core", "crdts", "ratio"
     );
     for name in operations {
-        let (ours, theirs) = (
-            count(program, name, "ours")?,
-            count(program, name, "crdts")?,
-        );
-        println!(
-            "  {name:<32} {ours:>12.1} {theirs:>12.1} {:>8.2}",
-            theirs / ours
-        );
+        let ours = count(program, name, "ours")?.context("ours has every operation")?;
+        match count(program, name, "crdts")? {
+            Some(theirs) => println!(
+                "  {name:<32} {ours:>12.1} {theirs:>12.1} {:>8.2}",
+                theirs / ours
+            ),
+            None => println!("  {name:<32} {ours:>12.1}"),
+        }
     }
     Ok(())
 }
@@ -74,7 +74,8 @@ fn compare(program: &Path, operations: &[&str]) -> Result<()> {
 fn record(program: &Path, operations: &[&str]) -> Result<()> {
     let mut counts = BTreeMap::new();
     for name in operations {
-        let count = count(program, name, "ours")?.round() as u64;
+        let count = count(program, name, "ours")?.context("ours has every operation")?;
+        let count = count.round() as u64;
         println!("  {name:<32} {count:>12}");
         counts.insert(*name, count);
     }
@@ -95,7 +96,7 @@ fn check(program: &Path, operations: &[&str]) -> Result<()> {
     );
     let mut failed = Vec::new();
     for name in operations {
-        let now = count(program, name, "ours")?;
+        let now = count(program, name, "ours")?.context("ours has every operation")?;
         let Some(before) = recorded.get(*name).map(|count| *count as f64) else {
             failed.push(format!("{name}: not recorded yet, takes {now:.0}"));
             continue;
@@ -117,8 +118,8 @@ fn check(program: &Path, operations: &[&str]) -> Result<()> {
     )
 }
 
-/// Instructions for one of the operations.
-fn count(program: &Path, name: &str, library: &str) -> Result<f64> {
+/// Instructions for one of the operations. `None` if the library has no such operation.
+fn count(program: &Path, name: &str, library: &str) -> Result<Option<f64>> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(format!("--toggle-collect={COUNTED}"))
@@ -135,6 +136,9 @@ fn count(program: &Path, name: &str, library: &str) -> Result<f64> {
         .trim()
         .parse()
         .with_context(|| format!("{name}: {said}"))?;
+    if operations == 0.0 {
+        return Ok(None);
+    }
     let instructions: f64 = report
         .lines()
         .find_map(|line| line.split_once("Collected : "))
@@ -144,7 +148,7 @@ fn count(program: &Path, name: &str, library: &str) -> Result<f64> {
         instructions > 0.0,
         "{name}: nothing was counted; is {COUNTED} still what the function is called?"
     );
-    Ok(instructions / operations)
+    Ok(Some(instructions / operations))
 }
 
 fn find_valgrind() -> Result<()> {

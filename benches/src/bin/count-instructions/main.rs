@@ -5,6 +5,7 @@
 //! and says how often.
 
 mod jobs;
+mod store;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ type CrdtsNumbers = CrdtsSet<u64>;
 type Job = fn() -> usize;
 
 /// A name, ours, and that of `crdts`.
-const OPERATIONS: [(&str, Job, Job); 20] = [
+const TYPES: [(&str, Job, Job); 20] = [
     (
         "set of 1000: insert",
         || jobs::insert::<OurSet>(1_000),
@@ -122,6 +123,20 @@ const OPERATIONS: [(&str, Job, Job); 20] = [
     ),
 ];
 
+/// Those of a store, for which nothing stands beside.
+const STORE: [(&str, Job); 10] = [
+    ("store: add to a new counter", store::add_new),
+    ("store: add to a counter", store::add_again),
+    ("store: read a counter", store::value),
+    ("store: delete a counter", store::delete),
+    ("store: overwrite a register", store::overwrite),
+    ("store: insert into a set", store::insert_new),
+    ("store: contains in a set", store::contains),
+    ("store: merge a new counter", store::merge_new),
+    ("store: merge a changed counter", store::merge_changed),
+    ("store: merge a deleted counter", store::merge_deleted),
+];
+
 /// What is counted. It stands in no other name, is not generic and never inlined: callgrind switches
 /// itself on and off by its name.
 #[inline(never)]
@@ -132,14 +147,26 @@ fn counted(operation: &mut dyn FnMut()) {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, library] = arguments.as_slice() else {
-        OPERATIONS.iter().for_each(|(name, ..)| println!("{name}"));
+        let types = TYPES.iter().map(|(name, ..)| name);
+        let store = STORE.iter().map(|(name, _)| name);
+        types.chain(store).for_each(|name| println!("{name}"));
         return ExitCode::SUCCESS;
     };
-    let Some((_, ours, theirs)) = OPERATIONS.iter().find(|(known, ..)| known == name) else {
-        eprintln!("error: no operation is called {name:?}");
-        return ExitCode::FAILURE;
+    let of_types = TYPES.iter().find(|(known, ..)| known == name);
+    let of_store = STORE.iter().find(|(known, _)| known == name);
+    let job = match (library.as_str(), of_types, of_store) {
+        ("ours", Some((_, ours, _)), _) => ours,
+        ("ours", None, Some((_, ours))) => ours,
+        ("crdts", Some((_, _, theirs)), _) => theirs,
+        (_, None, Some(_)) => {
+            println!("0");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("error: no operation is called {name:?}");
+            return ExitCode::FAILURE;
+        }
     };
-    let job = if library == "ours" { ours } else { theirs };
     println!("{}", job());
     ExitCode::SUCCESS
 }
