@@ -273,6 +273,48 @@ fn in_a_line_events_are_relayed() {
     net.converge();
 }
 
+const MANY: [&str; 16] = [
+    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p",
+];
+
+#[test]
+fn in_a_large_mesh_a_change_is_asked_about_by_few() {
+    let mut net = Net::mesh(&MANY);
+    net.run_millis(60_000);
+    let since = net.sent.len();
+    insert(&mut net, "a", "key", "x");
+    // Until long after `relay`, and before the next comparisons.
+    net.run_millis(700);
+    let frames = net.sent[since..].iter().map(|sent| &sent.frame);
+    let digests = frames.filter(|frame| craft::kind(frame) == craft::DIGEST);
+    let digests = digests.count();
+    // Each of 15 asks 4, and the next comparisons may begin; without a limit it would be 105.
+    assert!((1..=15 * 4 + 16).contains(&digests), "{digests}");
+    net.assert_equal();
+}
+
+#[test]
+fn what_comes_through_one_node_spreads_among_many() {
+    let mut net = Net::of(&MANY);
+    // Two groups, connected within, that have only "a" in common.
+    for group in [&MANY[..8], &[&MANY[..1], &MANY[8..]].concat()] {
+        for (at, one) in group.iter().enumerate() {
+            group[at + 1..]
+                .iter()
+                .for_each(|other| net.connect(one, other));
+        }
+    }
+    net.run_millis(60_000);
+    for n in 0..20 {
+        let key = n.to_string();
+        insert(&mut net, MANY[1 + n % 7], &key, "x");
+        net.run_millis(10_000);
+        for name in MANY {
+            assert!(has(&net, name, &key), "{name} lacks {key}");
+        }
+    }
+}
+
 #[test]
 fn what_arrived_is_not_sent_back() {
     let mut net = Net::of(&["a", "b", "c"]);
