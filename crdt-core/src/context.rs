@@ -399,6 +399,24 @@ impl Context {
             .is_some_and(|seqs| seqs.contains(dot.seq))
     }
 
+    /// Whether something was seen here of incarnations that `other` has sealed, and not just what was sealed there.
+    /// What of it was removed by events that the seal does not count is dead here and live there, and nobody can
+    /// tell what that is. Of two seals of the same incarnations it is the lesser that says so.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        other.seals.iter().any(|(last, digest)| {
+            let first = ReplicaId::new(last.node(), 0);
+            match self.seals.digest_of(first) {
+                Some((sealed, _)) if sealed > last => false,
+                Some((sealed, own)) if sealed == last => own < digest,
+                older => {
+                    let mut origins = self.origins.iter_from(Bound::Included(&first));
+                    let any = origins.next().is_some_and(|(origin, _)| *origin <= last);
+                    (any || older.is_some()) && self.digest_up_to(last) != digest
+                }
+            }
+        })
+    }
+
     /// What was seen of one origin; of a sealed one all numbers that there are.
     pub fn get(&self, origin: ReplicaId) -> Option<&Seqs> {
         if self.seals.covers(origin) {

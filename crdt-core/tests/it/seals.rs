@@ -203,3 +203,39 @@ fn a_seal_that_builds_on_another_is_not_taken_over_by_who_lacks_what_that_one_co
     assert!(!part.adopt_seals(&all));
     assert!(!part.contains(Dot::new(first, 1)));
 }
+
+#[test]
+fn who_has_seen_something_else_than_was_sealed_contradicts() {
+    let (before, gone, later) = (replica(1, 1), replica(1, 2), replica(1, 3));
+    let of = |dots: &[(ReplicaId, u64)]| -> Context {
+        dots.iter()
+            .map(|(origin, seq)| Dot::new(*origin, *seq))
+            .collect()
+    };
+    let seen = of(&[(before, 1), (gone, 1), (gone, 2)]);
+    let mut sealed = seen.clone();
+    sealed.seal(gone, seen.digest_up_to(gone));
+    assert!(!seen.contradicts(&sealed) && !sealed.contradicts(&seen));
+    // Nor does who has seen nothing of it.
+    for nothing in [of(&[]), of(&[(later, 1), (replica(2, 1), 1)])] {
+        assert!(!nothing.contradicts(&sealed), "{nothing:?}");
+    }
+    for else_ in [&[(gone, 3)][..], &[(gone, 1)], &[(before, 1)]] {
+        let else_ = of(else_);
+        assert!(else_.contradicts(&sealed), "{else_:?}");
+        assert!(!else_.contradicts(&seen), "nothing is sealed there");
+    }
+    // A seal before it that was sealed with it, or was not.
+    let mut first = of(&[(before, 1)]);
+    first.seal(before, first.digest_up_to(before));
+    let mut both = first.clone();
+    both.insert(Dot::new(gone, 1));
+    let mut built = both.clone();
+    built.seal(gone, both.digest_up_to(gone));
+    assert!(!both.contradicts(&built) && !built.contradicts(&both));
+    assert!(first.contradicts(&built) && seen.contradicts(&built));
+    // Of two seals the lesser gives way, or the earlier.
+    assert!(!first.contradicts(&sealed) || !sealed.contradicts(&first));
+    assert!(built.contradicts(&sealed) != sealed.contradicts(&built));
+    assert!(!built.contradicts(&built.clone()));
+}
