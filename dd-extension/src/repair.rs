@@ -21,7 +21,8 @@ pub struct Repair {
     pub at: SystemTime,
     /// What was found.
     pub damage: Damage,
-    /// Events of this process that no peer was known to have. They may be lost.
+    /// Events of this process that no peer was known to have. They may be lost. So may events of others that had come
+    /// here and nowhere else, if their maker is gone.
     pub unshared: u64,
 }
 
@@ -39,10 +40,10 @@ impl Driver {
     /// Makes the replica anew, as after a restart of the process, and lets it catch up.
     pub(crate) fn repair(&mut self, damage: Damage) {
         let node = self.store.node.clone();
-        let soon = self
-            .repairs
-            .last
-            .is_some_and(|last| last.elapsed() < REPAIR_EVERY);
+        // After a partition it may hear of one seal after the other. That comes to an end, and no fault is behind it.
+        let counts = damage != Damage::Sealed;
+        let last = self.repairs.last.filter(|_| counts);
+        let soon = last.is_some_and(|last| last.elapsed() < REPAIR_EVERY);
         if soon || self.peers.is_empty() {
             let why = if soon {
                 "it was repaired within the hour: look for the cause, and start the process anew"
@@ -74,7 +75,9 @@ impl Driver {
         }
         drop(replica);
         self.store.ready.send_replace(false);
-        self.repairs.last = Some(Instant::now());
+        if counts {
+            self.repairs.last = Some(Instant::now());
+        }
         self.repairs.under_way = true;
         self.repairs.waits = None;
         let mut repairs = self.store.repairs.lock();

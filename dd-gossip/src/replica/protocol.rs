@@ -253,6 +253,12 @@ impl Replica {
         let process = self.process(node)?;
         process.states(&context);
         process.digest = None;
+        // Its seals were stated once, and more may have been seen here since.
+        let known = process.known.clone();
+        if self.is_sealed_by(&known) {
+            return Ok(());
+        }
+        let process = self.process(node)?;
         if send {
             process.sessions += 1;
             let known = process.known.clone();
@@ -324,7 +330,7 @@ impl Replica {
                     return Ok(());
                 }
                 self.check_end(&context, &floor)?;
-                if !self.keys.may_take_over_seals(&context) {
+                if !self.keys.may_take_over_seals(&context) || self.is_void(&context) {
                     // What was seen here of somebody who is gone is not what was when the exchange began.
                     return self.ask_anew(now, node);
                 }
@@ -343,6 +349,9 @@ impl Replica {
                 }
                 self.check_end(&context, &floor)?;
                 self.check_comparison(&comparison, &context)?;
+                if self.is_void(&context) {
+                    return self.ask_anew(now, node);
+                }
                 self.count_events(comparison.units());
                 self.keys.commit(&comparison, &context, &floor);
                 self.counts.comparisons_received += 1;
@@ -366,6 +375,12 @@ impl Replica {
             }
         }
         self.apply_due_flushes(now)
+    }
+
+    /// Whether nothing may be taken over from who has this context: it has seen something else of somebody who is gone
+    /// than was sealed here. It is to be told of that, and will be made anew.
+    fn is_void(&self, context: &Context) -> bool {
+        context.contradicts(self.keys.context())
     }
 
     /// An exchange or a comparison with a peer is complete.
@@ -405,6 +420,10 @@ impl Replica {
         while std::mem::take(&mut progress) {
             for node in &nodes {
                 while let Some(held) = self.due_flush(node) {
+                    if self.is_void(&held.context) {
+                        self.ask_anew(now, node)?;
+                        break;
+                    }
                     self.count_events(&held.units);
                     for unit in &held.units {
                         self.keys.apply(unit);

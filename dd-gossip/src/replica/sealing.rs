@@ -8,9 +8,14 @@
 //! The rule is that of `dd-testkit`'s model of sealing: the member with the first name asks all others twice for
 //! a digest of what they have seen. If all answer both times, as the same processes, with its own, there was a
 //! moment at which all had seen the same, and from then on nobody can get more from anybody. Whoever is
-//! connected to the process in question does not answer. Others take the seal over when contexts are compared;
-//! one who has seen something else goes through a full comparison, after which what only it had is void. That
-//! happens to a node that was removed and returns, not to a member.
+//! connected to the process in question does not answer. Others take the seal over when contexts are compared.
+//!
+//! Who was not asked, because it is no member to who sealed, may have seen something else. If that is nothing, it
+//! goes through a full comparison. Otherwise there may be removals among it that the seal does not count, and
+//! what they removed can't be told from what is gone: its replica is [made anew](Replica::reborn), and until then
+//! nothing is taken over from it. The digest does not tell more from less, so that it is made anew where it has seen
+//! less as well. What no other replica had of its own events is lost then, and what it alone had got from processes
+//! that are gone.
 //!
 //! A member that is down keeps everything from being sealed, until it is back or is removed.
 

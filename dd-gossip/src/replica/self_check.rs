@@ -41,7 +41,8 @@ pub enum Damage {
     /// Two others of the same context agree with each other and not with this replica.
     Others,
     /// The others have [sealed](crate::Status::origins) this replica's incarnation: they had removed its node
-    /// and took the process for gone. Whatever it writes, to them it is void.
+    /// and took the process for gone. Whatever it writes, to them it is void. Or they have sealed another, of
+    /// which this replica has seen something else: what that had removed is not to be told from what is gone.
     Sealed,
 }
 
@@ -54,6 +55,8 @@ pub(super) struct SelfCheck {
     damaged: bool,
     /// Up to here this node's incarnations are sealed elsewhere.
     sealed: Option<ReplicaId>,
+    /// This replica takes and gives nothing any more: it waits for being made anew.
+    over: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -72,6 +75,7 @@ impl SelfCheck {
             opinions: BTreeMap::new(),
             damaged: false,
             sealed: None,
+            over: false,
         }
     }
 
@@ -217,16 +221,15 @@ impl Replica {
     /// A peer has this context. Returns whether it says that this replica's time is over.
     pub(super) fn is_sealed_by(&mut self, context: &Context) -> bool {
         let own = self.config.replica;
-        let seal = context
-            .seals()
-            .iter()
-            .find(|(last, _)| last.node() == own.node());
-        let Some((last, _)) = seal.filter(|(last, _)| own <= *last) else {
-            return false;
-        };
-        self.self_check.sealed = self.self_check.sealed.max(Some(last));
-        self.be_damaged(Damage::Sealed);
-        true
+        let mut seals = context.seals().iter();
+        let seal = seals.find(|(last, _)| last.node() == own.node() && own <= *last);
+        let sealed = seal.map(|(last, _)| last);
+        self.self_check.sealed = self.self_check.sealed.max(sealed);
+        if sealed.is_some() || self.keys.context().contradicts(context) {
+            self.self_check.over = true;
+            self.be_damaged(Damage::Sealed);
+        }
+        self.self_check.over
     }
 
     fn be_damaged(&mut self, damage: Damage) {

@@ -1,7 +1,7 @@
 //! Sealing: contexts do not grow with restarts, and nothing that a member holds is called void.
 
 use crdt_core::{Dot, OrSet, PnCounter, ReplicaId};
-use dd_gossip::{Config, Damage, Event, Member, MemberState, Replica};
+use dd_gossip::{Damage, Event, Member, MemberState, Replica};
 
 use crate::support::craft;
 use crate::support::net::Net;
@@ -264,43 +264,108 @@ fn what_the_asker_gets_after_the_question_is_not_sealed() {
     assert_eq!(hits(&net), [2, 2, 2]);
 }
 
+/// To one some are members no more.
+fn removed(net: &mut Net, by: &str, gone: &[&str]) {
+    let members = NAMES.map(|n| {
+        let state = match gone.contains(&n) {
+            true => MemberState::Removed,
+            false => MemberState::Up,
+        };
+        Member::new(node(n), String::new(), 1, state)
+    });
+    let now = net.now;
+    net[by].set_members(now, &members);
+}
+
 /// To the others c is no member any more, and they seal what it was.
 fn without_c(net: &mut Net) {
-    for name in ["a", "b"] {
-        let members = NAMES.map(|n| {
-            let state = match n {
-                "c" => MemberState::Removed,
-                _ => MemberState::Up,
-            };
-            Member::new(node(n), String::new(), 1, state)
-        });
-        let now = net.now;
-        net[name].set_members(now, &members);
-    }
+    removed(net, "a", &["c"]);
+    removed(net, "b", &["c"]);
     net.run_millis(200_000);
 }
 
 #[test]
-fn a_node_that_was_removed_and_returns_goes_through_a_full_comparison() {
-    let mut net = after_restarts(1..=1);
-    // It writes something that nobody else gets, and is away.
-    net.disconnect("a", "c");
-    net.disconnect("b", "c");
+fn who_has_seen_nothing_of_what_was_sealed_goes_through_a_full_comparison() {
+    let mut net = Net::mesh(&NAMES);
+    net.connect_all();
     let now = net.now;
-    write::<OrSet<String>>(&mut net["c"], now, "set", |set| {
-        set.insert("only at c");
+    write::<OrSet<String>>(&mut net["a"], now, "set", |set| {
+        set.insert("old");
+        set.insert("older");
     });
-    let image = net.take("c").state();
-    without_c(&mut net);
-    let gone = incarnation("c", 1);
-    assert!(sealed(&net, "a", gone) && sealed(&net, "b", gone));
-    let config: Config = restarted("c", 2, &NAMES);
-    net.put(Replica::restore(config, image, net.now));
+    net.converge();
+    // b does not hear of what c removes.
+    net.take("b");
+    let now = net.now;
+    let image = net["a"].state();
+    write::<OrSet<String>>(&mut net["c"], now, "set", |set| {
+        set.remove("old");
+    });
+    net.run_millis(1_000);
+    net.take("c");
+    removed(&mut net, "a", &["b", "c"]);
+    net.run_millis(200_000);
+    assert!(sealed(&net, "a", incarnation("c", 1)));
+    net.put(Replica::restore(restarted("b", 2, &NAMES), image, net.now));
     net.connect_all();
     net.converge();
-    assert!(net["a"].counts().comparisons_sent + net["b"].counts().comparisons_sent > 0);
-    assert!(!net["c"].view::<OrSet<String>>(b"set").contains("only at c"));
-    assert_eq!(net["c"].view::<OrSet<String>>(b"set").len(), 1);
+    assert!(net["a"].counts().comparisons_sent > 0);
+    let set = net["b"].view::<OrSet<String>>(b"set");
+    assert!(set.contains("older") && !set.contains("old"));
+}
+
+/// Two of three are cut off from a with what c did last: it removed a word, and set another. To a neither is a
+/// member, and c is sealed.
+fn after_a_split() -> Net {
+    let mut net = Net::mesh(&NAMES);
+    net.connect_all();
+    let now = net.now;
+    write::<OrSet<String>>(&mut net["a"], now, "set", |set| {
+        set.insert("kept");
+    });
+    write::<PnCounter>(&mut net["c"], now, "hits", |hits| hits.add(1));
+    net.converge();
+    net.disconnect("a", "b");
+    net.disconnect("a", "c");
+    let now = net.now;
+    write::<OrSet<String>>(&mut net["c"], now, "set", |set| {
+        set.remove("kept");
+    });
+    net.run_millis(1_000);
+    assert!(!net["b"].view::<OrSet<String>>(b"set").contains("kept"));
+    net.take("c");
+    removed(&mut net, "a", &["b", "c"]);
+    net.run_millis(200_000);
+    assert!(sealed(&net, "a", incarnation("c", 1)));
+    net
+}
+
+/// Whether a replica has found that its time is over.
+fn is_over(net: &mut Net, name: &str) -> bool {
+    let mut events = std::iter::from_fn(|| net[name].poll_event());
+    events.any(|event| event == Event::Damaged(Damage::Sealed))
+}
+
+#[test]
+fn who_holds_more_than_was_sealed_is_made_anew() {
+    let mut net = after_a_split();
+    let now = net.now;
+    write::<OrSet<String>>(&mut net["b"], now, "set", |set| {
+        set.insert("only at b");
+    });
+    net.connect("a", "b");
+    net.run_millis(10_000);
+    assert!(is_over(&mut net, "b") && !is_over(&mut net, "a"));
+    // Nothing was taken from it.
+    assert!(!net["a"].view::<OrSet<String>>(b"set").contains("only at b"));
+    assert_eq!(net["b"].unshared(), 1);
+    let reborn = net["b"].reborn(incarnation("b", 2), 7, net.now);
+    net.put(reborn);
+    net.connect("a", "b");
+    net.converge();
+    let set = net["b"].view::<OrSet<String>>(b"set");
+    assert!(set.contains("kept") && !set.contains("only at b"));
+    assert_eq!(net["b"].view::<PnCounter>(b"hits").value(), 1);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Which events a replica has made, found in its state: for what it does by itself, and for calls whose outcome is
-//! simplest to see there.
+//! simplest to see there. And replicas that are made anew.
 
 use std::collections::BTreeMap;
 
 use crdt_core::kernel::{DotStore, ValueRef};
-use crdt_core::{Dot, Path, Seqs};
+use crdt_core::{Context, Dot, Path, ReplicaId, Seqs};
 
 use super::world::World;
 use crate::oracle::{Event, Kind};
@@ -60,5 +60,39 @@ impl World {
                 .record(Dot::new(id, *seq), Event { path, kind, seen });
         }
         Ok(made.into_values().collect())
+    }
+
+    /// A replica that has found itself damaged is made anew as soon as there is a peer to catch up with.
+    pub(super) fn repair(&mut self, at: usize, damaged: bool) -> Result<(), String> {
+        let now = self.now;
+        let others = (0..self.nodes.len()).filter(|other| *other != at);
+        let connected = others
+            .filter(|other| self.network.link(at, *other).connection != 0)
+            .count();
+        self.nodes[at].damaged |= damaged;
+        if !self.nodes[at].damaged || connected == 0 {
+            return Ok(());
+        }
+        let Some(replica) = self.nodes[at].replica.take() else {
+            return Ok(());
+        };
+        self.count(&replica);
+        self.tally.made_anew += 1;
+        let nonce = self.rng.next_u64();
+        let comes_and_goes = self.members.is_some();
+        let node = &mut self.nodes[at];
+        node.incarnation += 1;
+        let id = match comes_and_goes {
+            true => node.id.incarnation(node.incarnation, 0),
+            false => ReplicaId::new(at as u64 + 1, node.incarnation),
+        };
+        node.replica = Some(replica.reborn(id, nonce, now));
+        (node.checked, node.full) = (Context::new(), Context::new());
+        (node.timer, node.forgotten, node.damaged) = (None, 0, false);
+        self.process_ended();
+        // It begins with what its process owns.
+        self.tally.owned_put_right += self.record_made(at, &DotStore::new())?.len() as u64;
+        self.tell_again(at)?;
+        self.pump(at, "it was made anew")
     }
 }

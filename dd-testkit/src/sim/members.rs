@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use crdt_core::Context;
 use crdt_core::kernel::DotStore;
 use dd_gossip::{
     Member, MemberState, Membership, NodeId, Swim, SwimTiming, Time, membership_frame,
@@ -65,8 +64,6 @@ struct Life {
     ends: Option<Time>,
     /// It does not start again.
     for_good: bool,
-    /// Its replica is to be made anew.
-    damaged: bool,
     /// It was removed while it ran, and has not heard of it.
     removed: bool,
 }
@@ -436,41 +433,16 @@ impl World {
         }
     }
 
-    /// A replica has found itself damaged: it is made anew as soon as there is a peer to catch up with.
-    pub(super) fn repair(&mut self, at: usize, damaged: bool) -> Result<(), String> {
-        let now = self.now;
-        let others = (0..self.nodes.len()).filter(|other| *other != at);
-        let connected = others
-            .filter(|other| self.network.link(at, *other).connection != 0)
-            .count();
-        let Some(members) = &mut self.members else {
-            return Ok(());
-        };
-        let life = &mut members.lives[at];
-        life.damaged |= damaged;
-        if !life.damaged || connected == 0 {
-            return Ok(());
+    /// What a replica that was made anew is told again.
+    pub(super) fn tell_again(&mut self, at: usize) -> Result<(), String> {
+        if let Some(members) = &mut self.members {
+            let life = &mut members.lives[at];
+            life.removed = false;
+            let all = life.swim.as_ref().map(Swim::members);
+            self.tell_members(at, &all.unwrap_or_default())?;
         }
-        let (Some(replica), Some(swim)) = (self.nodes[at].replica.take(), &life.swim) else {
-            return Ok(());
-        };
-        (life.damaged, life.removed) = (false, false);
-        let all = swim.members();
-        self.count(&replica);
-        self.tally.made_anew += 1;
-        let nonce = self.rng.next_u64();
-        let node = &mut self.nodes[at];
-        node.incarnation += 1;
-        let id = node.id.incarnation(node.incarnation, 0);
-        node.replica = Some(replica.reborn(id, nonce, now));
-        (node.checked, node.full) = (Context::new(), Context::new());
-        (node.timer, node.forgotten) = (None, 0);
-        self.process_ended();
-        // It begins with what its process owns.
-        self.tally.owned_put_right += self.record_made(at, &DotStore::new())?.len() as u64;
-        self.tell_members(at, &all)?;
         self.tell_who_is_connected(at);
-        self.pump(at, "it was made anew")
+        Ok(())
     }
 
     // -- what is done -----------------------------------------------------------------------------
@@ -548,20 +520,7 @@ impl World {
             return Ok(());
         }
         let down = life.states.iter().filter(|(_, s)| **s == MemberState::Down);
-        // Who runs and is not alone may have told others what those who remove it will never know.
-        // Nor may there be anybody of whom those who remove it do not know.
-        let network = &mut self.network;
-        let states = &life.states;
-        let mut alone = |whom: usize| {
-            let mut others = (0..self.nodes.len()).filter(|other| *other != whom);
-            others.all(|other| {
-                let works = self.nodes[other].replica.is_some();
-                let known = states.get(&other).is_some_and(|state| state.is_alive());
-                !network.is_connected(whom, other) && (known || !works)
-            })
-        };
-        let down = down.map(|(node, _)| *node).filter(|whom| alone(*whom));
-        let down: Vec<usize> = down.collect();
+        let down: Vec<usize> = down.map(|(node, _)| *node).collect();
         let whom = members.rng.pick(&down).copied();
         let (Some(whom), Some(swim)) = (whom, &mut members.lives[at].swim) else {
             return Ok(());

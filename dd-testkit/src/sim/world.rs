@@ -57,6 +57,8 @@ pub(super) struct Node {
     pub(super) last: DotStore,
     pub(super) incarnation: u64,
     pub(super) lost: bool,
+    /// Its replica is to be made anew.
+    pub(super) damaged: bool,
     pub(super) snapshots: Vec<DotStore>,
     pub(super) checked: Context,
     /// The same with what was sealed as it was before.
@@ -83,6 +85,7 @@ impl World {
             last: DotStore::new(),
             incarnation: 0,
             lost: false,
+            damaged: false,
             snapshots: Vec::new(),
             checked: Context::new(),
             full: Context::new(),
@@ -362,6 +365,7 @@ impl World {
             self.count(&replica);
             self.nodes[at].last = replica.state();
         }
+        self.nodes[at].damaged = false;
         if let Some(members) = &mut self.members {
             members.end(at);
         }

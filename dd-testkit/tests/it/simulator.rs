@@ -70,6 +70,15 @@ fn members_come_and_go_in_every_eighth_run_and_own_keys() {
     assert!(all.owned_put_right > 5, "{all:?}");
 }
 
+/// In these a node is removed and sealed while another, which is cut off with it, has seen more of it.
+#[test]
+fn who_holds_more_than_was_sealed_does_not_keep_what_that_removed() {
+    for seed in [70, 1_542, 3_214, 11_318] {
+        let tally = run(seed, Options::default()).expect("no failure");
+        assert!(tally.made_anew > 0, "seed {seed}");
+    }
+}
+
 #[test]
 fn two_versions_are_together_in_every_fifth_run() {
     let mut all = Tally::default();

@@ -80,6 +80,7 @@ const EXPIRY: &str = "dd-gossip/src/replica/expiry.rs";
 const WALK: &str = "dd-gossip/src/walk.rs";
 const UPKEEP: &str = "dd-gossip/src/replica/upkeep.rs";
 const SEALING: &str = "dd-gossip/src/replica/sealing.rs";
+const SELF_CHECK: &str = "dd-gossip/src/replica/self_check.rs";
 const MEMBERS: &str = "dd-gossip/src/replica/members.rs";
 const OWNED: &str = "dd-gossip/src/replica/owned.rs";
 const SWIM: &str = "dd-gossip/src/membership/swim.rs";
@@ -528,10 +529,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "sealbehind",
-        what: "who has seen something else than what was sealed gets a full comparison",
-        found_by: FoundBy::Test("dd-gossip", "sealing::a_node_that_was_removed_and_returns_goes_through_a_full_comparison"),
+        what: "who has seen nothing of what was sealed gets a full comparison",
+        found_by: FoundBy::Test("dd-gossip", "sealing::who_has_seen_nothing_of_what_was_sealed_goes_through_a_full_comparison"),
         changes: &[Change { file: STORE, from: "self.context.seals().iter().any(lacks) || self.is_below_floor(peer)", to: "let _ = lacks;
         self.is_below_floor(peer)", }],
+    },
+    Mutant {
+        name: "sealmore",
+        what: "who has seen something else than what was sealed is made anew",
+        found_by: FoundBy::Test("dd-gossip", "sealing::who_holds_more_than_was_sealed_is_made_anew"),
+        changes: &[Change { file: SELF_CHECK, from: "if sealed.is_some() || self.keys.context().contradicts(context) {", to: "if sealed.is_some() {", }],
     },
     Mutant {
         name: "sealcuts",
