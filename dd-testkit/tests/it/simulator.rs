@@ -19,7 +19,7 @@ fn the_trace_of_a_seed_is_always_the_same() {
         "8: dd4a4ce2954886a6",
         "77: b2c2b2a013388ce3",
         "4096: 0309c02937ee8ee2",
-        "6: 0098db0fca9153a5",
+        "6: d18eeb5bbdaadcf5",
         "4: 0c727adde66856c4",
         "14: fdbbeedb46d585ea",
     ];
