@@ -384,13 +384,13 @@ impl SplitRun {
                     return;
                 }
             }
-            (Some(sealed), Some(own)) if sealed != own => {
-                if self.broken != Some(SplitBreak::AnySeal) {
-                    if sealed > own {
-                        self.make_anew(to);
-                    }
-                    return;
+            (Some(sealed), Some(own))
+                if sealed != own && self.broken != Some(SplitBreak::AnySeal) =>
+            {
+                if sealed > own {
+                    self.make_anew(to);
                 }
+                return;
             }
             _ => {}
         }
