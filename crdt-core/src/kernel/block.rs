@@ -81,10 +81,10 @@ impl Block {
     }
 
     pub(super) fn get(&self, at: usize) -> NodeRef<'_> {
-        if self.lower.name(at).is_some() {
-            NodeRef::of_upper(self, at)
-        } else {
+        if self.lower.is_empty() || self.lower.name(at).is_none() {
             self.column(at)
+        } else {
+            NodeRef::of_upper(self, at)
         }
     }
 

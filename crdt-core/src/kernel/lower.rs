@@ -17,6 +17,7 @@ pub(super) struct Lower {
 
 impl Lower {
     /// Whether all places stand for themselves.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
@@ -30,7 +31,15 @@ impl Lower {
     }
 
     /// Puts in a place before the one at `at`, with the name of the one that it stands for; so far there are `len`.
+    #[inline]
     pub(super) fn insert(&mut self, len: usize, at: usize, name: Option<&Name>) {
+        // Most blocks have no such places.
+        if name.is_some() || !self.is_empty() {
+            self.insert_one(len, at, name);
+        }
+    }
+
+    fn insert_one(&mut self, len: usize, at: usize, name: Option<&Name>) {
         if len == 0 {
             *self = Self {
                 first: name.cloned(),

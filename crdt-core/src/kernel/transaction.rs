@@ -127,7 +127,7 @@ struct Guard<'s> {
 
 impl Guard<'_> {
     /// What was done is done. Returns the effects.
-    fn finish(mut self) -> Result<Vec<Effect>, EditError> {
+    fn finish(&mut self) -> Result<Vec<Effect>, EditError> {
         if let Some(error) = self.tx.error.take() {
             return Err(error);
         }
@@ -215,6 +215,7 @@ impl DotStore {
         Ok((value, guard.finish()?))
     }
 
+    #[inline]
     fn begin(
         &mut self,
         replica: ReplicaId,
