@@ -46,6 +46,8 @@ fn every_kind_of_line_is_answered() {
         ("repeat 100 insert ids id-{i}", "ok 100 times"),
         ("remove ids id-99", "ok done"),
         ("ready", "ok ready"),
+        ("confirm", "ok confirmed"),
+        ("refresh", "ok refreshed"),
     ];
     for (line, answer) in cases {
         assert_eq!(node.ask(line), answer, "{line}");
@@ -196,7 +198,16 @@ fn members_leave_and_are_removed() {
     a.ask_until("status", |status| {
         status.contains("b:down:away-behind-1,c:left ")
     });
+    // A member that is down counts; what was written stands.
+    let answer = a.ask("confirm");
+    assert!(
+        answer.starts_with("error 2 of 2 nodes are needed, ")
+            && answer.ends_with("; what was written here stands and goes on spreading"),
+        "{answer}"
+    );
+    assert_eq!(a.ask("get hits"), "ok pn_counter 1");
     assert_eq!(a.ask("remove-member b"), "ok removed b");
+    assert_eq!(a.ask("confirm"), "ok confirmed");
     a.ask_until("status", |status| {
         status.contains(" peers=b:removed,c:left ")
     });

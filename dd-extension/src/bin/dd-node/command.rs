@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Leave,
     RemoveMember(String),
     Ready,
+    Confirm,
+    Refresh,
     Help,
     Quit,
     /// Another command, so many times, with `{i}` replaced by 0, 1, 2, …
@@ -46,7 +48,7 @@ impl fmt::Display for Unclear {
 }
 
 /// Names, how a line looks, and what it does.
-pub(crate) const USAGE: [(&str, &str, &str); 23] = [
+pub(crate) const USAGE: [(&str, &str, &str); 25] = [
     (
         "add",
         "add hits 3",
@@ -129,6 +131,16 @@ pub(crate) const USAGE: [(&str, &str, &str); 23] = [
     ),
     ("ready", "ready", "waits until the first catch-up is done"),
     (
+        "confirm",
+        "confirm",
+        "waits until a majority of the nodes has what was written here",
+    ),
+    (
+        "refresh",
+        "refresh",
+        "waits until what a majority of the nodes has is here",
+    ),
+    (
         "repeat",
         "repeat 1000 insert ids id-{i}",
         "does a line many times, {i} counting from 0",
@@ -181,6 +193,8 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, Unclear> {
         "leave" => Command::Leave,
         "remove-member" => Command::RemoveMember(words.word("a node")?),
         "ready" => Command::Ready,
+        "confirm" => Command::Confirm,
+        "refresh" => Command::Refresh,
         "help" => Command::Help,
         "quit" => Command::Quit,
         "repeat" => {

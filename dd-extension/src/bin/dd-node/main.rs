@@ -18,8 +18,8 @@ use clap::Parser;
 use dd_extension::status_page::StatusPage;
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Cluster, ClusterConfig, DistributedData, Enrolment, EnrolmentOptions, Key, Member, NodeId,
-    PeerStatus, Store, StoreConfig, StoreError, StoreStatus, SwimTiming,
+    Cluster, ClusterConfig, Consistency, DistributedData, Enrolment, EnrolmentOptions, Key, Member,
+    NodeId, PeerStatus, Store, StoreConfig, StoreError, StoreStatus, SwimTiming,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::task::JoinHandle;
@@ -299,6 +299,14 @@ impl Node {
             Command::Ready => {
                 self.store.ready().await?;
                 Ok("ready".to_owned())
+            }
+            Command::Confirm => {
+                self.store.confirmed(Consistency::majority()).await?;
+                Ok("confirmed".to_owned())
+            }
+            Command::Refresh => {
+                self.store.refreshed(Consistency::majority()).await?;
+                Ok("refreshed".to_owned())
             }
             Command::Help => {
                 for (_, usage, what) in USAGE {
