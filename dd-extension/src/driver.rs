@@ -71,6 +71,8 @@ impl Driver {
         }
         drop(replica);
         *store.members.lock() = members;
+        // The transport says once what a seed says each time.
+        *store.refusals.lock() = wire.refusals();
         Self {
             store,
             wire,

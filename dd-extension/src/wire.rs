@@ -134,6 +134,11 @@ impl Wire {
         self.membership.members()
     }
 
+    /// Who was refused last, and why.
+    pub(crate) fn refusals(&self) -> VecDeque<(String, String)> {
+        self.shared.refusals.lock().clone()
+    }
+
     /// The peers that are connected: whoever takes the wire over was not told of them.
     pub(crate) fn connected(&self) -> &BTreeSet<NodeId> {
         &self.connected
@@ -327,8 +332,12 @@ pub(crate) async fn idle(slot: Slot) {
                 return Poll::Ready(());
             };
             // Nobody here has a use for frames of the store: its peers have not been told of one.
-            if wire.poll_event(cx).is_pending() {
-                return Poll::Pending;
+            match wire.poll_event(cx) {
+                Poll::Ready(WireEvent::Transport(TransportEvent::Refused { whom, reason })) => {
+                    tracing::warn!(whom, reason, "refused");
+                }
+                Poll::Ready(_) => {}
+                Poll::Pending => return Poll::Pending,
             }
         }
     })

@@ -122,6 +122,21 @@ async fn s30_a_certificate_of_another_authority_is_refused() {
 }
 
 #[tokio::test]
+async fn what_was_refused_before_the_store_started_is_told_all_the_same() {
+    let (ours, theirs) = (Authority::new(&cluster_id()), Authority::new(&cluster_id()));
+    let a = join(issued(&ours.unwrap(), "a"), &[]).await;
+    // It listens to its seed before it begins a cluster of its own, and is refused.
+    let config = config(issued(&theirs.unwrap(), "b")).seed(address(&a));
+    let cluster = Cluster::bootstrap(config).await.unwrap();
+    let b = Node::start(cluster, StoreConfig::local()).await;
+    let told = refusals(&b.store);
+    let of_seed = |(whom, why): &(String, String)| {
+        *whom == format!("seed {}", address(&a)) && why.contains("authority")
+    };
+    assert!(told.iter().any(of_seed), "{told:?}");
+}
+
+#[tokio::test]
 async fn another_secret_is_refused() {
     let a = join(dev("a"), &[]).await;
     let other = Identity::dev(&cluster_id(), &id("b"), "another secret").unwrap();
