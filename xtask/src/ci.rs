@@ -50,6 +50,7 @@ impl Ci {
         xtask(&["conformance", "dd-testkit/tests/data/vectors.jsonl"])?;
         xtask(&["demo"])?;
         play()?;
+        xtask(&["situations", "18", "19", "20", "22", "30"])?;
         if status_page::has_browser() {
             xtask(&["status-page"])?;
         } else {

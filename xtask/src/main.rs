@@ -17,6 +17,7 @@ mod play;
 mod sabotage;
 mod seeds;
 mod sim;
+mod situations;
 mod status_page;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ enum Command {
     Play(play::Play),
     StatusPage(status_page::StatusPage),
     Sim(sim::Sim),
+    Situations(situations::Situations),
     Exhaust(exhaust::Exhaust),
     Sabotage(sabotage::Sabotage),
     Model(model::Model),
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Play(play) => play.run(),
         Command::StatusPage(page) => page.run(),
         Command::Sim(sim) => sim.run(),
+        Command::Situations(situations) => situations.run(),
         Command::Exhaust(exhaust) => exhaust.run(),
         Command::Sabotage(sabotage) => sabotage.run(),
         Command::Model(model) => model.run(),

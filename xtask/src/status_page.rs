@@ -55,7 +55,7 @@ impl StatusPage {
 
         cluster.set_cut_off(2, false);
         await_peers(&mut cluster, |peers| {
-            is_connected(peers) && !peers.contains("behind")
+            is_connected(peers, NODES.len() - 1) && !peers.contains("behind")
         })?;
         cluster.await_equal(&[0, 1, 2])?;
         self.look(&browser, &mut cluster, "healed", "EQUAL")?;

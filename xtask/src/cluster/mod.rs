@@ -1,8 +1,9 @@
-//! Three nodes as processes of this machine, with wires between them that can be cut.
+//! Nodes as processes of this machine, with wires between them that can be cut and slowed down.
 
 mod node;
 mod program;
 mod relay;
+mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, UdpSocket};
@@ -16,11 +17,14 @@ use tempfile::TempDir;
 
 use crate::certs;
 
-use node::Place;
-pub(crate) use node::{Node, OnChange};
+pub(crate) use node::{Node, OnChange, Place};
+pub(crate) use program::build;
 use relay::Relay;
+pub(crate) use transcript::{Transcript, clipped};
 
-/// The nodes.
+/// The names of nodes; there are as many as [`Settings::nodes`] says.
+pub(crate) const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+/// The nodes of an ordinary cluster.
 pub(crate) const NODES: [&str; 3] = ["a", "b", "c"];
 
 /// Longest wait until nodes are equal, or connected.
@@ -34,6 +38,12 @@ pub(crate) struct Settings {
     pub(crate) status_pages: bool,
     /// Is told the name of a node and what it says of a key that is watched.
     pub(crate) on_change: OnChange,
+    /// How many nodes there are, at most as many as [`NAMES`].
+    pub(crate) nodes: usize,
+    /// The node program, if it is built already.
+    pub(crate) program: Option<PathBuf>,
+    /// Takes down what nodes say.
+    pub(crate) transcript: Transcript,
 }
 
 impl Default for Settings {
@@ -41,6 +51,9 @@ impl Default for Settings {
         Self {
             status_pages: false,
             on_change: Arc::new(|_, _| {}),
+            nodes: NODES.len(),
+            program: None,
+            transcript: Transcript::default(),
         }
     }
 }
@@ -54,45 +67,76 @@ pub(crate) struct Cluster {
     settings: Settings,
     /// In front of each node.
     relays: Vec<Relay>,
-    nodes: [Option<Node>; 3],
+    nodes: Vec<Option<Node>>,
     cut: BTreeSet<(usize, usize)>,
 }
 
 impl Cluster {
-    /// Builds the node program, makes certificates, starts three nodes, of which the first one begins the
+    /// Builds the node program, makes certificates, starts the nodes, of which the first one begins the
     /// cluster and the others join it, and waits until each is connected with the others.
     pub(crate) fn start(settings: Settings) -> Result<Self> {
-        let program = program::build()?;
+        let all = settings.nodes;
+        let mut cluster = Self::prepare(settings)?;
+        println!(
+            "Made a cluster authority and a certificate for each of {}.",
+            NAMES[..all].join(", ")
+        );
+        cluster.spawn_all()?;
+        Ok(cluster)
+    }
+
+    /// The same without a node that runs.
+    pub(crate) fn prepare(mut settings: Settings) -> Result<Self> {
+        let program = match settings.program.take() {
+            Some(program) => program,
+            None => build()?,
+        };
         let certs = tempfile::tempdir().context("making a folder for certificates")?;
-        make_certificates(certs.path())?;
-        let relays = NODES.iter().map(|_| Relay::new(NODES.len()));
+        make_certificates(certs.path(), &NAMES[..settings.nodes])?;
+        let relays = (0..settings.nodes).map(|_| Relay::new(settings.nodes));
         let relays = relays.collect::<Result<_, _>>().context("making wires")?;
-        let mut cluster = Self {
+        Ok(Self {
             program,
             certs,
+            nodes: (0..settings.nodes).map(|_| None).collect(),
             settings,
             relays,
-            nodes: [None, None, None],
             cut: BTreeSet::new(),
-        };
-        for at in 0..NODES.len() {
-            cluster.spawn(at)?;
+        })
+    }
+
+    /// Starts all nodes that do not run, and waits until each is connected with the others.
+    pub(crate) fn spawn_all(&mut self) -> Result<()> {
+        for at in self.all() {
+            if !self.is_alive(at) {
+                self.spawn(at)?;
+            }
         }
-        cluster.await_connected()?;
-        Ok(cluster)
+        self.await_connected()
+    }
+
+    /// Every node, whether it runs or not.
+    pub(crate) fn all(&self) -> Vec<usize> {
+        (0..self.nodes.len()).collect()
+    }
+
+    /// The nodes that run.
+    pub(crate) fn alive(&self) -> Vec<usize> {
+        let mut all = self.all();
+        all.retain(|at| self.is_alive(*at));
+        all
     }
 
     /// Starts a node that does not run, with nothing: it joins through the others that live, or begins the
     /// cluster if there are none.
     pub(crate) fn spawn(&mut self, at: usize) -> Result<()> {
-        let alive = (0..NODES.len()).filter(|other| self.is_alive(*other));
-        let alive: Vec<usize> = alive.collect();
+        let alive = self.alive();
         let reached = alive.iter().filter(|other| !self.is_cut(at, **other));
         let seeds: Vec<_> = reached.map(|other| self.relays[*other].address).collect();
         ensure!(
             alive.is_empty() || !seeds.is_empty(),
             "{} can reach nobody through whom to join: heal its wires first",
-            NODES[at]
+            NAMES[at]
         );
         // Relays tell nodes apart by where their packets come from, so that has to be known beforehand.
         let listen = free_address().context("finding a free port")?;
@@ -109,7 +153,7 @@ impl Cluster {
             seeds,
         };
         let certs = self.certs.path();
-        let node = Node::start(&self.program, NODES[at], certs, &place, &self.settings)?;
+        let node = Node::start(&self.program, NAMES[at], certs, &place, &self.settings)?;
         self.nodes[at] = Some(node);
         Ok(())
     }
@@ -117,7 +161,7 @@ impl Cluster {
     /// A node that runs.
     pub(crate) fn node(&mut self, at: usize) -> Result<&mut Node> {
         let node = self.nodes[at].as_mut();
-        node.with_context(|| format!("node {} is dead", NODES[at]))
+        node.with_context(|| format!("node {} is dead", NAMES[at]))
     }
 
     pub(crate) fn is_alive(&self, at: usize) -> bool {
@@ -135,7 +179,7 @@ impl Cluster {
     pub(crate) fn leave(&mut self, at: usize) -> Result<()> {
         let ended = self.node(at)?.end_by("leave");
         self.nodes[at] = None;
-        ensure!(ended?, "node {} did not end well", NODES[at]);
+        ensure!(ended?, "node {} did not end well", NAMES[at]);
         Ok(())
     }
 
@@ -153,8 +197,18 @@ impl Cluster {
 
     /// Cuts or heals all wires of a node.
     pub(crate) fn set_cut_off(&mut self, at: usize, cut: bool) {
-        for other in (0..NODES.len()).filter(|other| *other != at) {
-            self.set_cut(at, other, cut);
+        for other in self.all() {
+            if other != at {
+                self.set_cut(at, other, cut);
+            }
+        }
+    }
+
+    /// Has the wires of a node carry so many bytes a second each, or as many as can be.
+    pub(crate) fn set_rate(&mut self, at: usize, rate: Option<u32>) {
+        for other in self.all() {
+            self.relays[other].set_rate(at, rate);
+            self.relays[at].set_rate(other, rate);
         }
     }
 
@@ -165,7 +219,7 @@ impl Cluster {
 
     /// The nodes that are alive, together with those that they can reach.
     pub(crate) fn sides(&self) -> Vec<Vec<usize>> {
-        let mut left: Vec<usize> = (0..NODES.len()).filter(|at| self.is_alive(*at)).collect();
+        let mut left = self.alive();
         let mut sides = Vec::new();
         while !left.is_empty() {
             let mut side = vec![left.remove(0)];
@@ -203,18 +257,53 @@ impl Cluster {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("the nodes are not equal after {PATIENCE:?}");
+                bail!(
+                    "the nodes are not equal after {PATIENCE:?}: {}",
+                    differences(side, &statuses)
+                );
             }
             std::thread::sleep(LOOK);
         }
     }
 
-    /// Waits until all nodes are connected with each other, and take each other for up.
+    /// Gives a node a line again and again, until its answer, or what it says of a line that it refuses, is so.
+    pub(crate) fn ask_until(
+        &mut self,
+        at: usize,
+        line: &str,
+        is_so: impl Fn(Result<&str, &str>) -> bool,
+    ) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.node(at)?.try_ask(line)?;
+            if is_so(answer.as_deref().map_err(String::as_str)) {
+                return Ok(answer.unwrap_or_else(|error| error));
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{}> {line}: after {PATIENCE:?} still {}",
+                NAMES[at],
+                clipped(&format!("{answer:?}"))
+            );
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until all nodes that run are connected with each other, and take each other for up.
     pub(crate) fn await_connected(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        for (at, name) in NODES.iter().enumerate() {
-            while !is_connected(&self.status(at)?["peers"]) {
-                ensure!(Instant::now() < deadline, "{name} does not reach its peers");
+        let alive = self.alive();
+        for at in &alive {
+            loop {
+                let peers = self.status(*at)?["peers"].clone();
+                if is_connected(&peers, alive.len() - 1) {
+                    break;
+                }
+                ensure!(
+                    Instant::now() < deadline,
+                    "{} does not reach its peers: {peers}",
+                    NAMES[*at]
+                );
                 std::thread::sleep(LOOK);
             }
         }
@@ -230,16 +319,16 @@ impl Cluster {
     }
 }
 
-/// Whether a node that says this of its peers knows all of them, and is connected with them.
-pub(crate) fn is_connected(peers: &str) -> bool {
+/// Whether a node that says this of its peers is connected with so many.
+pub(crate) fn is_connected(peers: &str, others: usize) -> bool {
     let up = peers
         .split(',')
         .filter(|peer| peer.contains(":up:") && !peer.contains("away"));
-    up.count() == NODES.len() - 1
+    up.count() == others
 }
 
 /// An address of this machine that is free now.
-fn free_address() -> std::io::Result<SocketAddr> {
+pub(crate) fn free_address() -> std::io::Result<SocketAddr> {
     UdpSocket::bind("127.0.0.1:0")?.local_addr()
 }
 
@@ -249,15 +338,25 @@ pub(crate) fn node_named(name: &str) -> Result<usize> {
     at.with_context(|| format!("{name:?} is no node; they are a, b and c"))
 }
 
-fn make_certificates(dir: &Path) -> Result<()> {
+/// What tells nodes apart, node by node.
+fn differences(nodes: &[usize], statuses: &[BTreeMap<String, String>]) -> String {
+    let of = |(at, status): (&usize, &BTreeMap<String, String>)| {
+        let said = ["keys", "events", "records", "context", "peers"].map(|what| {
+            let value = status.get(what).map_or("", String::as_str);
+            format!("{what}={value}")
+        });
+        format!("{}: {}", NAMES[*at], said.join(" "))
+    };
+    let all: Vec<String> = nodes.iter().zip(statuses).map(of).collect();
+    all.join("; ")
+}
+
+/// Makes an authority, and a certificate for each node.
+pub(crate) fn make_certificates(dir: &Path, names: &[&str]) -> Result<()> {
     let authority = Authority::new(&"demo".parse()?)?;
     std::fs::write(dir.join("ca.pem"), authority.certificate_pem())?;
-    for name in NODES {
+    for name in names {
         certs::issue(&authority, name, dir)?;
     }
-    println!(
-        "Made a cluster authority and a certificate for each of {}.",
-        NODES.join(", ")
-    );
     Ok(())
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, ensure};
 
-use super::Settings;
+use super::{Settings, Transcript, clipped};
 
 /// How often nodes probe each other, in milliseconds: five times as often as by default, so that it is soon
 /// said that one is down.
@@ -39,6 +39,7 @@ pub(crate) struct Node {
     child: Child,
     lines: ChildStdin,
     answers: Receiver<String>,
+    transcript: Transcript,
     /// Its status page, if it serves one.
     pub(crate) page: Option<String>,
 }
@@ -68,11 +69,11 @@ impl Node {
         if settings.status_pages {
             command.arg("--status").arg("127.0.0.1:0");
         }
-        // What a node warns of (a peer that was killed, a wire that was cut) is what the demo does.
+        // What a node warns of (a peer that was killed, a wire that was cut) is what is done to it here.
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(Stdio::piped());
         let mut child = command
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
@@ -84,6 +85,16 @@ impl Node {
             .stdout
             .take()
             .context("the node has no standard output")?;
+        let warnings = child
+            .stderr
+            .take()
+            .context("the node has no standard error")?;
+        let warned = settings.transcript.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(warnings).lines().map_while(Result::ok) {
+                warned.add(name, &format!(": {line}"));
+            }
+        });
         let (answer, answers) = channel();
         let on_change = Arc::clone(&settings.on_change);
         std::thread::spawn(move || {
@@ -100,9 +111,11 @@ impl Node {
             child,
             lines,
             answers,
+            transcript: settings.transcript.clone(),
             page: None,
         };
-        node.answer()?;
+        let said = node.line()?;
+        ensure!(said.starts_with("ok "), "node {name} said {said:?}");
         if settings.status_pages {
             let said = node.line()?;
             let page = said.strip_prefix("page ").map(str::to_owned);
@@ -111,11 +124,28 @@ impl Node {
         Ok(node)
     }
 
-    /// Gives the node a line and waits for its answer.
+    /// Gives the node a line and waits for its answer. What it refuses is an error.
     pub(crate) fn ask(&mut self, line: &str) -> Result<String> {
+        let answer = self.try_ask(line)?;
+        answer.map_err(|error| anyhow!("{}> {}: {error}", self.name, clipped(line)))
+    }
+
+    /// Gives the node a line and waits for its answer, or for what it says of a line that it refuses.
+    pub(crate) fn try_ask(&mut self, line: &str) -> Result<Result<String, String>> {
+        // It is asked all the time, and answers otherwise each time.
+        let is_noted = line != "status";
+        if is_noted {
+            self.transcript.add(self.name, &format!("> {line}"));
+        }
         writeln!(self.lines, "{line}").with_context(|| format!("node {} is gone", self.name))?;
-        self.answer()
-            .with_context(|| format!("{}> {line}", self.name))
+        let said = self.line()?;
+        if is_noted {
+            self.transcript.add(self.name, &format!(": {said}"));
+        }
+        Ok(match said.strip_prefix("ok ") {
+            Some(answer) => Ok(answer.to_owned()),
+            None => Err(said.strip_prefix("error ").unwrap_or(&said).to_owned()),
+        })
     }
 
     /// What it knows to do, line by line.
@@ -135,14 +165,6 @@ impl Node {
         self.answers
             .recv_timeout(PATIENCE)
             .with_context(|| format!("node {} does not answer", self.name))
-    }
-
-    fn answer(&mut self) -> Result<String> {
-        let line = self.line()?;
-        match line.strip_prefix("ok ") {
-            Some(answer) => Ok(answer.to_owned()),
-            None => bail!("{}", line.strip_prefix("error ").unwrap_or(&line)),
-        }
     }
 
     /// The status as names and values.

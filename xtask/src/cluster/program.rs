@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::cargo::cargo;
 
 /// Builds it, and says where it is.
-pub(super) fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     println!("Building the node program.");
     let output = cargo()
         .args([

@@ -1,9 +1,9 @@
-//! A relay in front of a node: carries datagrams between it and those who dial it, and can be cut for each of
-//! them.
+//! A relay in front of a node: carries datagrams between it and those who dial it, and can be cut or slowed down
+//! for each of them.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ struct Wire {
     far: UdpSocket,
     dialler: Mutex<Option<SocketAddr>>,
     cut: AtomicBool,
+    /// Bytes a second; 0 is as fast as can be.
+    rate: AtomicU32,
 }
 
 impl Relay {
@@ -72,6 +74,15 @@ impl Relay {
     pub(crate) fn set_cut(&self, dialler: usize, cut: bool) {
         self.shared.wires[dialler].cut.store(cut, Ordering::Relaxed);
     }
+
+    /// Carries so many bytes a second between the node and a dialler, or as many as can be. What waits to be
+    /// carried to the node holds up what others send to it, by a tenth of a second or so.
+    pub(crate) fn set_rate(&self, dialler: usize, rate: Option<u32>) {
+        let rate = rate.unwrap_or(0);
+        self.shared.wires[dialler]
+            .rate
+            .store(rate, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Relay {
@@ -86,7 +97,16 @@ impl Wire {
             far: socket()?,
             dialler: Mutex::new(None),
             cut: AtomicBool::new(false),
+            rate: AtomicU32::new(0),
         })
+    }
+
+    /// Takes the time that so many bytes take.
+    fn pace(&self, bytes: usize) {
+        let rate = self.rate.load(Ordering::Relaxed);
+        if rate > 0 {
+            std::thread::sleep(Duration::from_secs_f64(bytes as f64 / f64::from(rate)));
+        }
     }
 
     fn is_cut(&self) -> bool {
@@ -113,6 +133,7 @@ impl Shared {
             if let (Some(wire), Some(target)) = (wire.filter(|wire| !wire.is_cut()), target) {
                 // Datagrams may be lost; QUIC sends again.
                 let _ = wire.far.send_to(&datagram[..len], target);
+                wire.pace(len);
             }
         }
     }
@@ -127,6 +148,7 @@ impl Shared {
             let dialler = *lock(&wire.dialler);
             if let Some(dialler) = dialler.filter(|_| !wire.is_cut()) {
                 let _ = self.near.send_to(&datagram[..len], dialler);
+                wire.pace(len);
             }
         }
     }

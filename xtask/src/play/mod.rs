@@ -32,6 +32,7 @@ impl Play {
         let cluster = Cluster::start(Settings {
             status_pages: true,
             on_change: Arc::new(move |node, change| told.changed(node, change)),
+            ..Settings::default()
         })?;
         let mut game = Game {
             cluster,
