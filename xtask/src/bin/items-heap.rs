@@ -119,7 +119,7 @@ async fn count_all(count: usize) -> Result<Vec<Value>> {
 
 /// The store's own work goes on in the same thread.
 async fn give_way(n: usize) {
-    if n % 1024 == 0 {
+    if n.is_multiple_of(1024) {
         sleep(Duration::from_millis(2)).await;
     }
 }
