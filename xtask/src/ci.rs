@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::Value;
 
+use crate::bench::instructions;
 use crate::{cargo, play, status_page};
 
 /// Format, lints, docs, examples, and a smoke of every longer campaign.
@@ -39,7 +40,11 @@ impl Ci {
             cargo(&["run", "--quiet", "--package", package, "--example", example])?;
         }
         cargo(&["test", "--package", "dd-extension", "--features", "node"])?;
-        cargo(&["bench", "--package", "benches", "--no-run"])?;
+        if instructions::has_valgrind() {
+            xtask(&["bench", "instructions", "--check", "--only", "store"])?;
+        } else {
+            println!("No valgrind is here: instructions were not counted.");
+        }
         xtask(&["no-std"])?;
         xtask(&["sim", "--seeds", "0..300"])?;
         xtask(&["model", "--seeds", "0..100", "--break", "takeover"])?;

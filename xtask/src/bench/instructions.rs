@@ -151,10 +151,15 @@ fn count(program: &Path, name: &str, library: &str) -> Result<Option<f64>> {
     Ok(Some(instructions / operations))
 }
 
-fn find_valgrind() -> Result<()> {
+/// Whether what counts is installed.
+pub(crate) fn has_valgrind() -> bool {
     let found = Command::new("valgrind").arg("--version").output();
+    found.is_ok_and(|output| output.status.success())
+}
+
+fn find_valgrind() -> Result<()> {
     ensure!(
-        found.is_ok_and(|output| output.status.success()),
+        has_valgrind(),
         "valgrind is missing: `apt-get install valgrind`, `dnf install valgrind`, or as your system \
          installs packages"
     );

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: comparisons with other libraries, in one run.
 
-mod instructions;
+pub(crate) mod instructions;
 
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
