@@ -53,7 +53,8 @@ pub struct SwimTiming {
     pub suspect: Duration,
     /// How often changes are passed on, beside what goes with probes. Default 200 ms.
     pub gossip: Duration,
-    /// How long a member may be down before it is removed. Default 24 h.
+    /// How long a member may be down before it is removed, by a side of the cluster that has most of the members,
+    /// or half with the first by name. Default 24 h.
     pub remove_after: Duration,
 }
 
@@ -278,6 +279,19 @@ impl Swim {
         self.states = states;
     }
 
+    /// Who is down and may be removed without anybody's word, and since when. Two sides of a partition must not remove
+    /// each other: each would seal what the other's processes wrote, and when they meet, both would have to begin anew. So
+    /// only that side removes which has most of the members, or half with the first by name.
+    fn removable(&self) -> impl Iterator<Item = (&NodeId, &Time)> {
+        let members = || self.states.iter().filter(|(.., state)| state.is_member());
+        let up = members().filter(|(.., state)| *state != MemberState::Down);
+        let (up, all) = (2 * up.count(), members().count());
+        let first = members().map(|(node, ..)| node).min();
+        let has_first = first.is_some_and(|first| !self.down_since.contains_key(first));
+        let most = up > all || (up == all && has_first);
+        self.down_since.iter().filter(move |_| most)
+    }
+
     fn find_states(&self) -> Vec<(NodeId, u64, MemberState)> {
         let known = self.foca.iter_membership_state();
         let known: BTreeMap<&NodeId, &foca::Member<SwimId>> =
@@ -486,7 +500,7 @@ impl Membership for Swim {
         self.drain(now);
         let then = now.before(self.timing.remove_after);
         let long = |since: &Time| now.since(*since) >= self.timing.remove_after;
-        let over = self.down_since.iter().filter(|(_, since)| long(since));
+        let over = self.removable().filter(|(_, since)| long(since));
         let over: Vec<NodeId> = over.map(|(node, _)| node.clone()).collect();
         for node in over {
             self.remove(now, &node);
@@ -498,7 +512,7 @@ impl Membership for Swim {
 
     fn poll_timeout(&self) -> Option<Time> {
         let timer = self.timers.keys().next().map(|(at, _)| *at);
-        let since = self.down_since.values().min().copied();
+        let since = self.removable().map(|(_, since)| *since).min();
         let since = since.into_iter().chain(self.roster.oldest_gone());
         let over = since.map(|since| since + self.timing.remove_after);
         let outlived = self.outlived.map(|(due, _)| due);

@@ -209,6 +209,46 @@ fn a_node_that_is_down_for_too_long_is_removed_and_at_last_forgotten() {
     assert_eq!(states(&members, 1), [MemberState::Up; 2]);
 }
 
+/// Two sides of a partition do not remove each other, however long it lasts.
+#[test]
+fn only_the_side_with_most_members_removes_who_is_down_for_too_long() {
+    let day = SwimTiming::default().remove_after;
+    for (count, cut) in [(2, 1), (5, 3), (4, 2)] {
+        let mut members = cluster(count, 0, 7);
+        for a in 0..cut {
+            (cut..count).for_each(|b| members.disconnect(a, b));
+        }
+        members.pass(day + 60 * SECOND);
+        for at in 0..count {
+            for other in 0..count {
+                let expected = match (at < cut, other < cut) {
+                    (true, false) => MemberState::Removed,
+                    (false, true) => MemberState::Down,
+                    _ => MemberState::Up,
+                };
+                let state = members.state(at, other);
+                assert_eq!(
+                    state,
+                    Some(expected),
+                    "{at} of {other}, {count} cut at {cut}"
+                );
+            }
+        }
+        // They come back as others do who were removed.
+        for a in 0..cut {
+            (cut..count).for_each(|b| members.connect(a, b));
+        }
+        members.pass(60 * SECOND);
+        for at in 0..count {
+            assert_eq!(
+                states(&members, at),
+                vec![MemberState::Up; count],
+                "at {at}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_clock_that_was_set_back_does_not_keep_a_node_out() {
     let mut members = Members::new(3, SwimTiming::default(), 8);

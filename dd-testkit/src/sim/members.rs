@@ -69,6 +69,15 @@ struct Life {
 }
 
 impl Members {
+    /// Whether no more than half of those whom a node takes for members are up there: then nobody is removed by
+    /// being down for long.
+    fn are_few(&self, at: usize) -> bool {
+        let states = self.lives[at].states.values();
+        let members = states.filter(|state| state.is_member());
+        let up: Vec<bool> = members.map(|state| state.is_alive()).collect();
+        2 * up.iter().filter(|up| **up).count() <= up.len()
+    }
+
     pub(super) fn new(seed: u64, nodes: usize, network: &mut Network) -> Self {
         let mut rng = Rng::new(seed.rotate_left(48) ^ 0x5EED);
         network.quicken(SLOWEST);
@@ -545,7 +554,7 @@ impl World {
         let gone: Vec<usize> = gone.collect();
         let first = (0..self.nodes.len()).find(|at| self.runs(*at));
         if let (Some(members), Some(first)) = (&mut self.members, first)
-            && members.timing.remove_after != REMOVE_AFTER
+            && (members.timing.remove_after != REMOVE_AFTER || members.are_few(first))
         {
             let now = self.now;
             for whom in gone {
