@@ -255,12 +255,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
-            from: "let covered: Vec<(Path, Dot)> = self",
+            from: "let goes = |r: &Record| r.is_covered_by(&record.seen, &record.cuts);",
             to: "let mut record = record;
         for (_, below) in self.records.under(path) {
             record.seen.union(&below.seen);
         }
-        let covered: Vec<(Path, Dot)> = self",
+        let goes = |r: &Record| r.is_covered_by(&record.seen, &record.cuts);",
         }],
     },
     Mutant {
@@ -269,8 +269,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
-            from: ".filter(|(_, r)| r.is_covered_by(&record.seen, &record.cuts))",
-            to: "",
+            from: "let goes = |r: &Record| r.is_covered_by(&record.seen, &record.cuts);",
+            to: "let goes = |_: &Record| true;",
         }],
     },
     Mutant {
