@@ -96,7 +96,8 @@ impl ByNumber {
                 let chunk = Arc::make_mut(chunk);
                 let last = chunk.offsets.len() - 1;
                 let at_end = chunk.below(*first, inserted) == last;
-                chunk.split_off(*first, if at_end { last } else { last / 2 })
+                // There are two at least.
+                chunk.split_off(*first, if at_end { last } else { (last / 2).max(1) })
             },
         );
         if let Some((second, right)) = split {
@@ -243,7 +244,13 @@ impl Chunk {
 
     fn is_too_full(&self) -> bool {
         let len = self.offsets.len();
-        len > CAPACITY || (len > 1 && self.names.bytes() + self.forms.bytes() > MAX_BYTES)
+        // One form, however long, is not told apart by a split.
+        let forms = if self.forms.len() > 1 {
+            self.forms.bytes()
+        } else {
+            0
+        };
+        len > CAPACITY || (len > 1 && self.names.bytes() + forms > MAX_BYTES)
     }
 
     /// The offset that a number has, if it is near enough.
@@ -261,9 +268,15 @@ impl Chunk {
     /// By how much the numbers of the next chunk move to be in this one, if they fit.
     fn room_for_all(&self, next: &Self, by: u64) -> Option<u16> {
         let by = next.room_for_shift(by)?;
-        let bytes = |chunk: &Self| chunk.names.bytes() + chunk.forms.bytes();
+        let one = |chunk: &Self| chunk.forms.len() == 1;
+        let same = one(self) && one(next) && self.forms.get(0) == next.forms.get(0);
+        let forms = if same {
+            0
+        } else {
+            self.forms.bytes() + next.forms.bytes()
+        };
         let fits = self.offsets.len() + next.offsets.len() <= CAPACITY * 3 / 4
-            && bytes(self) + bytes(next) <= MAX_BYTES;
+            && self.names.bytes() + next.names.bytes() + forms <= MAX_BYTES;
         fits.then_some(by)
     }
 
@@ -544,5 +557,29 @@ mod tests {
             }
             check(&events, &model, &mut rng);
         }
+    }
+
+    #[test]
+    fn a_form_that_is_long_is_not_kept_for_each_event() {
+        let long = "long ".repeat(8_000);
+        let mut events = ByNumber::default();
+        for n in 0..1_000u64 {
+            events.insert(n + 1, &path(&["map", "or_map<str>", &long, &n.to_string()]));
+        }
+        assert!(events.chunks.len() <= 10, "{}", events.chunks.len());
+    }
+
+    #[test]
+    fn two_long_names_are_split_whichever_comes_first() {
+        let long = |n: u64| path(&[&n.to_string().repeat(9_000), "pn_counter"]);
+        let mut events = ByNumber::default();
+        for seq in [11, 20, 15, 10] {
+            events.insert(seq, &long(seq % 10));
+        }
+        for (first, chunk) in events.chunks.iter() {
+            assert!(!chunk.offsets.is_empty(), "nothing stands under {first}");
+            assert!(!chunk.is_too_full(), "{first}");
+        }
+        assert!(events.from(0).map(|(seq, _)| seq).eq([10, 11, 15, 20]));
     }
 }

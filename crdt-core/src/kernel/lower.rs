@@ -77,7 +77,7 @@ impl Lower {
     /// One more than the place of a name.
     fn number(&mut self, name: &Name) -> u8 {
         if self.others.len() + 2 >= usize::from(u8::MAX) {
-            self.drop_unused();
+            self.renumber();
         }
         if let Some(known) = self.names().position(|known| known == name) {
             return known as u8 + 1;
@@ -96,10 +96,7 @@ impl Lower {
     }
 
     /// Names that no place has go. What is left are no more names than places, which fits.
-    pub(super) fn drop_unused(&mut self) {
-        if self.which.is_empty() {
-            return;
-        }
+    fn renumber(&mut self) {
         let former: Vec<Name> = self.names().cloned().collect();
         (self.first, self.others) = (None, Vec::new());
         for at in 0..self.which.len() {
@@ -110,6 +107,14 @@ impl Lower {
                 self.which[at] = self.number(former);
             }
         }
+    }
+
+    /// Names that no place has go, and the list of which has which, if all are alike.
+    fn drop_unused(&mut self) {
+        if self.which.is_empty() {
+            return;
+        }
+        self.renumber();
         let all = self.which.first().copied().unwrap_or(0);
         if all <= 1 && self.which.iter().all(|which| *which == all) {
             self.which = Vec::new();
@@ -185,6 +190,25 @@ mod tests {
                     assert_eq!(lower.name(at), *name, "step {step} of {alike} names");
                 }
                 assert!(lower.names().count() <= usize::from(u8::MAX));
+            }
+        }
+    }
+
+    /// The names of a place change for ever, and nothing shrinks meanwhile: in a block of one place, and in one whose
+    /// other place stands for itself.
+    #[test]
+    fn names_that_come_and_go_do_not_pile_up() {
+        for beside in [0, 1] {
+            let mut lower = Lower::default();
+            (0..=beside).for_each(|len| lower.insert(len, len, None));
+            for n in 0..1_000 {
+                let name = Name::from(format!("{n}").as_str());
+                lower.set(beside + 1, beside, Some(&name));
+                assert_eq!(lower.name(beside), Some(&name));
+                assert!(lower.names().count() <= usize::from(u8::MAX));
+                lower.set(beside + 1, beside, None);
+                assert_eq!(lower.name(beside), None);
+                assert_eq!(lower.name(0), None);
             }
         }
     }

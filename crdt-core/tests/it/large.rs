@@ -271,3 +271,24 @@ fn the_greatest_sequence_number_fits_a_block() {
         assert!(place.entries().eq(entries.iter().map(EntryRef::from)));
     }
 }
+
+/// A place has one place under it, then two, then another one, hundreds of times: alone in its block, and beside one
+/// that always has several.
+#[test]
+fn what_stands_under_one_key_may_be_another_each_time() {
+    for beside in [false, true] {
+        let mut map = empty::<OrMap<u8, OrSet<u16>>>(1);
+        if beside {
+            update(&mut map, |map| map.entry(&0).insert(&1));
+            update(&mut map, |map| map.entry(&0).insert(&2));
+        }
+        update(&mut map, |map| map.entry(&7).insert(&0));
+        for n in 0..600 {
+            update(&mut map, |map| map.entry(&7).insert(&(n + 1)));
+            update(&mut map, |map| map.entry(&7).remove(&n));
+            let elements: Vec<u16> = map.view().get(&7).into_iter().flatten().collect();
+            assert_eq!(elements, [n + 1]);
+        }
+        assert_eq!(map.view().len(), 1 + usize::from(beside));
+    }
+}
