@@ -189,6 +189,12 @@ impl Replica {
         let Some(peer) = self.peers.get_mut(node) else {
             return Err(FrameError::NotConnected);
         };
+        // A replica that is made anew goes on with the same connections, and a hello from before may be overtaken by its
+        // first: it would be taken for the one that runs, and nothing of that one would be heard again.
+        let is_former = |process: &Process| process.nonce != nonce && replica < process.replica;
+        if peer.process.as_ref().is_some_and(is_former) {
+            return Ok(());
+        }
         peer.hello_due |= !heard;
         if peer
             .process

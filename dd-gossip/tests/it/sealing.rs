@@ -405,3 +405,21 @@ fn a_process_that_was_sealed_while_it_was_away_hears_of_it_and_begins_anew() {
     // The process goes on, and what it owns is there.
     assert_eq!(net["b"].view::<PnCounter>(b"session/c/ann").value(), 1);
 }
+
+#[test]
+fn a_hello_from_before_a_replica_was_made_anew_may_come_late() {
+    let mut net = Net::of(&["a", "b"]);
+    net.connect("a", "b");
+    let late = net.poll("b", "a").expect("a hello");
+    net.deliver("b", "a", &late);
+    net.settle();
+    let reborn = net["b"].reborn(incarnation("b", 2), 7, net.now);
+    net.make_anew(reborn);
+    net.settle();
+    // Over the same connection, on which frames overtake each other.
+    net.deliver("b", "a", &late);
+    net.write::<PnCounter>("a", "hits", |hits| hits.add(1));
+    net.write::<PnCounter>("b", "hits", |hits| hits.add(1));
+    net.converge();
+    assert_eq!(net["a"].view::<PnCounter>(b"hits").value(), 2);
+}

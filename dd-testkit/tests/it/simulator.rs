@@ -90,3 +90,10 @@ fn two_versions_are_together_in_every_fifth_run() {
     assert!(all.later_values > 15, "{all:?}");
     assert!(all.later_frames_passed_over > 2, "{all:?}");
 }
+
+/// In this the first hello of a replica that was made anew overtakes one from before.
+#[test]
+fn a_hello_from_before_a_replica_was_made_anew_may_come_late() {
+    let tally = run(15_062, Options::default()).expect("no failure");
+    assert!(tally.made_anew > 0);
+}

@@ -613,6 +613,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[Change { file: ROSTER, from: "(self.generation, self.gone, &self.address)", to: "(self.generation.min(1), self.gone, &self.address)", }],
     },
     Mutant {
+        name: "latehello",
+        what: "a hello from before a replica was made anew counts",
+        found_by: FoundBy::Test("dd-gossip", "sealing::a_hello_from_before_a_replica_was_made_anew_may_come_late"),
+        changes: &[Change { file: PROTOCOL, from: "process.nonce != nonce && replica < process.replica", to: "process.nonce != nonce && replica < process.replica && false", }],
+    },
+    Mutant {
         name: "orphans",
         what: "what dead nodes owned is deleted",
         found_by: FoundBy::Simulator,

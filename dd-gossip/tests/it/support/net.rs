@@ -76,6 +76,16 @@ impl Net {
         self.replicas.insert(name, replica);
     }
 
+    /// Puts one in the place of another that goes on with its connections, as one that is made anew does.
+    pub(crate) fn make_anew(&mut self, replica: Replica) {
+        let (name, now) = (replica.node().clone(), self.now);
+        self.replicas.insert(name.clone(), replica);
+        for (_, to) in self.links.iter().filter(|(from, _)| *from == name) {
+            let replica = self.replicas.get_mut(&name).expect("it was put there");
+            replica.handle_connected(now, to);
+        }
+    }
+
     pub(crate) fn take(&mut self, name: &str) -> Replica {
         let others: Vec<NodeId> = self.replicas.keys().cloned().collect();
         for other in &others {
