@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -305,6 +306,9 @@ async fn finish(shared: Arc<Shared>, mut writers: mpsc::Receiver<()>) {
     {
         tracing::debug!("connections were still draining");
     }
+    if let Err(error) = free_address(&shared.endpoint) {
+        tracing::debug!(%error, "the address is free only when all tasks have ended");
+    }
     let waker = shared.with(|registry| {
         registry.done = true;
         registry.closed_waker.take()
@@ -312,6 +316,15 @@ async fn finish(shared: Arc<Shared>, mut writers: mpsc::Receiver<()>) {
     if let Some(waker) = waker {
         waker.wake();
     }
+}
+
+/// Other tasks have the endpoint for a moment longer, and its address is to be free for whoever binds it next. It keeps
+/// the socket before its present one.
+fn free_address(endpoint: &Endpoint) -> io::Result<()> {
+    for _ in 0..2 {
+        endpoint.rebind(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?)?;
+    }
+    Ok(())
 }
 
 /// A number that tells this process from an earlier one of the same node; 0 means none.

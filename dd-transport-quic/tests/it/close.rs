@@ -94,6 +94,16 @@ async fn a_transport_without_peers_closes() {
 }
 
 #[tokio::test]
+async fn the_address_is_free_when_it_is_closed() {
+    let (mut a, _b) = pair().await;
+    let mut config = config();
+    config.listen = a.address();
+    a.closed().await;
+    // Though it is not dropped.
+    assert_eq!(Node::dev_with("a", config).address(), a.address());
+}
+
+#[tokio::test]
 async fn a_dropped_transport_is_gone_at_once() {
     let (a, mut b) = pair().await;
     drop(a);
