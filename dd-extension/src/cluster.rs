@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,8 @@ use crate::wire::{self, Shared, Slot, Wire};
 
 /// How long [`Cluster::bootstrap`] listens whether a cluster answers at its seeds.
 const LISTEN: Duration = Duration::from_secs(2);
+/// How long connections may take to be closed.
+const CLOSE: Duration = Duration::from_secs(5);
 /// How long what this node says of its leaving may take to be sent.
 const FAREWELL: Duration = Duration::from_millis(100);
 
@@ -83,14 +86,18 @@ impl Cluster {
         let cluster = Self::begin(config, false).await?;
         let mut joined = cluster.0.shared.joined.subscribe();
         let met = timeout(limit, joined.wait_for(|joined| *joined)).await;
-        match met {
-            Ok(Ok(_)) => Ok(cluster),
-            _ => Err(JoinError::NoAnswer {
-                seeds,
-                waited: limit,
-                reasons: cluster.refusals(),
-            }),
+        if matches!(met, Ok(Ok(_))) {
+            drop(met);
+            return Ok(cluster);
         }
+        let error = JoinError::NoAnswer {
+            seeds,
+            waited: limit,
+            newcomers: cluster.others(),
+            reasons: cluster.refusals(),
+        };
+        cluster.end().await;
+        Err(error)
     }
 
     /// Begins a new cluster over QUIC, with this node as its first member: to be called once, by one node,
@@ -98,26 +105,29 @@ impl Cluster {
     /// (Of a cluster whose members are a [list](ClusterConfig::peer), every node begins it at its first start.)
     ///
     /// If seeds are given they are listened to for 2 s first, so that a second cluster is not begun by
-    /// mistake.
+    /// mistake. Nodes that wait at the seeds for a cluster to join are none, and join this one.
     ///
     /// # Errors
     ///
     /// [`JoinError`]: as [`join`](Self::join), and if a cluster answers.
     pub async fn bootstrap(config: ClusterConfig) -> Result<Self, JoinError> {
-        let has_seeds = !config.seeds.is_empty();
-        let cluster = Self::begin(config, true).await?;
-        if has_seeds {
-            let mut members = cluster.0.shared.members.subscribe();
-            let others = members.wait_for(|members| members.len() > 1);
-            if let Ok(Ok(members)) = timeout(LISTEN, others).await {
-                let met = members.iter().map(|member| member.node.clone());
-                let nodes = met.filter(|node| node != cluster.node()).collect();
-                drop(members);
-                // They met this node too, and would count it for a day.
-                cluster.leave().await;
-                return Err(JoinError::Exists { nodes });
-            }
+        if config.seeds.is_empty() {
+            return Self::begin(config, true).await;
         }
+        let cluster = Self::begin(config, false).await?;
+        let mut joined = cluster.0.shared.joined.subscribe();
+        let met = timeout(LISTEN, joined.wait_for(|joined| *joined));
+        if met.await.is_ok() {
+            let nodes = cluster.others();
+            // They met this node too, and would count it for a day.
+            cluster.leave().await;
+            cluster.end().await;
+            return Err(JoinError::Exists { nodes });
+        }
+        let cluster = cluster.begun_here();
+        cluster.0.shared.found();
+        // Never fails: the cluster, which has the other end, is here.
+        let _ = joined.wait_for(|joined| *joined).await;
         Ok(cluster)
     }
 
@@ -157,8 +167,13 @@ impl Cluster {
             Members::Listed(others.collect())
         };
         let id = identity.cluster().clone();
+        let begins = if founds {
+            Begins::Cluster
+        } else {
+            Begins::Looking
+        };
         let (transport, membership, dialled) =
-            members.over(Box::new(transport), node.clone(), founds)?;
+            members.over(Box::new(transport), node.clone(), begins)?;
         let rejoin = Rejoin {
             quic,
             identity,
@@ -194,7 +209,7 @@ impl Cluster {
         transport: Box<dyn Transport>,
     ) -> Result<Self, JoinError> {
         let (transport, membership, dialled) =
-            Members::Listed(peers).over(transport, node.clone(), false)?;
+            Members::Listed(peers).over(transport, node.clone(), Begins::Looking)?;
         Ok(Self::of(id, node, transport, membership, dialled))
     }
 
@@ -261,6 +276,21 @@ impl Cluster {
         }
     }
 
+    /// Closes the connections of one that no store was started on, so that its address is free for another try.
+    async fn end(&self) {
+        if let Some(idle) = self.0.idle.lock().take() {
+            idle.abort();
+        }
+        let wire = self.0.slot.lock().take();
+        if let Some(mut wire) = wire {
+            wire.transport().close();
+            let closed = poll_fn(|cx| wire.transport().poll_closed(cx));
+            if timeout(CLOSE, closed).await.is_err() {
+                tracing::warn!(node = %self.node(), "connections were not closed in time");
+            }
+        }
+    }
+
     /// The cluster.
     pub fn id(&self) -> &ClusterId {
         &self.0.id
@@ -310,9 +340,16 @@ impl Cluster {
     /// is remembered for its sake. If it runs after all, it comes back as a new member.
     ///
     /// To be used on nodes that are lost, not on those that are only cut off: each side of a partition that
-    /// removes the other has majorities of its own.
+    /// removes the other has majorities of its own, and what one of them wrote since is lost when they meet again.
     pub fn remove(&self, node: &NodeId) {
         self.0.shared.remove(node.clone());
+    }
+
+    /// The nodes that it has met.
+    fn others(&self) -> Vec<NodeId> {
+        let members = self.0.shared.members.borrow();
+        let met = members.iter().map(|member| member.node.clone());
+        met.filter(|node| node != self.node()).collect()
     }
 
     /// Who was refused last or did not answer, and why.
@@ -340,15 +377,13 @@ impl Cluster {
         let rejoin = self.0.rejoin.as_ref().ok_or(StartError::TransportUsed)?;
         let transport = QuicTransport::bind(rejoin.identity.clone(), rejoin.quic.clone())
             .map_err(JoinError::from)?;
-        // Whoever was a member may still be one, where it was.
-        let mut members = rejoin.members.clone();
-        if let Members::Found { seeds, .. } = &mut members {
-            let known = self.members().into_iter();
-            let others = known.filter(|member| member.node != self.0.node);
-            seeds.extend(others.map(|member| member.address));
-        }
+        // The process was a member, and still is: until others answer it counts with those it knew.
+        let before = self.members();
+        let node = self.0.node.clone();
         let (transport, membership, dialled) =
-            members.over(Box::new(transport), self.0.node.clone(), false)?;
+            rejoin
+                .members
+                .over(Box::new(transport), node, Begins::Again(&before))?;
         Ok(Wire::new(
             transport,
             membership,
@@ -356,6 +391,16 @@ impl Cluster {
             dialled,
         ))
     }
+}
+
+/// How a membership begins.
+enum Begins<'m> {
+    /// It looks for a cluster.
+    Looking,
+    /// It begins one.
+    Cluster,
+    /// It was a member of one with these.
+    Again(&'m [Member]),
 }
 
 type Parts = (
@@ -370,7 +415,7 @@ impl Members {
         &self,
         mut transport: Box<dyn Transport>,
         own: NodeId,
-        founds: bool,
+        begins: Begins<'_>,
     ) -> Result<Parts, JoinError> {
         match self {
             Self::Listed(peers) => {
@@ -400,7 +445,11 @@ impl Members {
                 let address = advertise.clone();
                 // The own address is among what is dialled already, so that it never is.
                 let dialled = [(own.clone(), address.clone())].into_iter().collect();
-                let swim = Swim::new(own, address, generation, founds, *timing, random);
+                let founds = matches!(begins, Begins::Cluster);
+                let mut swim = Swim::new(own, address, generation, founds, *timing, random);
+                if let Begins::Again(members) = begins {
+                    swim = swim.resume(members);
+                }
                 Ok((transport, Box::new(swim), dialled))
             }
         }

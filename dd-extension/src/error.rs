@@ -49,6 +49,13 @@ fn said(reasons: &[(String, String)]) -> String {
     reasons.iter().map(one).collect()
 }
 
+fn waiting(newcomers: &[NodeId]) -> String {
+    match newcomers {
+        [] => String::new(),
+        some => format!("; {} answered, and waits for a member too", listed(some)),
+    }
+}
+
 /// Why a node can't join.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -73,14 +80,16 @@ pub enum JoinError {
     /// A seed's address can't be used.
     #[error("seed: {0}")]
     Seed(AddressError),
-    /// No seed answered.
-    #[error("no member answered within {waited:?} at {}{}; if there is no cluster yet, begin it with `Cluster::bootstrap`",
-        .seeds.join(", "), said(.reasons))]
+    /// No member answered.
+    #[error("no member answered within {waited:?} at {}{}{}; if there is no cluster yet, or all of it was stopped, begin it with `Cluster::bootstrap`",
+        .seeds.join(", "), waiting(.newcomers), said(.reasons))]
     NoAnswer {
         /// The seeds.
         seeds: Vec<String>,
         /// How long they were waited for.
         waited: std::time::Duration,
+        /// Nodes that answered and look for a cluster themselves.
+        newcomers: Vec<NodeId>,
         /// What became of the attempts: whom, and why.
         reasons: Vec<(String, String)>,
     },

@@ -47,6 +47,7 @@ pub(crate) struct Shared {
 
 #[derive(Debug, Default)]
 struct Requests {
+    found: bool,
     leave: bool,
     remove: Vec<NodeId>,
     waker: Option<Waker>,
@@ -60,6 +61,10 @@ impl Shared {
             refusals: Mutex::default(),
             requests: Mutex::default(),
         })
+    }
+
+    pub(crate) fn found(&self) {
+        self.request(|requests| requests.found = true);
     }
 
     pub(crate) fn leave(&self) {
@@ -182,19 +187,20 @@ impl Wire {
     }
 
     fn do_requests(&mut self, cx: &Context<'_>) {
-        let (leave, remove) = {
+        let (found, leave, remove) = {
             let mut requests = self.shared.requests.lock();
             let waker = requests.waker.as_ref();
             if !waker.is_some_and(|waker| waker.will_wake(cx.waker())) {
                 requests.waker = Some(cx.waker().clone());
             }
             let remove = std::mem::take(&mut requests.remove);
-            (std::mem::take(&mut requests.leave), remove)
+            let found = std::mem::take(&mut requests.found);
+            (found, std::mem::take(&mut requests.leave), remove)
         };
-        if !leave && remove.is_empty() {
-            return;
-        }
         let now = self.now();
+        if found {
+            self.membership.found();
+        }
         for node in remove {
             self.membership.remove(now, &node);
         }

@@ -1,11 +1,12 @@
 //! Nodes that join, leave, fail and return, as users see them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Agreement, Cluster, ClusterConfig, Consistency, DistributedData, Identity, JoinError, Key,
-    MemberState, StoreConfig, Swim, SwimTiming,
+    Agreement, BarrierError, Cluster, ClusterConfig, Consistency, DistributedData, Identity,
+    JoinError, Key, MemberState, StoreConfig, Swim, SwimTiming,
 };
 use dd_testkit::MemoryNetwork;
 
@@ -205,6 +206,10 @@ async fn who_is_down_and_lacks_something_is_waited_for_and_who_is_gone_is_not() 
 }
 
 fn quic(name: &str) -> ClusterConfig {
+    at_address(name, ([127, 0, 0, 1], 0).into())
+}
+
+fn at_address(name: &str, listen: SocketAddr) -> ClusterConfig {
     let identity = Identity::dev(&cluster_id(), &id(name), "a secret").unwrap();
     let timing = SwimTiming {
         probe: Duration::from_millis(200),
@@ -212,7 +217,7 @@ fn quic(name: &str) -> ClusterConfig {
         suspect: Duration::from_millis(600),
         ..SwimTiming::default()
     };
-    ClusterConfig::new(([127, 0, 0, 1], 0).into())
+    ClusterConfig::new(listen)
         .identity(identity)
         .membership(timing)
         .join_timeout(Duration::from_secs(30))
@@ -280,7 +285,72 @@ async fn who_joins_never_begins_a_cluster_of_its_own() {
     assert!(matches!(error, JoinError::SeedsAndPeers), "{error}");
     let wrong = Cluster::join(quic("a").seed("nowhere")).await.unwrap_err();
     assert!(wrong.to_string().starts_with("seed: "), "{wrong}");
-    // Two nodes that wait for each other's address find each other, and neither has begun a cluster.
+}
+
+#[tokio::test]
+async fn nodes_that_look_for_a_cluster_are_none_when_they_meet() {
+    // Addresses that are known beforehand, as those of machines are.
+    let free = |_| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap()
+    };
+    let [at_a, at_b] = [0, 1].map(free);
+    let limit = Duration::from_secs(2);
+    let config = |name: &str, at: SocketAddr, other: SocketAddr| {
+        let config = at_address(name, at).seed(other.to_string());
+        config.join_timeout(limit)
+    };
+    let (a, b) = tokio::join!(
+        Cluster::join(config("a", at_a, at_b)),
+        Cluster::join(config("b", at_b, at_a))
+    );
+    for (result, other) in [(a, "b"), (b, "a")] {
+        let error = result.unwrap_err();
+        let said = error.to_string();
+        let JoinError::NoAnswer { newcomers, .. } = error else {
+            panic!("{said}");
+        };
+        assert_eq!(newcomers, [id(other)]);
+        assert!(said.contains("waits for a member too"), "{said}");
+    }
+    // One that begins a cluster does so though another waits at its seed, which joins it.
+    let patient = config("b", at_b, at_a).join_timeout(Duration::from_secs(20));
+    let (a, b) = tokio::join!(
+        Cluster::bootstrap(config("a", at_a, at_b)),
+        Cluster::join(patient)
+    );
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert_eq!((a.members().len(), b.members().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_store_that_is_started_again_counts_those_who_were_members() {
+    let a = Cluster::bootstrap(quic("a")).await.unwrap();
+    let seed = a.local_addr().unwrap().to_string();
+    let b = Cluster::join(quic("b").seed(seed)).await.unwrap();
+    let mut config = StoreConfig::local();
+    config.deadline = Duration::from_millis(300);
+    let first = Node::start(a.clone(), config).await;
+    let b = Node::start(b, config).await;
+    until_real(|| up(&first) == 2 && up(&b) == 2).await;
+    first.dd.stop().await.unwrap();
+    b.dd.stop().await.unwrap();
+    // The other does not run any more, and counts.
+    let again = Node::start(a, config).await;
+    again.store.update(&HITS, |hits| hits.add(1)).unwrap();
+    let error = again.store.confirmed(MAJORITY).await.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            BarrierError::TimedOut {
+                needed: 2,
+                nodes: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(state(&again, "b"), Some(MemberState::Down));
 }
 
 #[tokio::test]

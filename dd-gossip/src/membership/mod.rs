@@ -75,6 +75,9 @@ pub trait Membership: Send + Debug {
         true
     }
 
+    /// This node has met no cluster, and begins one.
+    fn found(&mut self) {}
+
     /// This node leaves for good: the others are told when the messages that follow are sent.
     fn leave(&mut self, _now: Time) {}
 

@@ -29,7 +29,10 @@ use crate::{FrameError, NodeId, Time};
 pub const MAX_PACKET: usize = 1100;
 
 const PACKET: u8 = 0;
+/// Of a node that belongs to the cluster.
 const ROSTER: u8 = 1;
+/// Of one that has not met the cluster yet.
+const NEWCOMER: u8 = 2;
 
 /// How many others are asked to try it, when a node does not answer.
 const HELPERS: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
@@ -96,8 +99,9 @@ impl SwimTiming {
 
 /// Membership by SWIM.
 ///
-/// A node that begins a cluster has joined; any other has when a member told it who belongs to it. Whom to
-/// ask is the transport's affair ([`Transport::seed`](crate::Transport::seed)).
+/// A node that begins a cluster has joined; any other has when one that has joined told it who belongs to it:
+/// nodes that look for a cluster and meet each other are none. Whom to ask is the transport's affair
+/// ([`Transport::seed`](crate::Transport::seed)).
 pub struct Swim {
     own: NodeId,
     timing: SwimTiming,
@@ -169,6 +173,41 @@ impl Swim {
         };
         swim.note(Time::ZERO);
         swim
+    }
+
+    /// A node whose process was a member before, and goes on with what it knew: it still is one, and so are those
+    /// members. They count as down until they answer.
+    #[must_use]
+    pub fn resume(mut self, members: &[Member]) -> Self {
+        for member in members.iter().filter(|member| member.node != self.own) {
+            let gone = match member.state {
+                MemberState::Left => Some(Gone::Left),
+                MemberState::Removed => Some(Gone::Removed),
+                MemberState::Up | MemberState::Suspect | MemberState::Down => None,
+            };
+            let (generation, address) = (member.generation, member.address.clone());
+            let entry = Entry {
+                generation,
+                gone,
+                address,
+            };
+            self.roster.join(Time::ZERO, &member.node, entry);
+        }
+        self.joined = true;
+        self.note(Time::ZERO);
+        self
+    }
+
+    /// Whoever is connected is told that this node belongs to the cluster, and does so too.
+    fn set_joined(&mut self) {
+        if std::mem::replace(&mut self.joined, true) {
+            return;
+        }
+        self.version += 1;
+        for peer in self.connected.clone() {
+            let told = self.to_tell.entry(peer).or_default();
+            told.insert(self.own.clone());
+        }
     }
 
     /// Sends what foca wants sent, and so on; to be called after whatever it was told.
@@ -335,7 +374,14 @@ impl Swim {
         }
     }
 
-    fn handle_roster(&mut self, now: Time, from: &NodeId, bytes: &[u8]) -> Result<(), FrameError> {
+    /// `joined`: who tells it belongs to the cluster.
+    fn handle_roster(
+        &mut self,
+        now: Time,
+        from: &NodeId,
+        bytes: &[u8],
+        joined: bool,
+    ) -> Result<(), FrameError> {
         let told = roster::decode(bytes)?;
         if !self.roster.has_room(&told) {
             return Err(FrameError::Limit("members"));
@@ -361,7 +407,9 @@ impl Swim {
                 self.suggest(&node, generation, state);
             }
         }
-        self.joined = true;
+        if joined {
+            self.set_joined();
+        }
         Ok(())
     }
 
@@ -422,7 +470,7 @@ impl Swim {
             .collect();
         for part in roster::messages(&told) {
             let mut w = Writer::new();
-            w.byte(ROSTER);
+            w.byte(if self.joined { ROSTER } else { NEWCOMER });
             roster::encode(part, &mut w);
             self.messages.push_back(Message {
                 to: peer.clone(),
@@ -478,7 +526,8 @@ impl Membership for Swim {
         }
         let result = match message.split_first() {
             Some((&PACKET, packet)) => self.handle_packet(from, packet),
-            Some((&ROSTER, told)) => self.handle_roster(now, from, told),
+            Some((&ROSTER, told)) => self.handle_roster(now, from, told, true),
+            Some((&NEWCOMER, told)) => self.handle_roster(now, from, told, false),
             Some(_) => Ok(()), // of a later version
             None => Err(DecodeError::Invalid("membership message").into()),
         };
@@ -529,6 +578,10 @@ impl Membership for Swim {
 
     fn has_joined(&self) -> bool {
         self.joined
+    }
+
+    fn found(&mut self) {
+        self.set_joined();
     }
 
     fn leave(&mut self, now: Time) {

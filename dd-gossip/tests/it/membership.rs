@@ -55,6 +55,71 @@ fn whoever_meets_one_member_learns_of_all() {
 }
 
 #[test]
+fn newcomers_that_meet_have_joined_nothing() {
+    let mut members = Members::new(3, SwimTiming::default(), 1);
+    let joined = |members: &mut Members| {
+        [0, 1, 2].map(|at| members.with(at, |swim, _| swim.has_joined()) == Some(true))
+    };
+    members.start(1, false);
+    members.start(2, false);
+    members.connect(1, 2);
+    members.pass(60 * SECOND);
+    assert_eq!(
+        states(&members, 1),
+        [MemberState::Up; 2],
+        "they see each other"
+    );
+    assert_eq!(joined(&mut members), [false; 3]);
+    // One meets the cluster, and the other has joined it with that.
+    members.start(0, true);
+    members.connect(0, 2);
+    members.pass(SECOND);
+    assert_eq!(joined(&mut members), [true; 3]);
+    assert_eq!(members.members(1).len(), 3);
+    // So has one that begins it.
+    let mut members = Members::new(3, SwimTiming::default(), 1);
+    members.start(1, false);
+    members.start(2, false);
+    members.connect(1, 2);
+    members.with(1, |swim, _| swim.found());
+    members.pass(SECOND);
+    assert_eq!(joined(&mut members), [false, true, true]);
+}
+
+#[test]
+fn a_process_that_goes_on_knows_its_members() {
+    let members = cluster(3, 0, 8);
+    let known = members.members(0);
+    let (timing, address) = (SwimTiming::default(), "host0:7400".to_owned());
+    let again = Swim::new(Members::name(0), address, 77, false, timing, 1).resume(&known);
+    assert!(again.has_joined());
+    let states: Vec<MemberState> = again.members().iter().map(|member| member.state).collect();
+    use MemberState::{Down, Up};
+    assert_eq!(
+        states,
+        [Up, Down, Down],
+        "they count, and have not answered"
+    );
+    let others = |of: &[Member]| -> Vec<(NodeId, String)> {
+        let others = of.iter().skip(1);
+        others
+            .map(|of| (of.node.clone(), of.address.clone()))
+            .collect()
+    };
+    assert_eq!(others(&again.members()), others(&known));
+    // Who left before is not among them again.
+    let gone = [Member::new(
+        Members::name(1),
+        String::new(),
+        1,
+        MemberState::Left,
+    )];
+    let address = "host0:7400".to_owned();
+    let again = Swim::new(Members::name(0), address, 77, false, timing, 1).resume(&gone);
+    assert_eq!(again.members()[1].state, MemberState::Left);
+}
+
+#[test]
 fn a_node_that_fails_is_down_and_stays_a_member_until_it_returns() {
     let mut members = cluster(5, 0, 2);
     let before = members.members(0)[4].generation;

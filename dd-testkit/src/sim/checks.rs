@@ -109,6 +109,7 @@ impl World {
         for at in 0..self.nodes.len() {
             self.come_back(at)?;
         }
+        self.begin_anew()?;
         self.pass(Duration::from_secs(1))?;
         for a in 0..self.nodes.len() {
             for b in 0..a {

@@ -6,7 +6,7 @@
 //! left for good, or is lost, does not return.
 //!
 //! Nobody is removed by whom others have removed: the two sides of a partition that remove each other seal each
-//! other too, and what either wrote meanwhile goes.
+//! other too, and what one of them wrote meanwhile goes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -123,6 +123,11 @@ impl Members {
         self.lives[at].swim.as_ref().is_some_and(Swim::has_joined)
     }
 
+    /// Whether there is a cluster: those who only look for one are none.
+    fn is_there(&self) -> bool {
+        (0..self.lives.len()).any(|at| self.has_joined(at))
+    }
+
     fn knows(&self, at: usize, other: usize) -> bool {
         let state = self.lives[at].states.get(&other);
         state.is_some_and(|state| state.is_member())
@@ -136,11 +141,7 @@ impl Members {
 
     /// Whether one of two connects to the other: it knows it as a member, or it joins and this is its seed.
     fn would_connect(&self, a: usize, b: usize) -> bool {
-        let joins = match (self.has_joined(a), self.has_joined(b)) {
-            (true, true) => false,
-            (false, false) => !(0..self.lives.len()).any(|at| self.has_joined(at)),
-            _ => true,
-        };
+        let joins = !self.has_joined(a) || !self.has_joined(b);
         // Who was removed hears of it before it meets anybody else, if somebody remembers.
         let all = 0..self.lives.len();
         let remembers = |at: usize, b: usize| {
@@ -220,7 +221,8 @@ impl World {
         let Some(members) = &mut self.members else {
             return Ok(());
         };
-        let founds = members.generations == 0;
+        // Somebody begins it, and does so anew where nobody is left of it.
+        let founds = !members.is_there();
         members.generations += 16;
         let generation = match members.rng.chance(10) {
             // Its clock was set back.
@@ -240,6 +242,20 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Where all that run look for a cluster, one of them begins it.
+    pub(super) fn begin_anew(&mut self) -> Result<(), String> {
+        let Some(members) = self.members.as_mut().filter(|members| !members.is_there()) else {
+            return Ok(());
+        };
+        let Some(first) = (0..members.lives.len()).find(|at| members.runs(*at)) else {
+            return Ok(());
+        };
+        if let Some(swim) = &mut members.lives[first].swim {
+            swim.found();
+        }
+        self.turn(first)
     }
 
     /// Hands membership what is its. Returns whether the replica has no part in it.

@@ -132,7 +132,7 @@ impl World {
         let body: Vec<u8> = (0..rng.below(200)).map(|_| rng.next_u64() as u8).collect();
         let frame = if self.members.is_some() && rng.chance(30) {
             // Of a kind that this version's membership does not know.
-            membership_frame(&[&[2 + rng.below(254) as u8], body.as_slice()].concat())
+            membership_frame(&[&[3 + rng.below(253) as u8], body.as_slice()].concat())
         } else {
             let mut w = Writer::new();
             w.byte(FRAME_VERSION);

@@ -19,9 +19,9 @@ fn the_trace_of_a_seed_is_always_the_same() {
         "8: dd4a4ce2954886a6",
         "77: b2c2b2a013388ce3",
         "4096: 0309c02937ee8ee2",
-        "6: d18eeb5bbdaadcf5",
+        "6: 4d9262f195750cfa",
         "4: 0c727adde66856c4",
-        "14: fdbbeedb46d585ea",
+        "14: 121c25943c9a088e",
     ];
     assert_eq!(traces, expected);
 }
@@ -73,7 +73,7 @@ fn members_come_and_go_in_every_eighth_run_and_own_keys() {
 /// In these a node is removed and sealed while another, which is cut off with it, has seen more of it.
 #[test]
 fn who_holds_more_than_was_sealed_does_not_keep_what_that_removed() {
-    for seed in [70, 1_542, 3_214, 11_318] {
+    for seed in [70, 222, 574, 598] {
         let tally = run(seed, Options::default()).expect("no failure");
         assert!(tally.made_anew > 0, "seed {seed}");
     }
