@@ -417,6 +417,16 @@ impl Context {
         })
     }
 
+    /// Whether of the seals that only one of the two has the greatest is here: where two sides have sealed each other's
+    /// processes, all who ask get the same answer.
+    pub fn prevails_over(&self, other: &Self) -> bool {
+        let greatest = |of: &Self, beside: &Self| {
+            let lacks = |seal: &(ReplicaId, u64)| beside.seals.lacks(*seal);
+            of.seals.iter().filter(lacks).max()
+        };
+        greatest(self, other) > greatest(other, self)
+    }
+
     /// What was seen of one origin; of a sealed one all numbers that there are.
     pub fn get(&self, origin: ReplicaId) -> Option<&Seqs> {
         if self.seals.covers(origin) {

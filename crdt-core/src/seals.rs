@@ -49,6 +49,12 @@ impl Seals {
         (replica <= last).then_some((last, seal.digest))
     }
 
+    /// Whether a seal is not here, nor a later one of its node.
+    pub(crate) fn lacks(&self, (last, digest): (ReplicaId, u64)) -> bool {
+        let own = self.digest_of(last);
+        own.is_none_or(|(sealed, own)| sealed == last && own != digest)
+    }
+
     /// The last node's last sealed incarnation.
     pub(crate) fn last(&self) -> Option<ReplicaId> {
         let (node, seal) = self.0.as_ref()?.last_key_value()?;

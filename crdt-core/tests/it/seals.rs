@@ -239,3 +239,37 @@ fn who_has_seen_something_else_than_was_sealed_contradicts() {
     assert!(built.contradicts(&sealed) != sealed.contradicts(&built));
     assert!(!built.contradicts(&built.clone()));
 }
+
+#[test]
+fn of_two_that_sealed_each_other_one_prevails_for_all_who_ask() {
+    let sealed = |replicas: &[ReplicaId]| {
+        let mut context = Context::new();
+        for replica in replicas {
+            context.insert(Dot::new(*replica, 1));
+            context.seal(*replica, context.digest_up_to(*replica));
+        }
+        context
+    };
+    let [a, b, c, d] = [1, 2, 3, 4].map(|node| replica(node, 1));
+    // Whoever has a part of its side's seals only gets the same answer.
+    for (one, other) in [
+        (sealed(&[b, d]), sealed(&[a, c])),
+        (sealed(&[d]), sealed(&[a, c])),
+        (sealed(&[b, d]), sealed(&[c])),
+    ] {
+        assert!(one.prevails_over(&other) && !other.prevails_over(&one));
+    }
+    // What both have decides nothing, nor an earlier seal where a later one is.
+    let (one, other) = (sealed(&[a, d]), sealed(&[b, d]));
+    assert!(other.prevails_over(&one) && !one.prevails_over(&other));
+    let later = sealed(&[a, replica(4, 2)]);
+    assert!(later.prevails_over(&other) && !other.prevails_over(&later));
+    let same = sealed(&[a]);
+    assert!(!same.prevails_over(&same.clone()));
+    // Of two seals of one the greater digest does.
+    let mut more = Context::new();
+    more.insert_range(a, 1, 2);
+    more.seal(a, more.digest_up_to(a));
+    assert!(more.prevails_over(&same) != same.prevails_over(&more));
+    assert_eq!(more.prevails_over(&same), same.contradicts(&more));
+}

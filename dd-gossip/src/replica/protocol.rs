@@ -249,7 +249,7 @@ impl Replica {
         send: bool,
         context: Context,
     ) -> Result<(), FrameError> {
-        if self.is_sealed_by(&context) {
+        if self.is_sealed_by(node, &context) {
             return Ok(());
         }
         self.check_context(&context)?;
@@ -261,7 +261,7 @@ impl Replica {
         process.digest = None;
         // Its seals were stated once, and more may have been seen here since.
         let known = process.known.clone();
-        if self.is_sealed_by(&known) {
+        if self.is_sealed_by(node, &known) {
             return Ok(());
         }
         let process = self.process(node)?;
@@ -317,7 +317,7 @@ impl Replica {
                 context,
                 ranges,
             } => {
-                if self.is_sealed_by(&context) {
+                if self.is_sealed_by(node, &context) {
                     return Ok(());
                 }
                 self.check_context(&context)?;
@@ -332,7 +332,7 @@ impl Replica {
                 context,
                 floor,
             } => {
-                if self.is_sealed_by(&context) {
+                if self.is_sealed_by(node, &context) {
                     return Ok(());
                 }
                 self.check_end(&context, &floor)?;
@@ -350,7 +350,7 @@ impl Replica {
                 context,
                 floor,
             } => {
-                if self.is_sealed_by(&context) {
+                if self.is_sealed_by(node, &context) {
                     return Ok(());
                 }
                 self.check_end(&context, &floor)?;
@@ -369,7 +369,7 @@ impl Replica {
                 let context = held.map(|held| held.context.clone());
                 if context
                     .as_ref()
-                    .is_some_and(|context| self.is_sealed_by(context))
+                    .is_some_and(|context| self.is_sealed_by(node, context))
                 {
                     self.abandon_incoming(node);
                     return Ok(());

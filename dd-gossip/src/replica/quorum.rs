@@ -323,7 +323,7 @@ impl Replica {
         let context = match answer {
             Answer::Equal => asked.context.clone(),
             Answer::Context(context) => {
-                if self.is_sealed_by(&context) {
+                if self.is_sealed_by(node, &context) {
                     return Ok(());
                 }
                 self.check_context(&context)?;

@@ -15,7 +15,8 @@
 //! what they removed can't be told from what is gone: its replica is [made anew](Replica::reborn), and until then
 //! nothing is taken over from it. The digest does not tell more from less, so that it is made anew where it has seen
 //! less as well. What no other replica had of its own events is lost then, and what it alone had got from processes
-//! that are gone.
+//! that are gone. Of two sides that removed each other, and sealed each other's processes, only one side's replicas
+//! are: the side without the greatest seal that the other lacks.
 //!
 //! A member that is down keeps everything from being sealed, until it is back or is removed.
 

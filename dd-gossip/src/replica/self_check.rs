@@ -218,14 +218,24 @@ impl Replica {
         }
     }
 
-    /// A peer has this context. Returns whether it says that this replica's time is over.
-    pub(super) fn is_sealed_by(&mut self, context: &Context) -> bool {
+    /// A peer has this context. Returns whether nothing is to be heard of it: because it says that this replica's time
+    /// is over, or because its own is.
+    ///
+    /// Of two sides of a partition that sealed each other's processes all replicas could find that their time is over,
+    /// and nothing would be left to catch up with. So only one side's is.
+    pub(super) fn is_sealed_by(&mut self, node: &NodeId, context: &Context) -> bool {
         let own = self.config.replica;
         let mut seals = context.seals().iter();
         let seal = seals.find(|(last, _)| last.node() == own.node() && own <= *last);
         let sealed = seal.map(|(last, _)| last);
         self.self_check.sealed = self.self_check.sealed.max(sealed);
-        if sealed.is_some() || self.keys.context().contradicts(context) {
+        let here = self.keys.context();
+        if sealed.is_some() || here.contradicts(context) {
+            let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
+            let its_is = process.is_some_and(|process| here.is_sealed(process.replica));
+            if (its_is || context.contradicts(here)) && here.prevails_over(context) {
+                return true;
+            }
             self.self_check.over = true;
             self.be_damaged(Damage::Sealed);
         }

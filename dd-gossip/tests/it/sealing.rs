@@ -1,11 +1,13 @@
 //! Sealing: contexts do not grow with restarts, and nothing that a member holds is called void.
 
+use std::collections::BTreeSet;
+
 use crdt_core::{Dot, OrSet, PnCounter, ReplicaId};
 use dd_gossip::{Damage, Event, Member, MemberState, Replica};
 
 use crate::support::craft;
 use crate::support::net::Net;
-use crate::support::{incarnation, node, restarted, write};
+use crate::support::{Rng, incarnation, node, restarted, write};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -266,13 +268,18 @@ fn what_the_asker_gets_after_the_question_is_not_sealed() {
 
 /// To one some are members no more.
 fn removed(net: &mut Net, by: &str, gone: &[&str]) {
-    let members = NAMES.map(|n| {
+    members_of(net, by, &NAMES, gone);
+}
+
+fn members_of(net: &mut Net, by: &str, all: &[&str], gone: &[&str]) {
+    let member = |n: &&str| {
         let state = match gone.contains(&n) {
             true => MemberState::Removed,
             false => MemberState::Up,
         };
         Member::new(node(n), String::new(), 1, state)
-    });
+    };
+    let members: Vec<Member> = all.iter().map(member).collect();
     let now = net.now;
     net[by].set_members(now, &members);
 }
@@ -422,4 +429,104 @@ fn a_hello_from_before_a_replica_was_made_anew_may_come_late() {
     net.write::<PnCounter>("b", "hits", |hits| hits.add(1));
     net.converge();
     assert_eq!(net["a"].view::<PnCounter>(b"hits").value(), 2);
+}
+
+/// Two sides of a partition remove each other, by somebody's word on each, seal each other's processes, and meet again.
+struct Sides {
+    net: Net,
+    incarnations: u64,
+    made_anew: BTreeSet<String>,
+}
+
+const SIDES: [&str; 4] = ["a", "b", "c", "d"];
+
+impl Sides {
+    fn apart(rng: &mut Rng) -> Self {
+        let mut net = Net::mesh(&SIDES);
+        for name in SIDES.iter().filter(|_| rng.below(4) > 0) {
+            net.write::<OrSet<String>>(name, "set", |set| {
+                set.insert(format!("before {name}").as_str());
+            });
+        }
+        net.write::<OrSet<String>>("a", "set", |set| {
+            set.insert("before");
+        });
+        net.converge();
+        for (one, other) in [("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")] {
+            net.disconnect(one, other);
+        }
+        for name in SIDES.iter().filter(|_| rng.below(2) == 0) {
+            net.write::<OrSet<String>>(name, "set", |set| {
+                set.insert(format!("apart {name}").as_str());
+                set.remove("before a");
+            });
+        }
+        net.run_millis(5_000);
+        for (name, gone) in [("a", ["c", "d"]), ("b", ["c", "d"])] {
+            members_of(&mut net, name, &SIDES, &gone);
+        }
+        for (name, gone) in [("c", ["a", "b"]), ("d", ["a", "b"])] {
+            members_of(&mut net, name, &SIDES, &gone);
+        }
+        net.run_millis(rng.below(200_000) as u64);
+        let (incarnations, made_anew) = (1, BTreeSet::new());
+        Self {
+            net,
+            incarnations,
+            made_anew,
+        }
+    }
+
+    fn run(&mut self, millis: u64) {
+        for _ in 0..millis / 100 {
+            self.net.run_millis(100);
+            for name in SIDES {
+                if is_over(&mut self.net, name) {
+                    self.incarnations += 1;
+                    self.made_anew.insert(name.to_owned());
+                    let id = incarnation(name, self.incarnations);
+                    let nonce = 10 + self.incarnations;
+                    let reborn = self.net[name].reborn(id, nonce, self.net.now);
+                    self.net.make_anew(reborn);
+                    members_of(&mut self.net, name, &SIDES, &[]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_sides_that_sealed_each_other_one_stays() {
+    let mut of_both = 0;
+    for seed in 500..800 {
+        let mut rng = Rng(seed);
+        let mut sides = Sides::apart(&mut rng);
+        let before = SIDES.map(|name| words(&sides.net, name));
+        let sealed = |of: &str| !sides.net[of].context().seals().is_empty();
+        of_both += u64::from(sealed("a") && sealed("c"));
+        for name in SIDES {
+            members_of(&mut sides.net, name, &SIDES, &[]);
+        }
+        let mut pairs = vec![("a", "c"), ("a", "d"), ("b", "c"), ("b", "d")];
+        while !pairs.is_empty() {
+            let (one, other) = pairs.swap_remove(rng.below(pairs.len()));
+            sides.net.connect(one, other);
+            sides.run([0, 0, 100, 1_000, 20_000][rng.below(5)]);
+        }
+        sides.run(300_000);
+        sides.net.assert_equal();
+        let after = words(&sides.net, "a");
+        assert!(after.contains("before"), "seed {seed}: {after:?}");
+        let anew = &sides.made_anew;
+        assert!(
+            before[0].is_subset(&after) || before[2].is_subset(&after),
+            "seed {seed}: {after:?} of {before:?}, made anew {anew:?}"
+        );
+    }
+    assert!(of_both > 80, "{of_both} of 300");
+}
+
+fn words(net: &Net, name: &str) -> BTreeSet<String> {
+    let set = net[name].view::<OrSet<String>>(b"set");
+    set.iter().map(|word| word.to_string()).collect()
 }

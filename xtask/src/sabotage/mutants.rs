@@ -538,7 +538,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "sealmore",
         what: "who has seen something else than what was sealed is made anew",
         found_by: FoundBy::Test("dd-gossip", "sealing::who_holds_more_than_was_sealed_is_made_anew"),
-        changes: &[Change { file: SELF_CHECK, from: "if sealed.is_some() || self.keys.context().contradicts(context) {", to: "if sealed.is_some() {", }],
+        changes: &[Change { file: SELF_CHECK, from: "if sealed.is_some() || here.contradicts(context) {", to: "if sealed.is_some() {", }],
     },
     Mutant {
         name: "sealcuts",
@@ -611,6 +611,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "of two lives the later one wins, whatever became of the earlier",
         found_by: FoundBy::Test("dd-gossip", "membership::roster::tests::the_order_in_which_entries_come_does_not_matter"),
         changes: &[Change { file: ROSTER, from: "(self.generation, self.gone, &self.address)", to: "(self.generation.min(1), self.gone, &self.address)", }],
+    },
+    Mutant {
+        name: "bothsides",
+        what: "of two sides that sealed each other one is made anew",
+        found_by: FoundBy::Test("dd-gossip", "sealing::of_two_sides_that_sealed_each_other_one_stays"),
+        changes: &[Change { file: SELF_CHECK, from: "&& here.prevails_over(context)", to: "&& here.prevails_over(context) && context.prevails_over(here)", }],
+    },
+    Mutant {
+        name: "newcomers",
+        what: "nodes that look for a cluster and meet each other have joined none",
+        found_by: FoundBy::Test("dd-gossip", "membership::newcomers_that_meet_have_joined_nothing"),
+        changes: &[Change { file: SWIM, from: "self.handle_roster(now, from, told, false)", to: "self.handle_roster(now, from, told, true)", }],
     },
     Mutant {
         name: "latehello",
