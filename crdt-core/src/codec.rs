@@ -26,8 +26,11 @@ pub enum DecodeError {
     Limit(&'static str),
 }
 
+/// Bytes of room that are kept from one use to the next, at most.
+const KEPT: usize = 1024;
+
 /// Appends canonical bytes to a buffer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Writer {
     out: Vec<u8>,
 }
@@ -54,6 +57,17 @@ impl Writer {
         self.out.is_empty()
     }
 
+    /// What was written so far.
+    pub fn written(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Begins anew, with the room that there is unless that is much.
+    pub fn clear(&mut self) {
+        self.out.clear();
+        self.out.shrink_to(KEPT);
+    }
+
     /// What was written.
     pub fn finish(self) -> Vec<u8> {
         self.out
@@ -76,8 +90,12 @@ impl Writer {
     }
 
     /// A number in 1 to 10 bytes.
-    pub fn varint(&mut self, n: u64) {
-        self.wide(u128::from(n));
+    pub fn varint(&mut self, mut n: u64) {
+        while n >= 0x80 {
+            self.out.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        self.out.push(n as u8);
     }
 
     /// A count or a length.
@@ -87,10 +105,11 @@ impl Writer {
 
     /// A signed number in 1 to 19 bytes, small magnitudes short (zigzag).
     pub fn signed(&mut self, n: i128) {
-        self.wide(((n << 1) ^ (n >> 127)) as u128);
-    }
-
-    fn wide(&mut self, mut n: u128) {
+        let mut n = ((n << 1) ^ (n >> 127)) as u128;
+        // Most are small.
+        if let Ok(small) = u64::try_from(n) {
+            return self.varint(small);
+        }
         while n >= 0x80 {
             self.out.push(n as u8 | 0x80);
             n >>= 7;

@@ -76,7 +76,13 @@ impl Borrow<[u8]> for Name {
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        match (&self.0, &other.0) {
+            (Repr::Inline(len, bytes), Repr::Inline(others, other)) => {
+                len == others && bytes == other
+            }
+            (Repr::Shared(bytes), Repr::Shared(other)) => bytes == other,
+            _ => false,
+        }
     }
 }
 
@@ -90,7 +96,12 @@ impl PartialOrd for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        match (&self.0, &other.0) {
+            (Repr::Inline(len, bytes), Repr::Inline(others, other)) => Words::of(bytes)
+                .cmp(&Words::of(other))
+                .then(len.cmp(others)),
+            _ => self.as_bytes().cmp(other.as_bytes()),
+        }
     }
 }
 
@@ -106,45 +117,83 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A name that others are compared with many times: most differ in the first eight bytes, which
-/// are compared as one number.
+/// The first 22 bytes of a name as numbers, with zeros behind a shorter one: unequal ones are ordered as the names
+/// are, and of equal ones the shorter name is the first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Words(u64, u64, u64);
+
+impl Words {
+    #[inline]
+    fn of(bytes: &[u8; INLINE]) -> Self {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = *bytes;
+        let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let [a, b, c, d, e, f, g, h, rest @ ..] = rest;
+        let second = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let [a, b, c, d, e, f] = rest;
+        Self(first, second, u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+}
+
+/// A name that others are compared with many times. Most are short, or differ in what short ones have: that is
+/// compared as numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct SearchKey<'a> {
-    prefix: u64,
+    words: Words,
     bytes: &'a [u8],
 }
 
 impl<'a> SearchKey<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let mut first = [0; INLINE];
+        let len = bytes.len().min(INLINE);
+        first[..len].copy_from_slice(&bytes[..len]);
         Self {
-            prefix: prefix(bytes),
+            words: Words::of(&first),
             bytes,
         }
     }
 
     /// How `name` compares with this one.
+    #[inline]
     pub(crate) fn compare(&self, name: &Name) -> Ordering {
-        let first = match &name.0 {
-            Repr::Inline(_, [a, b, c, d, e, f, g, h, ..]) => {
-                u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])
+        match &name.0 {
+            Repr::Inline(len, bytes) => {
+                let len = usize::from(*len);
+                Words::of(bytes)
+                    .cmp(&self.words)
+                    .then_with(|| len.cmp(&self.bytes.len()))
             }
-            Repr::Shared(bytes) => prefix(bytes),
-        };
-        first
-            .cmp(&self.prefix)
-            .then_with(|| name.as_bytes().cmp(self.bytes))
+            Repr::Shared(bytes) => (**bytes).cmp(self.bytes),
+        }
     }
 }
 
-/// The first eight bytes as a number, with zeros behind a shorter name: unequal numbers are ordered
-/// as the names are.
-fn prefix(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => {
-            let mut padded = [0; 8];
-            padded[..bytes.len()].copy_from_slice(bytes);
-            u64::from_be_bytes(padded)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_ordered_as_their_bytes_are() {
+        let mut names: Vec<Vec<u8>> = alloc::vec![Vec::new()];
+        // At every length around those where what is compared changes, with zeros, and with a difference anywhere.
+        for len in [1, 7, 8, 9, 15, 16, 17, 21, 22, 23, 24, 30] {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                names.push(alloc::vec![byte; len]);
+                for at in 0..len {
+                    let mut name = alloc::vec![0x41; len];
+                    name[at] = byte;
+                    names.push(name);
+                }
+            }
+        }
+        for a in &names {
+            let (name, key) = (Name::new(a), SearchKey::new(a));
+            for b in &names {
+                let other = Name::new(b);
+                assert_eq!(name.cmp(&other), a.cmp(b), "{a:?} {b:?}");
+                assert_eq!(name == other, a == b, "{a:?} {b:?}");
+                assert_eq!(key.compare(&other), b.cmp(a), "{a:?} {b:?}");
+            }
         }
     }
 }

@@ -30,10 +30,9 @@ impl Hashes {
         hash(self.key, &w.finish())
     }
 
-    /// What one live dot adds to the fingerprint: a sum, so that it is kept incrementally.
-    pub(crate) fn entry(&self, path: &[Name], entry: EntryRef<'_>) -> u128 {
-        // Enough for most.
-        let mut w = Writer::with_capacity(128);
+    /// What one live dot adds to the fingerprint: a sum, so that it is kept incrementally. `w` is room for it.
+    pub(crate) fn entry(&self, path: &[Name], entry: EntryRef<'_>, w: &mut Writer) -> u128 {
+        w.clear();
         w.count(path.len());
         for name in path {
             w.bytes(name);
@@ -42,10 +41,7 @@ impl Hashes {
         w.varint(entry.dot.seq);
         match entry.value {
             ValueRef::Unit => w.byte(0),
-            ValueRef::Bytes(bytes) => {
-                w.byte(1);
-                w.raw(bytes);
-            }
+            ValueRef::Bytes(_) => w.byte(1),
             ValueRef::Run(run) => {
                 w.byte(2);
                 w.varint(run.start);
@@ -54,7 +50,12 @@ impl Hashes {
                 w.signed(run.cut_total);
             }
         }
-        hash(self.key, &w.finish())
+        let mut hasher = SipHasher24::new_with_keys(self.key.0, self.key.1);
+        hasher.write(w.written());
+        if let ValueRef::Bytes(bytes) = entry.value {
+            hasher.write(bytes);
+        }
+        hasher.finish128().as_u128()
     }
 
     /// Which pair of processes a frame is between, and in which direction.

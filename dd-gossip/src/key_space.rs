@@ -4,20 +4,19 @@
 //! key are siblings, and a delete of the key acts on all. Everything derived (index, fingerprint,
 //! changed keys) follows the store's effects, so the store's memory layout is its own affair.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
+use crdt_core::codec::Writer;
 use crdt_core::kernel::{
     Comparison, DotStore, EditError, Effect, EntryRef, Link, NodeRef, Record, Transaction, Unit,
 };
 use crdt_core::{Context, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
+use crate::changes::{Changed, Changes};
 use crate::fingerprint::Hashes;
 use crate::index::Index;
 use crate::replica::DEADLINE;
-
-/// Changed keys that are remembered until they are asked for; beyond it, "all" are.
-const MAX_CHANGED: usize = 65_536;
 
 /// A frozen view of the key space. O(1) to take.
 #[derive(Clone, Debug)]
@@ -26,22 +25,15 @@ pub(crate) struct Frozen {
     pub(crate) index: Index,
 }
 
-/// Keys that changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Changed {
-    /// These, each with the number of changes (updates, or units that came in).
-    Keys(BTreeMap<Name, u64>),
-    /// So many that they were not kept apart.
-    All,
-}
-
 #[derive(Clone, Debug)]
 pub(crate) struct KeySpace {
     frozen: Frozen,
     fingerprint: u128,
     hashes: Hashes,
     context_hash: Option<u128>,
-    changed: Changed,
+    changes: Changes,
+    /// Room for what is hashed.
+    room: Writer,
     /// Changed keys that begin with one of these are noted besides.
     marks: Vec<Name>,
     marked: BTreeSet<Name>,
@@ -51,21 +43,21 @@ impl KeySpace {
     /// A key space from a store that was kept, with everything derived made anew.
     pub(crate) fn restore(store: DotStore, hashes: Hashes) -> Self {
         let mut index = Index::default();
-        let mut fingerprint = 0u128;
+        let (mut fingerprint, mut room) = (0u128, Writer::new());
         store.root().visit(&mut Vec::new(), &mut |path, entry| {
             index.born(path, entry);
-            fingerprint = fingerprint.wrapping_add(hashes.entry(path, entry));
+            fingerprint = fingerprint.wrapping_add(hashes.entry(path, entry, &mut room));
         });
         for (path, record) in store.records() {
             index.recorded(path, record.dot);
         }
-        let changed = Changed::Keys(BTreeMap::new());
         Self {
             frozen: Frozen { store, index },
             fingerprint,
             hashes,
             context_hash: None,
-            changed,
+            changes: Changes::default(),
+            room,
             marks: Vec::new(),
             marked: BTreeSet::new(),
         }
@@ -89,11 +81,11 @@ impl KeySpace {
 
     /// The fingerprint computed from everything that is live: the check of the one that is kept.
     pub(crate) fn recompute_fingerprint(&self) -> u128 {
-        let mut sum = 0u128;
+        let (mut sum, mut room) = (0u128, Writer::new());
         self.store()
             .root()
             .visit(&mut Vec::new(), &mut |path, entry| {
-                sum = sum.wrapping_add(self.hashes.entry(path, entry));
+                sum = sum.wrapping_add(self.hashes.entry(path, entry, &mut room));
             });
         sum
     }
@@ -111,11 +103,11 @@ impl KeySpace {
 
     /// The keys that changed since this was asked last.
     pub(crate) fn take_changed(&mut self) -> Changed {
-        std::mem::replace(&mut self.changed, Changed::Keys(BTreeMap::new()))
+        self.changes.take()
     }
 
     pub(crate) fn has_changed(&self) -> bool {
-        !matches!(&self.changed, Changed::Keys(keys) if keys.is_empty())
+        !self.changes.is_empty()
     }
 
     /// From now on changes of keys that begin with one of these are noted.
@@ -257,7 +249,7 @@ impl KeySpace {
                     filling.visit(|at, entry| self.born(at, entry, &mut touched));
                 }
                 Effect::Died { at, entry } => {
-                    let hash = self.hashes.entry(&at, (&entry).into());
+                    let hash = self.hashes.entry(&at, (&entry).into(), &mut self.room);
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
                     self.touch(&at, &mut touched);
                     self.frozen.index.died((&entry).into());
@@ -270,7 +262,7 @@ impl KeySpace {
     }
 
     fn born(&mut self, at: &[Name], entry: EntryRef<'_>, touched: &mut Vec<Name>) {
-        let hash = self.hashes.entry(at, entry);
+        let hash = self.hashes.entry(at, entry, &mut self.room);
         self.fingerprint = self.fingerprint.wrapping_add(hash);
         self.touch(at, touched);
         self.frozen.index.born(at, entry);
@@ -290,19 +282,17 @@ impl KeySpace {
 
     /// Counts one change for each key.
     fn note_changed(&mut self, mut touched: Vec<Name>) {
-        touched.sort_unstable();
-        touched.dedup();
-        let is_marked = |key: &&Name| self.marks.iter().any(|mark| key.starts_with(mark));
-        self.marked
-            .extend(touched.iter().filter(is_marked).cloned());
-        let Changed::Keys(keys) = &mut self.changed else {
-            return;
-        };
-        for key in touched {
-            *keys.entry(key).or_default() += 1;
+        if touched.len() > 1 {
+            touched.sort_unstable();
+            touched.dedup();
         }
-        if keys.len() > MAX_CHANGED {
-            self.changed = Changed::All;
+        if !self.marks.is_empty() {
+            let is_marked = |key: &&Name| self.marks.iter().any(|mark| key.starts_with(mark));
+            self.marked
+                .extend(touched.iter().filter(is_marked).cloned());
+        }
+        for key in touched {
+            self.changes.note(key);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod asking;
 mod by_number;
+mod changes;
 mod config;
 mod consistency;
 mod fingerprint;
@@ -26,6 +27,7 @@ mod traffic;
 mod transport;
 mod walk;
 
+pub use changes::Changed;
 pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
 pub use consistency::Consistency;
 pub use frame::{
@@ -33,7 +35,6 @@ pub use frame::{
     membership_message,
 };
 pub use incoming::{MAX_HELD, MAX_HELD_BYTES};
-pub use key_space::Changed;
 pub use linked::MAX_LINKED;
 pub use membership::{
     MAX_ADDRESS, MAX_GONE, MAX_MEMBERS, MAX_PACKET, Member, MemberState, Membership, Message,

@@ -26,6 +26,7 @@ pub(super) const FILLED: usize = CAPACITY * 7 / 8;
 const MAX_ORIGINS: usize = 256;
 /// A packed dot is the place of its origin in the block's list, and a sequence number below it.
 const SEQ_BITS: u32 = 56;
+const SEQS: u64 = (1 << SEQ_BITS) - 1;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
@@ -123,10 +124,7 @@ impl Block {
     }
 
     fn unpack(&self, packed: u64) -> Dot {
-        Dot::new(
-            self.origins[(packed >> SEQ_BITS) as usize],
-            packed & ((1 << SEQ_BITS) - 1),
-        )
+        Dot::new(self.origins[(packed >> SEQ_BITS) as usize], packed & SEQS)
     }
 
     /// The node of its own in a place's column, to be changed where it is.
@@ -190,6 +188,47 @@ impl Block {
         let out = node.change(path, change);
         self.set_column(at, whole, node);
         out
+    }
+
+    /// Counts `n` on in the run of the dot's replica at a path under that of `name`, if it stands in a column where
+    /// nothing else does, as most do: it is changed there. Returns its entry before and after.
+    pub(super) fn count(
+        &mut self,
+        name: &Name,
+        path: &[Name],
+        dot: Dot,
+        n: i128,
+    ) -> Option<(Entry, Entry)> {
+        let at = self.search(name.as_bytes()).ok()?;
+        let path = match (self.lower.name(at), path) {
+            (None, path) => path,
+            (Some(lower), [first, path @ ..]) if lower == first => path,
+            _ => return None,
+        };
+        let (start, total) = match self.cells.get_mut(at)? {
+            Cell::Node(node) => return Arc::make_mut(node).count(path, dot, n),
+            Cell::Count { start, total } if path.is_empty() => (*start, total),
+            _ => return None,
+        };
+        let packed = self.dots[at];
+        if self.origins[(packed >> SEQ_BITS) as usize] != dot.replica {
+            return None;
+        }
+        let run = Run {
+            start,
+            total: i128::from(*total),
+            cut_seq: 0,
+            cut_total: 0,
+        };
+        let counted = run.plus(n);
+        *total = i64::try_from(counted.total).ok()?;
+        self.dots[at] = packed & !SEQS | dot.seq;
+        let former = Dot::new(dot.replica, packed & SEQS);
+        let entry = |dot, run| Entry {
+            dot,
+            value: Value::Run(run),
+        };
+        Some((entry(former, run), entry(dot, counted)))
     }
 
     /// Puts a dot with nothing in at a name where nothing is.
@@ -427,7 +466,7 @@ impl Block {
                 kept.push(origin);
                 kept.len() - 1
             });
-            *packed = (at as u64) << SEQ_BITS | (*packed & ((1 << SEQ_BITS) - 1));
+            *packed = (at as u64) << SEQ_BITS | (*packed & SEQS);
         };
         self.dots
             .iter_mut()

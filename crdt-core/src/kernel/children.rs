@@ -10,6 +10,7 @@ use core::ops::Bound;
 use super::block::Block;
 use super::children_builder::ChildrenBuilder;
 use super::children_ref::ChildrenRef;
+use super::leaf::Entry;
 use super::node::{Node, NodeRef};
 use super::zip::{Pair, Zip, compare};
 use crate::Dot;
@@ -179,6 +180,20 @@ impl Children {
             self.shrink(name);
         }
         out
+    }
+
+    /// Counts on in a run under a name; see [`Block::count`].
+    pub(super) fn count(
+        &mut self,
+        name: &Name,
+        path: &[Name],
+        dot: Dot,
+        n: i128,
+    ) -> Option<(Entry, Entry)> {
+        if self.is_empty() {
+            return None;
+        }
+        self.block_mut(name).count(name, path, dot, n)
     }
 
     fn split(&mut self, name: &Name, inserted: usize) {

@@ -25,7 +25,8 @@ impl Filling {
 
     /// Calls `visit` with each dot and its path, in the order of their numbers.
     pub fn visit(&self, mut visit: impl FnMut(&[Name], EntryRef<'_>)) {
-        let mut path = self.above.to_vec();
+        let mut path = Vec::with_capacity(self.above.len() + 1);
+        path.extend_from_slice(&self.above);
         for (n, name) in self.names.iter().enumerate() {
             path.truncate(self.above.len());
             path.push(name.clone());

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::block::Block;
 use super::children::Children;
 use super::children_ref::{self, ChildrenRef};
-use super::leaf::{EntryRef, Leaf, LeafIter, Run, ValueRef};
+use super::leaf::{Entry, EntryRef, Leaf, LeafIter, Run, ValueRef};
 use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
@@ -86,6 +86,12 @@ impl Node {
     /// whether it did.
     pub(super) fn fill(&mut self, path: &[Name], name: &Name, dot: Dot) -> bool {
         self.change(path, |node| node.children.fill(name, dot))
+    }
+
+    /// Counts on in the run at a path, if that stands in a column; see [`Block::count`].
+    pub(super) fn count(&mut self, path: &[Name], dot: Dot, n: i128) -> Option<(Entry, Entry)> {
+        let (name, path) = path.split_first()?;
+        self.children.count(name, path, dot, n)
     }
 
     /// Changes the leaf at a path; makes the nodes on the way and takes empty ones away.

@@ -494,11 +494,11 @@ impl Cursor<'_> {
             return;
         }
         let dot = self.tx.mint();
-        let (former, entry) = self
-            .tx
-            .store
-            .root
-            .change_leaf(&self.path, |leaf| leaf.count(dot, n));
+        let root = &mut self.tx.store.root;
+        let (former, entry) = match root.count(&self.path, dot, n) {
+            Some((former, entry)) => (Some(former), entry),
+            None => root.change_leaf(&self.path, |leaf| leaf.count(dot, n)),
+        };
         if let Some(entry) = former {
             let at = self.path.clone();
             self.tx.effects.push(Effect::Died { at, entry });

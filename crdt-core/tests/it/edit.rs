@@ -249,6 +249,64 @@ fn an_update_reads_what_it_did_so_far() {
     assert!(map.view().is_empty());
 }
 
+/// Where a run stands depends on its total, and on whether anything else is there.
+#[test]
+fn counts_go_on_wherever_the_run_stands() {
+    let mut map: Causal<OrMap<String, PnCounter>> = empty(1);
+    let mut expected = 0;
+    for n in [
+        1,
+        i64::MAX,
+        1,
+        i64::MAX,
+        i64::MIN,
+        -1,
+        i64::MIN,
+        i64::MIN,
+        5,
+    ] {
+        let delta = update(&mut map, |m| m.entry("k").add(n)).delta;
+        expected += i128::from(n);
+        let entry = map.view().get("k").map(|counter| counter.value());
+        assert_eq!(entry, Some(expected), "after {n}");
+        // Undone where it was.
+        let failed = map.update(|m| {
+            m.entry("k").add(7);
+            m.entry("k").add(-9);
+            m.entry("too long".repeat(10_000).as_str()).add(1);
+        });
+        assert!(failed.is_err());
+        assert_eq!(
+            map.view().get("k").map(|counter| counter.value()),
+            Some(expected)
+        );
+        let mut alone: Causal<OrMap<String, PnCounter>> = empty(2);
+        alone
+            .apply(&delta)
+            .expect("a delta with all that there was");
+        assert_eq!(
+            alone.view().get("k").map(|counter| counter.value()),
+            Some(expected)
+        );
+    }
+    // Beside another replica's run, and after a cut.
+    let mut other: Causal<OrMap<String, PnCounter>> = empty(2);
+    other.merge(&map).expect("an id of its own");
+    update(&mut other, |m| m.entry("k").add(10));
+    map.merge(&other).expect("an id of its own");
+    update(&mut map, |m| m.entry("k").add(100));
+    assert_eq!(
+        map.view().get("k").map(|counter| counter.value()),
+        Some(expected + 110)
+    );
+    update(&mut map, |m| {
+        m.entry("k").reset();
+        m.entry("k").add(3);
+    });
+    update(&mut map, |m| m.entry("k").add(4));
+    assert_eq!(map.view().get("k").map(|counter| counter.value()), Some(7));
+}
+
 /// What an update makes void itself is known to whoever has its delta: contexts become equal by
 /// deltas alone.
 #[test]

@@ -22,9 +22,10 @@ use std::fmt;
 use crdt_core::kernel::DotStore;
 use crdt_core::{HybridClock, ReplicaId};
 
+use crate::changes::Changed;
 use crate::config::Config;
 use crate::fingerprint::Hashes;
-use crate::key_space::{Changed, KeySpace};
+use crate::key_space::KeySpace;
 use crate::peer::{Peer, Process};
 use crate::rng::Rng;
 use crate::time::Time;

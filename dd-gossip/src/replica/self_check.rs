@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Duration;
 
+use crdt_core::codec::Writer;
 use crdt_core::{Context, Name, ReplicaId};
 
 use super::{Event, Replica};
@@ -98,10 +99,11 @@ impl Scrub {
             None => Bound::Unbounded,
         };
         let (mut events, mut misplaced, mut last) = (0, false, None);
+        let mut room = Writer::new();
         for (key, node) in store.root().children().iter_from(from) {
             let key = Name::new(key);
             node.visit(&mut vec![key.clone()], &mut |path, entry| {
-                self.sum = self.sum.wrapping_add(hashes.entry(path, entry));
+                self.sum = self.sum.wrapping_add(hashes.entry(path, entry, &mut room));
                 let placed = index
                     .live()
                     .get(entry.dot)
