@@ -450,6 +450,17 @@ impl Context {
         self.insert_range(dot.replica, dot.seq, dot.seq);
     }
 
+    /// Adds events that ascend.
+    pub fn extend_sorted(&mut self, events: &[Dot]) {
+        debug_assert!(events.is_sorted());
+        let follows = |a: &Dot, b: &Dot| a.replica == b.replica && b.seq <= a.seq + 1;
+        for run in events.chunk_by(follows) {
+            if let (Some(first), Some(last)) = (run.first(), run.last()) {
+                self.insert_range(first.replica, first.seq, last.seq);
+            }
+        }
+    }
+
     /// Adds the events `first..=last` of an origin.
     pub fn insert_range(&mut self, origin: ReplicaId, first: u64, last: u64) {
         if self.seals.covers(origin) {

@@ -11,7 +11,7 @@ use crdt_core::codec::Writer;
 use crdt_core::kernel::{
     Comparison, DotStore, EditError, Effect, EntryRef, Link, NodeRef, Record, Transaction, Unit,
 };
-use crdt_core::{Context, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
+use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
 use crate::changes::{Changed, Changes};
 use crate::fingerprint::Hashes;
@@ -134,9 +134,10 @@ impl KeySpace {
         Ok(value)
     }
 
-    pub(crate) fn apply(&mut self, unit: &Unit) {
+    /// `events`: those of the unit.
+    pub(crate) fn apply(&mut self, unit: &Unit, events: &[Dot]) {
         let mut effects = Vec::new();
-        self.frozen.store.apply(unit, &mut effects);
+        self.frozen.store.apply_events(unit, events, &mut effects);
         self.follow(effects);
     }
 

@@ -58,6 +58,18 @@ pub(super) enum Cell {
     Node(Arc<Node>),
 }
 
+/// What became of a run that was to be changed in its column.
+pub(super) enum RunChange {
+    Changed {
+        from: (Dot, Run),
+        to: (Dot, Run),
+    },
+    /// The replica has none at that path.
+    NoRun,
+    /// It may stand elsewhere, or would have to. Nothing was changed.
+    Elsewhere,
+}
+
 impl Block {
     pub(super) fn len(&self) -> usize {
         self.dots.len()
@@ -190,45 +202,54 @@ impl Block {
         out
     }
 
-    /// Counts `n` on in the run of the dot's replica at a path under that of `name`, if it stands in a column where
-    /// nothing else does, as most do: it is changed there. Returns its entry before and after.
-    pub(super) fn count(
+    /// Changes the run of a replica at a path under that of `name`, if it stands in a column where nothing else does, as
+    /// most do, and can stand there afterwards.
+    pub(super) fn change_run(
         &mut self,
         name: &Name,
         path: &[Name],
-        dot: Dot,
-        n: i128,
-    ) -> Option<(Entry, Entry)> {
-        let at = self.search(name.as_bytes()).ok()?;
+        replica: ReplicaId,
+        change: impl FnOnce(Dot, Run) -> (Dot, Run),
+    ) -> RunChange {
+        let Ok(at) = self.search(name.as_bytes()) else {
+            return RunChange::NoRun;
+        };
         let path = match (self.lower.name(at), path) {
             (None, path) => path,
             (Some(lower), [first, path @ ..]) if lower == first => path,
-            _ => return None,
+            _ => return RunChange::NoRun,
         };
-        let (start, total) = match self.cells.get_mut(at)? {
-            Cell::Node(node) => return Arc::make_mut(node).count(path, dot, n),
-            Cell::Count { start, total } if path.is_empty() => (*start, total),
-            _ => return None,
+        let (start, total) = match self.cells.get_mut(at) {
+            Some(Cell::Node(node)) => {
+                return Arc::make_mut(node).change_run(path, replica, change);
+            }
+            Some(Cell::Count { start, total }) if path.is_empty() => (start, total),
+            Some(Cell::Run(_)) => return RunChange::Elsewhere,
+            _ => return RunChange::NoRun,
         };
         let packed = self.dots[at];
-        if self.origins[(packed >> SEQ_BITS) as usize] != dot.replica {
-            return None;
+        if self.origins[(packed >> SEQ_BITS) as usize] != replica {
+            return RunChange::NoRun;
         }
         let run = Run {
-            start,
+            start: *start,
             total: i128::from(*total),
             cut_seq: 0,
             cut_total: 0,
         };
-        let counted = run.plus(n);
-        *total = i64::try_from(counted.total).ok()?;
+        let before = (Dot::new(replica, packed & SEQS), run);
+        let (dot, run) = change(before.0, run);
+        let is_cut = (run.cut_seq, run.cut_total) != (0, 0);
+        match i64::try_from(run.total) {
+            Ok(short) if dot.replica == replica && !is_cut => *total = short,
+            _ => return RunChange::Elsewhere,
+        }
+        *start = run.start;
         self.dots[at] = packed & !SEQS | dot.seq;
-        let former = Dot::new(dot.replica, packed & SEQS);
-        let entry = |dot, run| Entry {
-            dot,
-            value: Value::Run(run),
-        };
-        Some((entry(former, run), entry(dot, counted)))
+        RunChange::Changed {
+            from: before,
+            to: (dot, run),
+        }
     }
 
     /// Puts a dot with nothing in at a name where nothing is.

@@ -7,15 +7,15 @@ use alloc::sync::Arc;
 use core::cmp::Ordering;
 use core::ops::Bound;
 
-use super::block::Block;
+use super::block::{Block, RunChange};
 use super::children_builder::ChildrenBuilder;
 use super::children_ref::ChildrenRef;
-use super::leaf::Entry;
+use super::leaf::Run;
 use super::node::{Node, NodeRef};
 use super::zip::{Pair, Zip, compare};
-use crate::Dot;
 use crate::cow_map::{self, CowMap};
 use crate::name::{Name, SearchKey};
+use crate::{Dot, ReplicaId};
 
 /// The places under a place, by name, in order. No empty place is kept.
 #[derive(Clone, Debug, Default)]
@@ -182,18 +182,18 @@ impl Children {
         out
     }
 
-    /// Counts on in a run under a name; see [`Block::count`].
-    pub(super) fn count(
+    /// Changes the run of a replica under a name; see [`Block::change_run`].
+    pub(super) fn change_run(
         &mut self,
         name: &Name,
         path: &[Name],
-        dot: Dot,
-        n: i128,
-    ) -> Option<(Entry, Entry)> {
+        replica: ReplicaId,
+        change: impl FnOnce(Dot, Run) -> (Dot, Run),
+    ) -> RunChange {
         if self.is_empty() {
-            return None;
+            return RunChange::NoRun;
         }
-        self.block_mut(name).count(name, path, dot, n)
+        self.block_mut(name).change_run(name, path, replica, change)
     }
 
     fn split(&mut self, name: &Name, inserted: usize) {

@@ -74,6 +74,13 @@ pub struct Entry {
     pub value: Value,
 }
 
+impl From<(Dot, Run)> for Entry {
+    fn from((dot, run): (Dot, Run)) -> Self {
+        let value = Value::Run(run);
+        Self { dot, value }
+    }
+}
+
 /// A live dot and what it carries, to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryRef<'a> {

@@ -3,10 +3,10 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use super::block::Block;
+use super::block::{Block, RunChange};
 use super::children::Children;
 use super::children_ref::{self, ChildrenRef};
-use super::leaf::{Entry, EntryRef, Leaf, LeafIter, Run, ValueRef};
+use super::leaf::{EntryRef, Leaf, LeafIter, Run, ValueRef};
 use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
@@ -88,10 +88,17 @@ impl Node {
         self.change(path, |node| node.children.fill(name, dot))
     }
 
-    /// Counts on in the run at a path, if that stands in a column; see [`Block::count`].
-    pub(super) fn count(&mut self, path: &[Name], dot: Dot, n: i128) -> Option<(Entry, Entry)> {
-        let (name, path) = path.split_first()?;
-        self.children.count(name, path, dot, n)
+    /// Changes the run of a replica at a path, if it stands in a column; see [`Block::change_run`].
+    pub(super) fn change_run(
+        &mut self,
+        path: &[Name],
+        replica: ReplicaId,
+        change: impl FnOnce(Dot, Run) -> (Dot, Run),
+    ) -> RunChange {
+        match path.split_first() {
+            Some((name, path)) => self.children.change_run(name, path, replica, change),
+            None => RunChange::Elsewhere,
+        }
     }
 
     /// Changes the leaf at a path; makes the nodes on the way and takes empty ones away.

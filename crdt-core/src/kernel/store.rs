@@ -6,6 +6,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::block::RunChange;
 use super::effect::Effect;
 use super::leaf::{Entry, Run, Value, ValueRef};
 use super::link::Link;
@@ -357,6 +358,11 @@ impl DotStore {
 
     /// Applies a unit as one. What the context has already is passed over.
     pub fn apply(&mut self, unit: &Unit, effects: &mut Vec<Effect>) {
+        self.apply_events(unit, &unit.events(), effects);
+    }
+
+    /// As [`apply`](Self::apply), for whoever has [the unit's events](Unit::events) already.
+    pub fn apply_events(&mut self, unit: &Unit, events: &[Dot], effects: &mut Vec<Effect>) {
         unit.links.iter().for_each(|link| self.keep_link(link));
         for (path, record) in &unit.records {
             if !self.context.contains(record.dot) {
@@ -371,9 +377,7 @@ impl DotStore {
                 }
             }
         }
-        for dot in unit.dots() {
-            self.context.insert(dot);
-        }
+        self.context.extend_sorted(events);
     }
 
     /// Takes over a sender's whole context and floor, after the last of its units.
@@ -414,6 +418,23 @@ impl DotStore {
         mut run: Run,
         effects: &mut Vec<Effect>,
     ) {
+        // Mostly there is one of it alone, and nobody removes anything.
+        if self.records.above(path).next().is_none() {
+            let join = |my_dot, my_run: Run| my_run.join(my_dot, &run, dot);
+            match self.root.change_run(path, dot.replica, join) {
+                RunChange::Changed { from, to } if from == to => return,
+                RunChange::Changed { from, to } => {
+                    let (at, entry) = (path.clone(), from.into());
+                    effects.push(Effect::Died { at, entry });
+                    let (at, entry) = (path.clone(), to.into());
+                    return effects.push(Effect::Born { at, entry });
+                }
+                RunChange::NoRun if run.cut_seq < dot.seq => {
+                    return self.be_born(path, (dot, run).into(), effects);
+                }
+                RunChange::NoRun | RunChange::Elsewhere => {}
+            }
+        }
         let mine = self.root.get(path).and_then(|place| place.run(dot.replica));
         if let Some((my_dot, my_run)) = mine {
             (dot, run) = my_run.join(my_dot, &run, dot);

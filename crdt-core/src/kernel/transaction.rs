@@ -4,8 +4,9 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::block::RunChange;
 use super::effect::Effect;
-use super::leaf::{Entry, Value, ValueRef};
+use super::leaf::{Entry, Run, Value, ValueRef};
 use super::link::{Link, MAX_LINK_PATHS, TooManyKeys};
 use super::node::NodeRef;
 use super::record::Record;
@@ -495,9 +496,10 @@ impl Cursor<'_> {
         }
         let dot = self.tx.mint();
         let root = &mut self.tx.store.root;
-        let (former, entry) = match root.count(&self.path, dot, n) {
-            Some((former, entry)) => (Some(former), entry),
-            None => root.change_leaf(&self.path, |leaf| leaf.count(dot, n)),
+        let count = |_, run: Run| (dot, run.plus(n));
+        let (former, entry) = match root.change_run(&self.path, dot.replica, count) {
+            RunChange::Changed { from, to } => (Some(from.into()), to.into()),
+            _ => root.change_leaf(&self.path, |leaf| leaf.count(dot, n)),
         };
         if let Some(entry) = former {
             let at = self.path.clone();

@@ -37,6 +37,14 @@ impl Unit {
         adds.chain(self.records.iter().map(|(_, record)| record.dot))
     }
 
+    /// The same, in order and each once: what a write removed and what it left are one event.
+    pub fn events(&self) -> Vec<Dot> {
+        let mut events: Vec<Dot> = self.dots().collect();
+        events.sort_unstable();
+        events.dedup();
+        events
+    }
+
     /// Adds all of `other`; [`normalize`](Self::normalize) afterwards.
     pub fn extend(&mut self, other: Unit) {
         self.records.extend(other.records);

@@ -304,12 +304,12 @@ impl Replica {
                 self.keys.take_over(&Context::new(), &floor);
             }
             Step::Apply(unit) => {
-                self.check_unit(&unit)?;
-                self.count_events(std::slice::from_ref(&unit));
-                self.keys.apply(&unit);
+                let events = self.check_unit(&unit)?;
+                self.count_events(&events);
+                self.keys.apply(&unit, &events);
                 let process = self.process(node)?;
                 process.asked = process.asked.map(|_| now);
-                unit.dots().for_each(|dot| process.known.insert(dot));
+                process.known.extend_sorted(&events);
                 self.note_news(now, node);
             }
             Step::Ranges {
@@ -354,11 +354,11 @@ impl Replica {
                     return Ok(());
                 }
                 self.check_end(&context, &floor)?;
-                self.check_comparison(&comparison, &context)?;
+                let events = self.check_comparison(&comparison, &context)?;
                 if self.is_void(&context) {
                     return self.ask_anew(now, node);
                 }
-                self.count_events(comparison.units());
+                self.count_events(&events);
                 self.keys.commit(&comparison, &context, &floor);
                 self.counts.comparisons_received += 1;
                 self.finished(now, node, session, &context)?;
@@ -430,9 +430,10 @@ impl Replica {
                         self.ask_anew(now, node)?;
                         break;
                     }
-                    self.count_events(&held.units);
                     for unit in &held.units {
-                        self.keys.apply(unit);
+                        let events = unit.events();
+                        self.count_events(&events);
+                        self.keys.apply(unit, &events);
                     }
                     self.keys.take_over(&held.context, &held.floor);
                     self.counts.flushes_received += 1;
@@ -447,16 +448,11 @@ impl Replica {
         Ok(())
     }
 
-    fn count_events(&mut self, units: &[Unit]) {
+    fn count_events(&mut self, events: &[Dot]) {
         let context = self.keys.context();
-        // What a write removed and what it left are one event.
-        let mut dots: Vec<Dot> = units.iter().flat_map(Unit::dots).collect();
-        dots.sort_unstable();
-        dots.dedup();
-        for dot in dots {
-            self.counts.events_received += 1;
-            self.counts.events_known += u64::from(context.contains(dot));
-        }
+        let known = events.iter().filter(|dot| context.contains(**dot));
+        self.counts.events_known += known.count() as u64;
+        self.counts.events_received += events.len() as u64;
     }
 
     /// Counts what is under way from a peer and now ends early.
@@ -484,7 +480,10 @@ impl Replica {
             return Ok(());
         };
         self.check_end(&held.context, &held.floor)?;
-        held.units.iter().try_for_each(|unit| self.check_unit(unit))
+        for unit in &held.units {
+            self.check_unit(unit)?;
+        }
+        Ok(())
     }
 
     fn due_flush(&mut self, node: &NodeId) -> Option<crate::incoming::Held> {
@@ -543,11 +542,13 @@ impl Replica {
         self.schedule_forgetting(now);
     }
 
-    fn check_unit(&self, unit: &Unit) -> Result<(), FrameError> {
+    /// Returns its events, in order.
+    fn check_unit(&self, unit: &Unit) -> Result<Vec<Dot>, FrameError> {
+        let events = events_of(std::slice::from_ref(unit))?;
         let own = self.config.replica;
         let minted = self.keys.context().max(own);
         let made_up = |replica, seq| replica == own && seq > minted;
-        let is = unit.dots().any(|dot| made_up(dot.replica, dot.seq));
+        let is = events.iter().any(|dot| made_up(dot.replica, dot.seq));
         // A removal that saw one would make it dead elsewhere as soon as it is made.
         let saw = unit.records.iter().any(|(_, record)| {
             let mut cuts = record.cuts.iter();
@@ -568,14 +569,14 @@ impl Replica {
             ));
         }
         self.check_links(std::slice::from_ref(unit))?;
-        check_places(std::slice::from_ref(unit))?;
         let adds = unit.adds.iter().map(|(path, _)| (path, 2));
         let records = unit.records.iter().map(|(path, _)| (path, 1));
         let links = unit.links.iter().flat_map(|link| link.paths.iter());
         let links = links.map(|path| (path, 1));
         adds.chain(records)
             .chain(links)
-            .try_for_each(|(path, depth)| check_path(path, depth))
+            .try_for_each(|(path, depth)| check_path(path, depth))?;
+        Ok(events)
     }
 
     /// What claims to be a transaction stays until its events have come. Those of a peer that is sound
@@ -592,19 +593,17 @@ impl Replica {
         &self,
         comparison: &Comparison,
         context: &Context,
-    ) -> Result<(), FrameError> {
+    ) -> Result<Vec<Dot>, FrameError> {
         let units = comparison.units();
-        units.iter().try_for_each(|unit| self.check_unit(unit))?;
+        for unit in units {
+            self.check_unit(unit)?;
+        }
         self.check_links(units)?;
-        check_places(units)?;
-        if units
-            .iter()
-            .flat_map(Unit::dots)
-            .any(|dot| !context.contains(dot))
-        {
+        let events = events_of(units)?;
+        if events.iter().any(|dot| !context.contains(*dot)) {
             return Err(FrameError::Untrue("an event beyond the context"));
         }
-        Ok(())
+        Ok(events)
     }
 
     pub(super) fn check_context(&self, context: &Context) -> Result<(), FrameError> {
@@ -635,8 +634,8 @@ impl Replica {
     }
 }
 
-/// An event stands at one place: as a live dot, as a record, or as both.
-fn check_places(units: &[Unit]) -> Result<(), FrameError> {
+/// The events of units, in order. Each stands at one place: as a live dot, as a record, or as both.
+fn events_of(units: &[Unit]) -> Result<Vec<Dot>, FrameError> {
     let adds = units.iter().flat_map(|unit| &unit.adds);
     let adds = adds.flat_map(|(path, entries)| entries.iter().map(move |e| (e.dot, false, path)));
     let records = units.iter().flat_map(|unit| &unit.records);
@@ -649,7 +648,9 @@ fn check_places(units: &[Unit]) -> Result<(), FrameError> {
     if places.windows(2).any(twice) {
         return Err(FrameError::Untrue("one event at two places"));
     }
-    Ok(())
+    let mut events: Vec<Dot> = places.into_iter().map(|(dot, ..)| dot).collect();
+    events.dedup();
+    Ok(events)
 }
 
 fn check_path(path: &Path, depth: usize) -> Result<(), FrameError> {
