@@ -18,7 +18,7 @@ use crate::wire::Wire;
 
 /// Bytes of data in a frame. Small ones let others have their turn, and readers the lock; below some 10 KiB what is
 /// said once in each frame begins to count.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 8 * 1024;
 
 /// The store of this process. Put it in a `static`; whoever needs the store asks it. Dropping it stops
 /// the store, and nobody waits for that as [`stop`](Self::stop) does.

@@ -497,7 +497,9 @@ impl Replica {
         let then = now.before(self.config.timing.retry);
         let others = self.peers.values().filter(|peer| peer.node != *node);
         let mut others = others.filter_map(|peer| peer.process.as_ref());
-        !others.any(|process| process.is_catching_up_from(then))
+        // That one will be asked counts as well: digests of several may come at once.
+        let will_be = |process: &Process| process.due.want == Some(true);
+        !others.any(|process| will_be(process) || process.is_catching_up_from(then))
     }
 
     /// Asks a peer for everything that is lacking, giving up what it had begun.

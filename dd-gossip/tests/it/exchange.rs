@@ -381,3 +381,34 @@ fn a_context_is_stated_once() {
     let again = stated(&mut b, &Context::new());
     assert!(again > first, "{again}");
 }
+
+/// Not by each: what is on its way from one is not asked for again.
+#[test]
+fn who_lacks_everything_is_sent_it_once_though_two_have_it() {
+    let mut net = Net::of(&["a", "b", "c"]);
+    net.connect("a", "b");
+    for n in 0..100 {
+        net.write::<OrSet<u64>>("a", &format!("key {n}"), |set| {
+            set.insert(&n);
+        });
+    }
+    net.run_millis(20_000);
+    // The digests of both arrive before it has said anything to either.
+    for other in ["a", "b"] {
+        net.hold_up(other, "c");
+        net.connect(other, "c");
+    }
+    net.settle();
+    for other in ["a", "b"] {
+        net.hold_up("c", other);
+        net.release(other, "c");
+    }
+    net.settle();
+    for other in ["a", "b"] {
+        net.release("c", other);
+    }
+    net.converge();
+    let counts = net["c"].counts();
+    assert_eq!(counts.events_received, 100, "{counts:?}");
+    assert_eq!(counts.exchanges_received, 1);
+}

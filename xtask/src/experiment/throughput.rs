@@ -19,7 +19,7 @@ const SET: Key<OrSet<u64>> = Key::new("set");
 /// Elements of the set.
 const ELEMENTS: usize = 100_000;
 /// Bytes of a frame between stores.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 8 * 1024;
 const COLUMNS: [Column; 6] = [
     text("", 44),
     number("calls or events", "M/s", 3),
