@@ -180,11 +180,18 @@ impl KeySpace {
         self.follow(effects);
     }
 
-    pub(crate) fn forget(&mut self, stable: impl FnMut(&Context, &Path, &Record) -> bool) -> usize {
+    /// Forgets some records; see [`DotStore::forget_some`].
+    pub(crate) fn forget(
+        &mut self,
+        from: &[Name],
+        effort: usize,
+        stable: impl FnMut(&Context, &Path, &Record) -> bool,
+    ) -> (usize, Option<Path>) {
         let mut effects = Vec::new();
-        let gone = self.frozen.store.forget(stable, &mut effects);
+        let store = &mut self.frozen.store;
+        let forgotten = store.forget_some(from, effort, stable, &mut effects);
         self.follow(effects);
-        gone
+        forgotten
     }
 
     pub(crate) fn forget_links(&mut self, stable: impl FnMut(&Link) -> bool) -> usize {

@@ -43,6 +43,12 @@ impl Records {
         each(self.by_path.iter())
     }
 
+    /// Those of paths from one on, in order.
+    pub(super) fn paths_from(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &[Record])> {
+        let paths = self.by_path.iter_from(Bound::Included(path));
+        paths.map(|(path, records)| (path, &**records))
+    }
+
     /// Those at a path and under it.
     pub(super) fn under(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
         let any = self.any_at(path.len()) || self.any_below(path.len());

@@ -318,20 +318,41 @@ impl DotStore {
     /// they saw is in this context. Raises the floor. Returns how many went.
     pub fn forget(
         &mut self,
-        mut stable: impl FnMut(&Context, &Path, &Record) -> bool,
+        stable: impl FnMut(&Context, &Path, &Record) -> bool,
         effects: &mut Vec<Effect>,
     ) -> usize {
-        let gone: Vec<(Path, Dot)> = self
-            .records()
-            .filter(|(path, r)| r.seen.is_subset(&self.context) && stable(&self.context, path, r))
-            .map(|(path, r)| (path.clone(), r.dot))
-            .collect();
+        self.forget_some(&[], usize::MAX, stable, effects).0
+    }
+
+    /// As [`forget`](Self::forget), a part at a time: looks at the records of paths from `from` on, in order, until
+    /// `effort` is spent, of which one that stays takes 1 and one that goes 8. Returns how many went, and the path to
+    /// go on from, if there are more.
+    pub fn forget_some(
+        &mut self,
+        from: &[Name],
+        effort: usize,
+        mut stable: impl FnMut(&Context, &Path, &Record) -> bool,
+        effects: &mut Vec<Effect>,
+    ) -> (usize, Option<Path>) {
+        let (mut gone, mut spent, mut next) = (Vec::new(), 0, None);
+        for (path, records) in self.records.paths_from(from) {
+            if spent >= effort {
+                next = Some(path.clone());
+                break;
+            }
+            for record in records {
+                let goes =
+                    record.seen.is_subset(&self.context) && stable(&self.context, path, record);
+                spent += if goes { 8 } else { 1 };
+                gone.extend(goes.then(|| (path.clone(), record.dot)));
+            }
+        }
         for (path, dot) in &gone {
             self.drop_record(path, *dot, effects);
             self.floor.raise(dot.replica, dot.seq);
         }
         self.floor.drop_sealed(&self.context);
-        gone.len()
+        (gone.len(), next)
     }
 
     /// Keeps a link that arrives, before the events that come with it. If all of its events were seen

@@ -4,6 +4,7 @@
 //! outputs are `poll_*`. Same inputs, times and seed: same outputs.
 
 mod expiry;
+mod forgetting;
 mod local;
 mod members;
 mod owned;
@@ -34,6 +35,7 @@ use crate::{FrameError, NodeId};
 
 pub(crate) use expiry::DEADLINE;
 pub use expiry::{MAX_IDLE, MAX_IDLE_FAMILIES};
+pub use forgetting::{MAX_RECORDS, MAX_TRANSACTIONS, RecordsAwaited};
 pub use local::UpdateError;
 pub use owned::{MAX_FAMILIES, MAX_FAMILY};
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
@@ -41,7 +43,6 @@ pub use self_check::Damage;
 pub use status::{PeerStatus, Status};
 pub use transaction::Transaction;
 pub use transmit::MAX_FLUSH_EVENTS;
-pub use upkeep::{MAX_RECORDS, MAX_TRANSACTIONS, RecordsAwaited};
 
 /// A replica of the store, without I/O.
 ///
@@ -70,7 +71,7 @@ pub struct Replica {
     peers: BTreeMap<NodeId, Peer>,
     exchange_at: Time,
     exchange_wait: std::time::Duration,
-    forget_at: Option<Time>,
+    forgetting: forgetting::Forgetting,
     caught_up: bool,
     quorum: quorum::Quorum,
     owned: owned::Owned,
@@ -183,7 +184,7 @@ impl Replica {
             rng,
             caught_up: peers.is_empty(),
             peers,
-            forget_at: None,
+            forgetting: Default::default(),
             quorum: quorum::Quorum::new(config.bootstrap),
             owned: Default::default(),
             expiry: Default::default(),
@@ -218,7 +219,7 @@ impl Replica {
             peers: self.peers.clone(),
             exchange_at: self.exchange_at,
             exchange_wait: self.exchange_wait,
-            forget_at: self.forget_at,
+            forgetting: self.forgetting.clone(),
             caught_up: self.caught_up,
             quorum: self.quorum.clone(),
             owned: self.owned.clone(),
@@ -252,7 +253,7 @@ impl Replica {
         }
         write!(out, "{:?}{:?}", store.context(), store.floor())?;
         let (id, nonce) = (self.config.replica, self.config.nonce);
-        let timers = (self.exchange_at, self.exchange_wait, self.forget_at);
+        let timers = (self.exchange_at, self.exchange_wait, &self.forgetting);
         let (expiry, sealing) = (&self.expiry, &self.sealing);
         write!(out, "{id:?}{nonce}{timers:?}{:?}", self.rng)?;
         write!(out, "{:?}{:?}{:?}", self.clock, self.caught_up, self.peers)?;

@@ -116,7 +116,7 @@ impl Replica {
             }
         })?;
         if self.has_many_transactions() {
-            self.forget(now);
+            self.forget_transactions(now);
         }
         Ok(value)
     }

@@ -1,28 +1,11 @@
-//! What is due with time: comparisons of contexts, retries, forgetting.
+//! What is due with time: comparisons of contexts, retries.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use crdt_core::kernel::{Link, Record};
-use crdt_core::{Context, Path, ReplicaId};
+use crdt_core::Context;
 
 use super::Replica;
 use crate::NodeId;
-use crate::config::Config;
-use crate::peer::Peer;
 use crate::session::Session;
 use crate::time::Time;
-
-/// How long records are collected before they are looked through for what may be forgotten.
-const FORGET: Duration = Duration::from_millis(250);
-
-/// Removal records that are kept at most; beyond it those that this replica's context covers go,
-/// and a peer that lacks them catches up by a full comparison. At some 100 bytes each, 64 MiB.
-pub const MAX_RECORDS: usize = 640 * 1024;
-
-/// Transactions that are kept at most, as of records: beyond it those go of which this replica has all
-/// events. At some hundred bytes each, 2 MiB; at the most paths that each may have, some 300 MiB.
-pub const MAX_TRANSACTIONS: usize = 16 * 1024;
 
 impl Replica {
     /// Does what is due by now. To be called when [`poll_timeout`](Self::poll_timeout) is over;
@@ -39,18 +22,17 @@ impl Replica {
         self.look_for_seals(now);
         self.end_what_is_over(now);
         self.scrub(now);
-        if self.forget_at.is_some_and(|at| now >= at) {
-            self.forget_at = None;
-            self.forget(now);
-        }
+        self.forget_if_due(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due, or a frame will be.
     pub fn poll_timeout(&self) -> Time {
         let timing = self.config.timing;
-        let mut next = self
-            .forget_at
-            .map_or(self.exchange_at, |at| at.min(self.exchange_at));
+        let mut next = self.exchange_at;
+        next = self
+            .forgetting
+            .poll_timeout()
+            .map_or(next, |at| at.min(next));
         next = next.min(self.sealing.poll_timeout());
         next = self
             .self_check
@@ -166,113 +148,5 @@ impl Replica {
             self.exchange_wait = timing.exchange;
             self.exchange_at = self.exchange_at.min(now + self.rng.spread(timing.exchange));
         }
-    }
-
-    pub(super) fn schedule_forgetting(&mut self, now: Time) {
-        let store = self.keys.store();
-        if store.record_count() + store.link_count() > 0 {
-            self.forget_at.get_or_insert(now + FORGET);
-        }
-    }
-
-    /// Forgets the removal records that every peer has, and the transactions. A peer that has been
-    /// away for too long is not waited for, and with too many records or transactions none is.
-    pub(super) fn forget(&mut self, now: Time) {
-        let crowded = self.has_many_transactions();
-        let awaited = Awaited::of(&self.config, &self.peers, now, crowded);
-        let everywhere = |link: &Link| awaited.all_have(|known| link.is_in(known));
-        let links = self.keys.forget_links(everywhere);
-        self.counts.transactions_forgotten += links as u64;
-
-        let awaited = Awaited::of(&self.config, &self.peers, now, self.has_many_records());
-        let stable = |mine: &Context, _: &Path, record: &Record| {
-            awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)
-        };
-        self.counts.records_forgotten += self.keys.forget(stable) as u64;
-    }
-
-    /// Why removal records are still kept. O(records × peers).
-    pub fn records_awaited(&self, now: Time) -> RecordsAwaited {
-        let awaited = Awaited::of(&self.config, &self.peers, now, self.has_many_records());
-        let mut why = RecordsAwaited::default();
-        for (_, record) in self.keys.store().records() {
-            for node in awaited.lacking(record) {
-                *why.by_peer.entry(node.clone()).or_default() += 1;
-            }
-            why.of_counters += u64::from(!awaited.is_settled(self.keys.context(), record));
-        }
-        why
-    }
-
-    fn has_many_records(&self) -> bool {
-        self.keys.store().record_count() > MAX_RECORDS
-    }
-
-    pub(super) fn has_many_transactions(&self) -> bool {
-        self.keys.store().link_count() > MAX_TRANSACTIONS
-    }
-}
-
-/// Why removal records are still kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RecordsAwaited {
-    /// Peers that are not known to have some of them, with how many. A peer that has been away for
-    /// longer than [`Timing::away`](crate::Timing::away) is not waited for.
-    pub by_peer: BTreeMap<NodeId, u64>,
-    /// Records of removed counters that wait for word from a process that counted in them.
-    pub of_counters: u64,
-}
-
-/// What the peers are known to have, for the question what may be forgotten.
-struct Awaited<'a> {
-    own: ReplicaId,
-    known: Vec<(&'a NodeId, Option<&'a Context>)>,
-    /// Processes with what they stated themselves.
-    owners: Vec<(ReplicaId, &'a Context)>,
-}
-
-impl<'a> Awaited<'a> {
-    /// `crowded`: nobody is waited for.
-    fn of(config: &Config, peers: &'a BTreeMap<NodeId, Peer>, now: Time, crowded: bool) -> Self {
-        let is_awaited =
-            |peer: &Peer| peer.process.is_some() || now.since(peer.seen) < config.timing.away;
-        let awaited = peers.values().filter(|peer| !crowded && is_awaited(peer));
-        let known = awaited.map(|peer| {
-            let process = peer.process.as_ref();
-            (&peer.node, process.map(|process| &process.known))
-        });
-        let processes = peers.values().filter_map(|peer| peer.process.as_ref());
-        Self {
-            own: config.replica,
-            known: known.collect(),
-            owners: processes.map(|p| (p.replica, &p.stated)).collect(),
-        }
-    }
-
-    fn all_have(&self, has: impl Fn(&Context) -> bool) -> bool {
-        self.known.iter().all(|(_, known)| known.is_some_and(&has))
-    }
-
-    /// The peers that are not known to have a record.
-    fn lacking(&self, record: &Record) -> impl Iterator<Item = &'a NodeId> {
-        let has = |known: &Context| known.contains(record.dot);
-        let lacking = self.known.iter().filter(move |(_, k)| !k.is_some_and(has));
-        lacking.map(|(node, _)| *node)
-    }
-
-    /// Whether the owner of each run that was cut knows of the cut, and what it had counted by then
-    /// is here; what it counts later carries the cut.
-    fn is_settled(&self, mine: &Context, record: &Record) -> bool {
-        let is_done = |replica| {
-            replica == self.own
-                || mine.is_sealed(replica)
-                || self.owners.iter().any(|(owner, stated)| {
-                    *owner == replica
-                        && stated.contains(record.dot)
-                        && stated.restrict([replica]).is_subset(mine)
-                })
-        };
-        record.cuts.keys().all(|key| is_done(key.replica))
     }
 }

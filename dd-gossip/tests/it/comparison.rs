@@ -232,7 +232,10 @@ fn asked() -> (Replica, Stranger) {
     a.delete(Time::ZERO, b"gone").expect("a key");
     let later = Time::ZERO + Duration::from_secs(120);
     write::<LwwRegister<u64>>(&mut a, later, "key 11", |r| r.set(&2));
-    a.handle_timeout(later + Duration::from_secs(1));
+    // Some at a time.
+    for n in 0..20 {
+        a.handle_timeout(later + Duration::from_millis(1_000 + n));
+    }
     assert_eq!(a.status().records, 0);
     let stranger = Stranger::meet("c", &mut a, nonce);
     assert_eq!(stranger.say(&mut a, &stranger.want(true, &seen)), Ok(()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crdt_core::kernel::{DotStore, Entry, Unit, Value};
-use crdt_core::{Context, Dot, LwwRegister, OrSet, PnCounter, ReplicaId};
+use crdt_core::{Context, Dot, LwwRegister, OrSet, PnCounter, ReplicaId, Seqs};
 use dd_gossip::{
     Changed, Event, FrameError, MAX_CHUNK, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_FRAME, MAX_HELD,
     MAX_HELD_BYTES, MAX_KEY, MAX_MESSAGE, MAX_RECORDS, MAX_UNACKNOWLEDGED, MIN_CHUNK, Replica,
@@ -367,12 +367,48 @@ fn records_beyond_the_limit_are_forgotten_whoever_is_away() {
     b.handle_timeout(FORGET);
     assert_eq!(b.state().records().count(), MAX_RECORDS);
     assert_eq!(b.delete(Time::ZERO, key.as_bytes()), Ok(true));
-    b.handle_timeout(FORGET + FORGET.since_start());
-    assert_eq!(b.state().records().count(), 0);
+    let mut now = FORGET + FORGET.since_start();
+    while b.state().record_count() > 0 {
+        let before = b.state().record_count();
+        b.handle_timeout(now);
+        let gone = before - b.state().record_count();
+        assert!((1..=1024).contains(&gone), "{gone} at one time");
+        now = now + Duration::from_millis(1);
+    }
     assert_eq!(b.counts().records_forgotten, MAX_RECORDS as u64 + 1);
     // a is behind what was forgotten, so its flush is none.
     let heard = stranger.hear(&mut b);
     let data = heard.iter().find_map(|frame| craft::data_frame(frame));
     let kind = data.expect("own events are due").flags & 3;
     assert_eq!(kind, craft::COMPARISON);
+}
+
+#[test]
+fn records_are_forgotten_some_at_a_time_and_what_was_heard_meanwhile_counts() {
+    let store = with_records(3_000);
+    let all = store.context().clone();
+    let config = config("b", &["a"]);
+    let nonce = config.nonce;
+    let mut b = Replica::restore(config, store, Time::ZERO);
+    let stranger = Stranger::meet_as("a", incarnation("a", 2), &mut b, nonce);
+    // Of the first it is not known yet that all have it.
+    let mut others = all.clone();
+    others.set(theirs(1).replica, Seqs::default());
+    (2..=3_000).for_each(|n| others.insert(theirs(n)));
+    assert_eq!(stranger.say(&mut b, &stranger.want(false, &others)), Ok(()));
+    let mut steps = 0;
+    let mut now = FORGET;
+    while b.state().record_count() > 1 {
+        let before = b.state().record_count();
+        b.handle_timeout(now);
+        let gone = before - b.state().record_count();
+        assert!((1..=128).contains(&gone), "{gone} at one time");
+        (now, steps) = (now + Duration::from_millis(1), steps + 1);
+        if steps == 2 {
+            assert_eq!(stranger.say(&mut b, &stranger.want(false, &all)), Ok(()));
+        }
+    }
+    assert!(steps > 20);
+    b.handle_timeout(now + FORGET.since_start());
+    assert_eq!(b.state().record_count(), 0, "though nothing has come since");
 }
