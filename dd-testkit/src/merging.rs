@@ -39,7 +39,7 @@ struct Pair {
 
 /// Fills one replica with counters, and tells what it takes another to have them, and then `events` more of each
 /// kind: keys that are new, changes of keys, of keys that others have changed, insertions into one set, removals
-/// of keys and of elements.
+/// of keys and of elements. At last what it takes it to forget what was removed.
 ///
 /// # Errors
 ///
@@ -80,6 +80,7 @@ pub fn merge(
     each(pair.meet(0, "removals of elements", events)?);
     (0..events).try_for_each(|key| pair.delete(key))?;
     each(pair.meet(0, "deletes of keys", events)?);
+    each(pair.forget()?);
     Ok(())
 }
 
@@ -156,6 +157,43 @@ impl Pair {
         Ok(merged)
     }
 
+    /// Both meet until they have forgotten what was removed, which everybody knows of by now.
+    fn forget(&mut self) -> Result<Merged, String> {
+        let records = |replica: &Replica| replica.state().record_count();
+        let mut merged = Merged {
+            what: "what was removed is forgotten",
+            events: records(&self.replicas[1]),
+            receiving: Duration::ZERO,
+            longest: Duration::ZERO,
+            sending: Duration::ZERO,
+            bytes: 0,
+        };
+        for at in 0..2 {
+            self.replicas[at].handle_connected(self.now, &self.nodes[1 - at]);
+        }
+        let end = self.now + Duration::from_secs(3600);
+        while self.replicas.iter().any(|replica| records(replica) > 0) {
+            if self.now > end {
+                return Err("records are kept after an hour".to_owned());
+            }
+            let next = self.replicas.iter().map(Replica::poll_timeout).min();
+            self.now = next.map_or(self.now, |next| next.max(self.now));
+            for at in 0..2 {
+                let began = Instant::now();
+                self.replicas[at].handle_timeout(self.now);
+                let took = began.elapsed();
+                if at == 1 {
+                    merged.receiving += took;
+                    merged.longest = merged.longest.max(took);
+                }
+            }
+            let mut others = merged;
+            while self.carry(0, &mut others)? | self.carry(1, &mut others)? {}
+            merged.bytes = others.bytes;
+        }
+        Ok(merged)
+    }
+
     /// Carries one frame, if there is one. The work of the pair's direction is counted.
     fn carry(&mut self, at: usize, merged: &mut Merged) -> Result<bool, String> {
         let (now, to) = (self.now, 1 - at);
@@ -197,10 +235,15 @@ mod tests {
     fn every_kind_of_events_is_merged() {
         let mut kinds = Vec::new();
         merge(500, 100, 4096, |merged| {
-            assert!(merged.bytes > 2 * merged.events as u64, "{merged:?}");
-            kinds.push(merged.what);
+            let costs_bytes = merged.bytes > 2 * merged.events as u64;
+            assert!(
+                costs_bytes || merged.what.ends_with("forgotten"),
+                "{merged:?}"
+            );
+            kinds.push((merged.what, merged.events));
         })
         .unwrap();
-        assert_eq!(kinds.len(), 7);
+        assert_eq!(kinds.len(), 8);
+        assert_eq!(kinds[7].1, 200, "elements and keys");
     }
 }

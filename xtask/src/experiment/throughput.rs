@@ -56,7 +56,8 @@ impl Throughput {
                       caller and count. A map's: the calls a second beside those of a HashMap of \
                       the standard library with the same names, adding to a number or getting it. \
                       Events: what a replica's handle_frame takes, in one thread without a \
-                      network; longest: one frame of 16 KiB, for which readers wait at most. \
+                      network; longest: one frame of 8 KiB, or one step of forgetting, for which readers wait \
+                      at most. \
                       Sending: the same events of what the sender's poll_transmit takes."
                 .to_owned(),
             columns: &COLUMNS,
@@ -79,7 +80,10 @@ impl Throughput {
                 1e3 / rate(merged.receiving),
                 Cell::None,
                 merged.longest.as_secs_f64() * 1e3,
-                rate(merged.sending),
+                match merged.sending.is_zero() {
+                    true => Cell::None,
+                    false => Cell::from(rate(merged.sending)),
+                },
             ])?;
         }
         Ok(report)
