@@ -12,20 +12,24 @@ use crate::{cargo, play, status_page};
 
 /// Format, lints, docs, examples, and a smoke of every longer campaign.
 #[derive(Debug, Args)]
-pub(crate) struct Ci {}
+pub(crate) struct Ci {
+    /// Lints the comparisons with other libraries as well, which bring a hundred crates
+    #[arg(long)]
+    comparisons: bool,
+}
 
 impl Ci {
     pub(crate) fn run(&self) -> Result<()> {
         cargo(&["fmt", "--all", "--check"])?;
-        cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "--deny",
-            "warnings",
-        ])?;
+        let lint = |of: &[&str]| {
+            let what = ["clippy", "--all-targets"];
+            cargo(&[&what, of, &["--", "--deny", "warnings"]].concat())
+        };
+        lint(&["--workspace", "--exclude", "benches", "--all-features"])?;
+        lint(&["--package", "benches"])?;
+        if self.comparisons {
+            lint(&["--package", "benches", "--all-features"])?;
+        }
         with_env(
             "RUSTDOCFLAGS",
             "-D warnings",
@@ -39,7 +43,11 @@ impl Ci {
         ] {
             cargo(&["run", "--quiet", "--package", package, "--example", example])?;
         }
-        cargo(&["test", "--package", "dd-extension", "--features", "node"])?;
+        // The others are among the tests of the workspace.
+        let node = ["test", "--package", "dd-extension", "--features", "node"];
+        let only = ["--lib", "--bins", "--test", "node_program"];
+        let with_programs = [&only[..], &["--test", "status_page"]].concat();
+        cargo(&[&node[..], &with_programs].concat())?;
         if instructions::has_valgrind() {
             xtask(&["bench", "instructions", "--check", "--only", "store"])?;
         } else {
