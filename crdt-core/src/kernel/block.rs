@@ -89,6 +89,18 @@ impl Block {
         self.names.get(at)
     }
 
+    /// Under what it may stand, behind a block: the shortest name that is above all in that, and not above any here.
+    /// Such names are mostly kept without an allocation, where keys are long.
+    pub(super) fn bound_behind(&self, before: &Self) -> Name {
+        let first = self.name(0);
+        let last = before
+            .len()
+            .checked_sub(1)
+            .map_or(&[][..], |at| before.name(at));
+        let same = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+        Name::new(&first[..first.len().min(same + 1)])
+    }
+
     pub(super) fn search(&self, name: &[u8]) -> Result<usize, usize> {
         self.names.search(name)
     }

@@ -24,7 +24,7 @@ pub(super) struct Children {
     pub(super) len: usize,
 }
 
-/// Each block under a name that is at most its smallest, and above all before it; the first under
+/// Each block under a name that is at most its smallest, and above all before it, a short one; the first under
 /// the empty name.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Blocks {
@@ -201,7 +201,7 @@ impl Children {
             Blocks::None => {}
             Blocks::One(block) => {
                 let right = Arc::make_mut(block).split(inserted);
-                let second = (Name::new(right.name(0)), Arc::new(right));
+                let second = (right.bound_behind(block), Arc::new(right));
                 let first = (Name::new(&[]), Arc::clone(block));
                 self.blocks = Blocks::Many([first, second].into_iter().collect());
             }
@@ -210,7 +210,8 @@ impl Children {
                     blocks.floor_mut_by(|first| SearchKey::new(name.as_bytes()).compare(first))
                 {
                     let right = Arc::make_mut(block).split(inserted);
-                    blocks.insert(Name::new(right.name(0)), Arc::new(right));
+                    let bound = right.bound_behind(block);
+                    blocks.insert(bound, Arc::new(right));
                 }
             }
         }

@@ -76,12 +76,11 @@ impl ChildrenBuilder {
     }
 
     fn append(&mut self, block: Arc<Block>) {
-        let first = if self.blocks.is_empty() {
-            Name::new(&[])
-        } else {
-            Name::new(block.name(0))
+        let bound = match self.blocks.last() {
+            None => Name::new(&[]),
+            Some((_, before)) => block.bound_behind(before),
         };
-        self.blocks.push((first, block));
+        self.blocks.push((bound, block));
     }
 
     pub(super) fn finish(mut self) -> Children {
