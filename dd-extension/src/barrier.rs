@@ -17,7 +17,7 @@ use crate::store::{Inner, Store};
 pub enum BarrierError {
     /// The deadline passed.
     #[error(
-        "{needed} of {nodes} nodes are needed, and by the deadline there were {}{}; what was written here stands and goes on spreading",
+        "{needed} of {nodes} nodes are needed, and by the deadline there were {}{}; what was written here stands and goes on spreading, and reads see what this node has",
         .answered.len(),
         in_brackets(.answered)
     )]

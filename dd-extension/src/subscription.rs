@@ -5,6 +5,7 @@
 //! how many, and costs a mark.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crdt_core::{Crdt, Name, Shape};
@@ -27,11 +28,12 @@ const PAGE: usize = 256;
 /// that is told, and at least one that was missed.
 const UNCOUNTED: u64 = 2;
 
-/// All subscribers of a store.
+/// All subscribers of a store. Each is in it until its subscription is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    by_key: Mutex<BTreeMap<Name, Vec<Weak<Mark>>>>,
-    by_prefix: Mutex<Vec<(Name, Weak<Mark>)>>,
+    by_key: Mutex<BTreeMap<Name, Vec<Arc<Mark>>>>,
+    by_prefix: Mutex<Vec<(Name, Arc<Mark>)>>,
+    count: AtomicUsize,
 }
 
 /// What waits to be told to one subscriber.
@@ -77,29 +79,52 @@ impl Registry {
             self.each(Mark::set_all);
             return;
         };
+        let by_key = self.by_key.lock();
+        if !by_key.is_empty() {
+            for (key, changes) in keys {
+                let marks = by_key.get(key).into_iter().flatten();
+                marks.for_each(|mark| mark.set(key, *changes));
+            }
+        }
+        drop(by_key);
+        for (prefix, mark) in self.by_prefix.lock().iter() {
+            let keys = keys.range(prefix.clone()..);
+            for (key, changes) in keys.take_while(|(key, _)| key.starts_with(prefix)) {
+                mark.set(key, *changes);
+            }
+        }
+    }
+
+    fn add_to_key(&self, key: Name) -> Arc<Mark> {
+        let mark = Arc::new(Mark::default());
         let mut by_key = self.by_key.lock();
-        for (key, changes) in keys {
-            let Some(marks) = by_key.get_mut(key) else {
-                continue;
-            };
-            marks.retain(|mark| mark.upgrade().map(|mark| mark.set(key, *changes)).is_some());
+        by_key.entry(key).or_default().push(Arc::clone(&mark));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        mark
+    }
+
+    fn remove_from_key(&self, key: &[u8], mark: &Arc<Mark>) {
+        let mut by_key = self.by_key.lock();
+        if let Some(marks) = by_key.get_mut(key) {
+            marks.retain(|other| !Arc::ptr_eq(other, mark));
             if marks.is_empty() {
                 by_key.remove(key);
             }
         }
-        drop(by_key);
-        self.by_prefix.lock().retain(|(prefix, mark)| {
-            let Some(mark) = mark.upgrade() else {
-                return false;
-            };
-            for (key, changes) in keys.range(prefix.clone()..) {
-                if !key.starts_with(prefix) {
-                    break;
-                }
-                mark.set(key, *changes);
-            }
-            true
-        });
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn add_to_prefix(&self, prefix: Name) -> Arc<Mark> {
+        let mark = Arc::new(Mark::default());
+        self.by_prefix.lock().push((prefix, Arc::clone(&mark)));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        mark
+    }
+
+    fn remove_from_prefix(&self, mark: &Arc<Mark>) {
+        let mut by_prefix = self.by_prefix.lock();
+        by_prefix.retain(|(_, other)| !Arc::ptr_eq(other, mark));
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Tells everyone that the store was stopped.
@@ -107,25 +132,19 @@ impl Registry {
         self.each(|mark| mark.notify.notify_one());
     }
 
-    /// Whether there is certainly nobody to be told.
+    /// Whether there is nobody to be told.
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_key.lock().is_empty() && self.by_prefix.lock().is_empty()
+        self.len() == 0
     }
 
     /// Number of subscriptions.
     pub(crate) fn len(&self) -> usize {
-        let mut count = 0;
-        self.each(|_| count += 1);
-        count
+        self.count.load(Ordering::Relaxed)
     }
 
-    fn each(&self, mut tell: impl FnMut(&Mark)) {
-        self.by_key.lock().retain(|_, marks| {
-            marks.retain(|mark| mark.upgrade().map(|mark| tell(&mark)).is_some());
-            !marks.is_empty()
-        });
-        let mut by_prefix = self.by_prefix.lock();
-        by_prefix.retain(|(_, mark)| mark.upgrade().map(|mark| tell(&mark)).is_some());
+    fn each(&self, tell: impl Fn(&Mark)) {
+        self.by_key.lock().values().flatten().for_each(|m| tell(m));
+        self.by_prefix.lock().iter().for_each(|(_, m)| tell(m));
     }
 }
 
@@ -145,11 +164,7 @@ pub struct Subscription<T> {
 
 impl<T: Crdt> Subscription<T> {
     pub(crate) fn new(store: &Arc<Inner>, key: Key<T>) -> Self {
-        let mark = Arc::new(Mark::default());
-        let name = Name::new(key.as_bytes());
-        let mut by_key = store.subscribers.by_key.lock();
-        by_key.entry(name).or_default().push(Arc::downgrade(&mark));
-        drop(by_key);
+        let mark = store.subscribers.add_to_key(Name::new(key.as_bytes()));
         let store = Arc::downgrade(store);
         Self {
             store,
@@ -214,13 +229,7 @@ pub struct SubscriptionAll<T> {
 
 impl<T: Crdt> SubscriptionAll<T> {
     pub(crate) fn new(store: &Arc<Inner>, keys: Keys<T>) -> Self {
-        let mark = Arc::new(Mark::default());
-        let prefix = Name::from(keys.prefix());
-        store
-            .subscribers
-            .by_prefix
-            .lock()
-            .push((prefix, Arc::downgrade(&mark)));
+        let mark = store.subscribers.add_to_prefix(keys.prefix().into());
         Self {
             store: Arc::downgrade(store),
             keys,
@@ -326,6 +335,23 @@ impl<T: Crdt> SubscriptionAll<T> {
     }
 }
 
+impl<T> Drop for Subscription<T> {
+    fn drop(&mut self) {
+        if let Some(store) = self.store.upgrade() {
+            let subscribers = &store.subscribers;
+            subscribers.remove_from_key(self.key.as_bytes(), &self.mark);
+        }
+    }
+}
+
+impl<T> Drop for SubscriptionAll<T> {
+    fn drop(&mut self) {
+        if let Some(store) = self.store.upgrade() {
+            store.subscribers.remove_from_prefix(&self.mark);
+        }
+    }
+}
+
 impl<T> std::fmt::Debug for Subscription<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Subscription({})", self.key)
@@ -335,5 +361,29 @@ impl<T> std::fmt::Debug for Subscription<T> {
 impl<T> std::fmt::Debug for SubscriptionAll<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SubscriptionAll({}*)", self.keys.prefix())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_subscriptions_that_ended() {
+        let registry = Registry::default();
+        let name = || Name::new(b"key");
+        let [one, other] = [registry.add_to_key(name()), registry.add_to_key(name())];
+        let all = registry.add_to_prefix(name());
+        assert_eq!(registry.len(), 3);
+        registry.remove_from_key(b"key", &one);
+        registry.remove_from_prefix(&all);
+        assert!(!registry.is_empty());
+        let changed = Changed::Keys([(name(), 1)].into());
+        registry.changed(&changed);
+        let due = |mark: &Mark| mark.due.lock().keys.len();
+        assert_eq!([&*one, &*other, &*all].map(due), [0, 1, 0]);
+        registry.remove_from_key(b"key", &other);
+        assert!(registry.is_empty());
+        assert!(registry.by_key.lock().is_empty() && registry.by_prefix.lock().is_empty());
     }
 }

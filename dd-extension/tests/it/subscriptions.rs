@@ -331,3 +331,15 @@ async fn two_types_under_one_key_are_kept_apart_and_reported() {
     assert_eq!(store.status().unwrap().conflicts, [""; 0]);
     assert!(store.shapes("k").unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_is_dropped_is_counted_no_more() {
+    let node = Node::alone().await;
+    let subscriptions = || node.store.status().unwrap().subscriptions;
+    // Of keys that never change.
+    let one = node.store.subscribe(&CART).unwrap();
+    let all = node.store.subscribe_all(&CARTS).unwrap();
+    assert_eq!(subscriptions(), 2);
+    drop((one, all));
+    assert_eq!(subscriptions(), 0);
+}

@@ -202,7 +202,7 @@ fn members_leave_and_are_removed() {
     let answer = a.ask("confirm");
     assert!(
         answer.starts_with("error 2 of 2 nodes are needed, ")
-            && answer.ends_with("; what was written here stands and goes on spreading"),
+            && answer.ends_with("; what was written here stands and goes on spreading, and reads see what this node has"),
         "{answer}"
     );
     assert_eq!(a.ask("get hits"), "ok pn_counter 1");
