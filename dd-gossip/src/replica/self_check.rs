@@ -26,10 +26,10 @@ use crate::fingerprint::Hashes;
 use crate::key_space::Frozen;
 use crate::time::Time;
 
-/// Live events that are summed up at one time; a key is done whole.
-const STEP: usize = 2048;
+/// Live events that are summed up at one time, for which readers wait some tenths of a millisecond; a key is done whole.
+const STEP: usize = 256;
 /// Between two steps.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a replica found wrong with itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
