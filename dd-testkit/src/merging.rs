@@ -25,6 +25,19 @@ pub struct Merged {
     pub bytes: u64,
 }
 
+impl Merged {
+    fn new(what: &'static str, events: usize) -> Self {
+        Self {
+            what,
+            events,
+            receiving: Duration::ZERO,
+            longest: Duration::ZERO,
+            sending: Duration::ZERO,
+            bytes: 0,
+        }
+    }
+}
+
 const SET: &[u8] = b"set";
 
 /// Two replicas that hold the same keys.
@@ -127,14 +140,7 @@ impl Pair {
 
     /// Both meet until they are equal, and part.
     fn meet(&mut self, from: usize, what: &'static str, events: usize) -> Result<Merged, String> {
-        let mut merged = Merged {
-            what,
-            events,
-            receiving: Duration::ZERO,
-            longest: Duration::ZERO,
-            sending: Duration::ZERO,
-            bytes: 0,
-        };
+        let mut merged = Merged::new(what, events);
         for at in 0..2 {
             self.replicas[at].handle_connected(self.now, &self.nodes[1 - at]);
         }
@@ -160,14 +166,8 @@ impl Pair {
     /// Both meet until they have forgotten what was removed, which everybody knows of by now.
     fn forget(&mut self) -> Result<Merged, String> {
         let records = |replica: &Replica| replica.state().record_count();
-        let mut merged = Merged {
-            what: "what was removed is forgotten",
-            events: records(&self.replicas[1]),
-            receiving: Duration::ZERO,
-            longest: Duration::ZERO,
-            sending: Duration::ZERO,
-            bytes: 0,
-        };
+        let kept = records(&self.replicas[1]);
+        let mut merged = Merged::new("what was removed is forgotten", kept);
         for at in 0..2 {
             self.replicas[at].handle_connected(self.now, &self.nodes[1 - at]);
         }
