@@ -168,6 +168,9 @@ impl<'a> SearchKey<'a> {
     }
 }
 
+/// Where something is: components from the root down. Cheap to clone.
+pub type Path = Arc<[Name]>;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +200,3 @@ mod tests {
         }
     }
 }
-
-/// Where something is: components from the root down. Cheap to clone.
-pub type Path = Arc<[Name]>;

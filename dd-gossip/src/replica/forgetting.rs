@@ -20,8 +20,10 @@ const COLLECT: Duration = Duration::from_millis(250);
 /// How much of that is done at one time: readers wait for it, some tenths of a millisecond. See
 /// [`DotStore::forget_some`](crdt_core::kernel::DotStore::forget_some).
 const STEP: usize = 1024;
-/// The same where there are too many records, lest they become more faster than they go.
+/// The most that it grows to, in proportion to the records, lest they become more faster than they go.
 const LARGE_STEP: usize = 8 * STEP;
+/// For so many records more a step is as much more.
+const PER_STEP: usize = 32 * 1024;
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -46,8 +48,8 @@ pub(super) struct Forgetting {
 #[derive(Clone, Debug)]
 struct Pass {
     from: Path,
-    /// There were too many records when it began: nobody is waited for.
-    crowded: bool,
+    /// If there were too many records when it began, what was seen here then: of that nobody is waited for.
+    crowded: Option<Context>,
 }
 
 impl Forgetting {
@@ -68,7 +70,9 @@ impl Replica {
 
     pub(super) fn forget_if_due(&mut self, now: Time) {
         if self.forgetting.at.take_if(|at| *at <= now).is_some() {
-            self.forget_transactions(now);
+            if self.forgetting.pass.is_none() {
+                self.forget_transactions(now);
+            }
             self.forget_records(now);
         }
     }
@@ -85,19 +89,24 @@ impl Replica {
 
     /// Goes on with a pass over the removal records, or begins one: those go that every peer has.
     fn forget_records(&mut self, now: Time) {
-        let too_many = self.keys.store().record_count() > MAX_RECORDS;
+        let count = self.keys.store().record_count();
+        let too_many = count > MAX_RECORDS;
         let pass = self.forgetting.pass.take();
         // One that waits for others is given up.
-        let pass = pass.filter(|pass| pass.crowded || !too_many);
+        let pass = pass.filter(|pass| pass.crowded.is_some() || !too_many);
         let Pass { from, crowded } = pass.unwrap_or_else(|| Pass {
             from: Path::default(),
-            crowded: too_many,
+            crowded: too_many.then(|| self.keys.context().clone()),
         });
-        let awaited = Awaited::of(&self.config, &self.peers, now, crowded);
+        let nobody = Awaited::of(&self.config, &self.peers, now, true);
+        let all = Awaited::of(&self.config, &self.peers, now, false);
         let stable = |mine: &Context, _: &Path, record: &Record| {
+            // What came since is not on its way to the others yet.
+            let is_old = crowded.as_ref().is_some_and(|old| old.contains(record.dot));
+            let awaited = if is_old { &nobody } else { &all };
             awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)
         };
-        let effort = if crowded { LARGE_STEP } else { STEP };
+        let effort = (STEP * (1 + count / PER_STEP)).min(LARGE_STEP);
         let (gone, next) = self.keys.forget(&from, effort, stable);
         self.counts.records_forgotten += gone as u64;
         self.forgetting.pass = next.map(|from| Pass { from, crowded });

@@ -495,11 +495,15 @@ impl Replica {
     /// much to catch up with is not sent everything by everyone.
     pub(super) fn may_ask(&self, now: Time, node: &NodeId) -> bool {
         let then = now.before(self.config.timing.retry);
-        let others = self.peers.values().filter(|peer| peer.node != *node);
-        let mut others = others.filter_map(|peer| peer.process.as_ref());
-        // That one will be asked counts as well: digests of several may come at once.
-        let will_be = |process: &Process| process.due.want == Some(true);
-        !others.any(|process| will_be(process) || process.is_catching_up_from(then))
+        let mut others = self.peers.values().filter(|peer| peer.node != *node);
+        // That one will be asked counts as well: digests of several may come at once. But not of one that takes nothing,
+        // and says nothing either.
+        let will_be =
+            |peer: &Peer, process: &Process| process.due.want == Some(true) && peer.seen >= then;
+        !others.any(|peer| {
+            let process = peer.process.as_ref();
+            process.is_some_and(|p| will_be(peer, p) || p.is_catching_up_from(then))
+        })
     }
 
     /// Asks a peer for everything that is lacking, giving up what it had begun.

@@ -273,7 +273,7 @@ fn removed(net: &mut Net, by: &str, gone: &[&str]) {
 
 fn members_of(net: &mut Net, by: &str, all: &[&str], gone: &[&str]) {
     let member = |n: &&str| {
-        let state = match gone.contains(&n) {
+        let state = match gone.contains(n) {
             true => MemberState::Removed,
             false => MemberState::Up,
         };
