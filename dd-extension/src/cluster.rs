@@ -11,14 +11,14 @@ use std::time::Duration;
 use dd_gossip::{
     ClusterId, Member, Membership, NodeId, StaticMembers, Swim, SwimTiming, Transport,
 };
-use dd_transport_quic::{Identity, QuicConfig, QuicTransport};
+use dd_transport_quic::{Identity, QuicConfig, QuicTransport, Renewal};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster_config::ClusterConfig;
-use crate::error::{JoinError, StartError};
+use crate::error::{JoinError, RenewError, StartError};
 use crate::generation;
 use crate::member_changes::MemberChanges;
 use crate::wire::{self, Shared, Slot, Wire};
@@ -53,8 +53,10 @@ struct Inner {
 
 struct Rejoin {
     quic: QuicConfig,
-    identity: Identity,
+    identity: Mutex<Identity>,
     members: Members,
+    /// Of the transport that runs.
+    renewal: Mutex<Renewal>,
 }
 
 /// How the members of a cluster over QUIC are known.
@@ -96,6 +98,10 @@ impl Cluster {
             newcomers: cluster.others(),
             reasons: cluster.refusals(),
         };
+        if !cluster.others().is_empty() {
+            // They would count it for a day, once one of them has joined.
+            cluster.leave().await;
+        }
         cluster.end().await;
         Err(error)
     }
@@ -148,6 +154,7 @@ impl Cluster {
         let node = identity.node().clone();
         let transport = QuicTransport::bind(identity.clone(), quic.clone())?;
         let local = transport.local_addr();
+        let renewal = Mutex::new(transport.renewal());
         quic.listen = local;
         let members = if peers.is_empty() {
             let advertise = match advertise {
@@ -176,8 +183,9 @@ impl Cluster {
             members.over(Box::new(transport), node.clone(), begins)?;
         let rejoin = Rejoin {
             quic,
-            identity,
+            identity: Mutex::new(identity),
             members,
+            renewal,
         };
         let cluster = Self::over(
             id,
@@ -345,6 +353,22 @@ impl Cluster {
         self.0.shared.remove(node.clone());
     }
 
+    /// Replaces the certificate of this node, before it expires: new connections are made with this one, and those that
+    /// there are go on. Over QUIC; nothing has to be stopped. An authority can be replaced so too: by identities that
+    /// trust both, then by those that the new one has issued, then by those that trust it alone.
+    ///
+    /// # Errors
+    ///
+    /// [`RenewError`]: it goes on with the identity that it has.
+    pub fn renew(&self, identity: Identity) -> Result<(), RenewError> {
+        let rejoin = self.0.rejoin.as_ref().ok_or(RenewError::OwnTransport)?;
+        // Held, so that a store that starts meanwhile takes the new one.
+        let mut present = rejoin.identity.lock();
+        rejoin.renewal.lock().renew(&identity)?;
+        *present = identity;
+        Ok(())
+    }
+
     /// The nodes that it has met.
     fn others(&self) -> Vec<NodeId> {
         let members = self.0.shared.members.borrow();
@@ -375,8 +399,14 @@ impl Cluster {
             return Ok(wire);
         }
         let rejoin = self.0.rejoin.as_ref().ok_or(StartError::TransportUsed)?;
-        let transport = QuicTransport::bind(rejoin.identity.clone(), rejoin.quic.clone())
-            .map_err(JoinError::from)?;
+        // Held, so that it is not renewed in between.
+        let identity = rejoin.identity.lock();
+        let transport =
+            QuicTransport::bind(identity.clone(), rejoin.quic.clone()).map_err(JoinError::from)?;
+        *rejoin.renewal.lock() = transport.renewal();
+        drop(identity);
+        // What was asked of the former one and not done any more.
+        self.0.shared.forget_requests();
         // The process was a member, and still is: until others answer it counts with those it knew.
         let before = self.members();
         let node = self.0.node.clone();

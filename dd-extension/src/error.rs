@@ -56,6 +56,18 @@ fn waiting(newcomers: &[NodeId]) -> String {
     }
 }
 
+/// Why a node goes on with the identity that it has.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// The cluster was joined over a transport of the user's own.
+    #[error("the cluster was joined over a transport of your own: renew what that one has")]
+    OwnTransport,
+    /// The identity is another node's, or can't be used.
+    #[error(transparent)]
+    Identity(#[from] dd_transport_quic::RenewError),
+}
+
 /// Why a node can't join.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

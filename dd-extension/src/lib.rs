@@ -76,7 +76,9 @@ pub use cluster::Cluster;
 pub use cluster_config::ClusterConfig;
 pub use config::StoreConfig;
 pub use distributed_data::DistributedData;
-pub use error::{JoinError, NotStarted, StartError, StopError, StoreError, TryUpdateError};
+pub use error::{
+    JoinError, NotStarted, RenewError, StartError, StopError, StoreError, TryUpdateError,
+};
 pub use key::{Key, Keys, OwnedKeys};
 pub use member_changes::{MemberChange, MemberChanges};
 pub use repair::Repair;

@@ -75,6 +75,11 @@ impl Shared {
         self.request(|requests| requests.remove.push(node));
     }
 
+    /// Nobody is there any more to do what was asked for.
+    pub(crate) fn forget_requests(&self) {
+        *self.requests.lock() = Requests::default();
+    }
+
     fn request(&self, change: impl FnOnce(&mut Requests)) {
         let waker = {
             let mut requests = self.requests.lock();

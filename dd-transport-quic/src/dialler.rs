@@ -149,16 +149,17 @@ pub(crate) async fn dial(
 ) -> Result<(), Option<String>> {
     let limit = Instant::now() + shared.config.handshake_timeout;
     let cluster = shared.name.cluster.clone();
+    let credentials = shared.credentials();
     let (client, name) = match expected {
         Some(node) => {
             let node = node.clone();
-            (&shared.client, PeerName { node, cluster }.dns())
+            (credentials.client, PeerName { node, cluster }.dns())
         }
-        None => (&shared.seed_client, PeerName::any(&cluster)),
+        None => (credentials.seed_client, PeerName::any(&cluster)),
     };
     let connecting = shared
         .endpoint
-        .connect_with(client.clone(), target, &name)
+        .connect_with(client, target, &name)
         .map_err(|e| Some(format!("it can't be dialled: {e}")))?;
     let connection = match tokio::time::timeout_at(limit, connecting).await {
         Ok(Ok(connection)) => connection,

@@ -39,6 +39,25 @@ pub enum BindError {
     Identity(#[from] IdentityError),
 }
 
+/// Why the identity of a transport could not be replaced. It goes on with the one that it has.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenewError {
+    /// The new identity is another node's, or of another cluster.
+    #[error(
+        "the transport is that of {own}, and the new identity that of {given}: a node keeps its name"
+    )]
+    Another {
+        /// Whose the transport is.
+        own: String,
+        /// Whose the new identity is.
+        given: String,
+    },
+    /// The identity can't be used here.
+    #[error(transparent)]
+    Unusable(#[from] BindError),
+}
+
 /// A setting that is out of range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("setting {setting} {rule}")]

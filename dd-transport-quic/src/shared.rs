@@ -1,11 +1,13 @@
 //! What the transport and its tasks hold in common.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quinn::{ClientConfig, Endpoint};
+use quinn::Endpoint;
 use tokio::sync::watch;
 
 use crate::QuicConfig;
+use crate::credentials::Credentials;
 use crate::hello::{Confirmation, Hello};
 use crate::peer_name::PeerName;
 use crate::registry::Registry;
@@ -15,9 +17,9 @@ pub(crate) struct Shared {
     pub(crate) name: PeerName,
     pub(crate) config: QuicConfig,
     pub(crate) endpoint: Endpoint,
-    pub(crate) client: ClientConfig,
-    /// For dialling whichever node of the cluster is at an address.
-    pub(crate) seed_client: ClientConfig,
+    /// The address that its socket is bound to.
+    pub(crate) local: SocketAddr,
+    credentials: Mutex<Credentials>,
     /// A random number of this process, never 0.
     pub(crate) process: u64,
     registry: Mutex<Registry>,
@@ -29,8 +31,8 @@ impl Shared {
         name: PeerName,
         config: QuicConfig,
         endpoint: Endpoint,
-        client: ClientConfig,
-        seed_client: ClientConfig,
+        local: SocketAddr,
+        credentials: Credentials,
         process: u64,
         registry: Registry,
     ) -> Arc<Self> {
@@ -40,8 +42,8 @@ impl Shared {
             name,
             config,
             endpoint,
-            client,
-            seed_client,
+            local,
+            credentials: Mutex::new(credentials),
             process,
             registry,
             changes,
@@ -68,6 +70,17 @@ impl Shared {
             waker.wake();
         }
         result
+    }
+
+    /// With what new connections are made.
+    pub(crate) fn credentials(&self) -> Credentials {
+        let credentials = self.credentials.lock();
+        credentials.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_credentials(&self, credentials: Credentials) {
+        let former = self.credentials.lock();
+        *former.unwrap_or_else(PoisonError::into_inner) = credentials;
     }
 
     /// Reports each time that a connection came or went.

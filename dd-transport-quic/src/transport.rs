@@ -23,13 +23,13 @@ use tokio::time::{Instant, timeout_at};
 use crate::acceptor;
 use crate::address::{Address, MAX_ADDRESSES};
 use crate::close_code::CloseCode;
+use crate::credentials::Credentials;
 use crate::dialler::Dialler;
 use crate::peer_name::PeerName;
 use crate::registry::Registry;
 use crate::seed;
 use crate::shared::Shared;
-use crate::tls;
-use crate::{BindError, Identity, IdentityError, QuicConfig};
+use crate::{BindError, Identity, IdentityError, QuicConfig, Renewal};
 
 /// Carries frames over QUIC; see the [crate's documentation](crate) for what it promises.
 ///
@@ -81,18 +81,11 @@ impl QuicTransport {
         }
         let socket_error = |source| BindError::Socket { address, source };
 
-        let limits = config.quinn()?;
-        let mut server = quinn::ServerConfig::with_crypto(tls::server(&identity)?);
-        server.transport_config(Arc::clone(&limits));
-        config.limit_server(&mut server);
-        let mut client = quinn::ClientConfig::new(tls::client(&identity)?);
-        client.transport_config(Arc::clone(&limits));
-        let mut seed_client = quinn::ClientConfig::new(tls::seed_client(&identity)?);
-        seed_client.transport_config(limits);
+        let credentials = Credentials::of(&identity, &config)?;
         let socket = UdpSocket::bind(address).map_err(socket_error)?;
         let endpoint = Endpoint::new(
             EndpointConfig::default(),
-            Some(server),
+            Some(credentials.server.clone()),
             socket,
             Arc::new(TokioRuntime),
         )
@@ -110,8 +103,8 @@ impl QuicTransport {
             name,
             config,
             endpoint,
-            client,
-            seed_client,
+            local,
+            credentials,
             process,
             registry,
         );
@@ -142,6 +135,11 @@ impl QuicTransport {
     /// The cluster that it belongs to.
     pub fn cluster(&self) -> &ClusterId {
         &self.shared.name.cluster
+    }
+
+    /// What replaces its certificate while it runs.
+    pub fn renewal(&self) -> Renewal {
+        Renewal::of(&self.shared)
     }
 
     fn stop_dialling(&mut self) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Agreement, BarrierError, Cluster, ClusterConfig, Consistency, DistributedData, Identity,
-    JoinError, Key, MemberState, StoreConfig, Swim, SwimTiming,
+    Agreement, Authority, BarrierError, Cluster, ClusterConfig, Consistency, DistributedData,
+    Identity, JoinError, Key, MemberState, StoreConfig, Swim, SwimTiming,
 };
 use dd_testkit::MemoryNetwork;
 
@@ -384,4 +384,31 @@ async fn an_address_that_nobody_can_dial_is_not_told_to_others() {
     let port = a.local_addr().unwrap().port();
     let own = a.members().into_iter().find(|m| m.node == id("a")).unwrap();
     assert_eq!(own.address, format!("127.0.0.1:{port}"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_without_a_stop() {
+    let [old, new] = [0, 1].map(|_| Authority::new(&cluster_id()).unwrap());
+    let issued = |authority: &Authority, name: &str| {
+        let issued = authority.issue(&id(name)).unwrap();
+        let (certificate, key) = (issued.certificate_pem(), issued.key_pem());
+        Identity::from_pem(authority.certificate_pem(), certificate, key).unwrap()
+    };
+    let of = |authority: &Authority, name: &str| quic(name).identity(issued(authority, name));
+    let a = Cluster::bootstrap(of(&old, "a")).await.unwrap();
+    let seed = a.local_addr().unwrap().to_string();
+    let error = a.renew(issued(&new, "b")).unwrap_err();
+    assert!(error.to_string().contains("keeps its name"), "{error}");
+    let first = Node::start(a.clone(), StoreConfig::local()).await;
+    a.renew(issued(&new, "a")).unwrap();
+    let b = Cluster::join(of(&new, "b").seed(&seed)).await.unwrap();
+    until_real(|| up(&first) == 2).await;
+    // And so it is when the store is started again.
+    first.dd.stop().await.unwrap();
+    let _again = Node::start(a, StoreConfig::local()).await;
+    Cluster::join(of(&new, "c").seed(&seed)).await.unwrap();
+    drop(b);
+    let network = MemoryNetwork::new();
+    let own = swim(&network, "a", 1, None).renew(issued(&new, "a"));
+    assert!(own.unwrap_err().to_string().contains("of your own"));
 }

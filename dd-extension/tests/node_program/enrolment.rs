@@ -49,6 +49,15 @@ fn pods_with_random_names_join_with_a_token_and_an_address() {
     assert_eq!(one.ask("add hits 3"), "ok 3");
     other.ask_until("get hits", |hits| hits == "ok pn_counter 3");
 
+    // A certificate is taken anew while the node runs; not by token, under a name that is up.
+    let renewed = a.ask("renew");
+    assert!(renewed.starts_with("ok valid for "), "{renewed}");
+    let refused = other.ask("renew");
+    assert!(
+        refused.starts_with("error ") && refused.contains("pod-x is up"),
+        "{refused}"
+    );
+
     // What is refused says why, and what to do.
     let mut chars: Vec<char> = pods.chars().collect();
     let at = chars.len() - 20;

@@ -50,6 +50,40 @@ async fn a_client_that_trusts_the_server_but_is_not_trusted_is_never_connected()
 }
 
 #[tokio::test]
+async fn an_identity_is_renewed_while_connections_go_on() {
+    let [old, new] = [0, 1].map(|_| Authority::new(&cluster()).unwrap());
+    let mut a = Node::with(issued(&old, "a"), config());
+    let mut b = Node::with(issued(&old, "b"), config());
+    a.dial("b", b.address());
+    a.connected("b").await;
+    b.connected("a").await;
+    // Somebody else's is refused, and changes nothing.
+    let renewal = a.transport.renewal();
+    let error = renewal.renew(&issued(&new, "b")).unwrap_err();
+    assert!(error.to_string().contains("that of b of shop"), "{error}");
+    renewal.renew(&issued(&new, "a")).unwrap();
+    a.send("b", "over the connection from before").unwrap();
+    assert!(matches!(b.event().await, TransportEvent::Frame { .. }));
+    // New ones are made with the new one: dialled, found as a seed, and accepted.
+    let mut c = Node::with(issued(&new, "c"), config());
+    a.dial("c", c.address());
+    a.connected("c").await;
+    c.connected("a").await;
+    let mut d = Node::with(issued(&new, "d"), config());
+    a.transport.seed(&d.address().to_string()).unwrap();
+    a.connected("d").await;
+    d.connected("a").await;
+    let mut e = Node::with(issued(&new, "e"), config());
+    e.dial("a", a.address());
+    e.connected("a").await;
+    a.connected("e").await;
+    // Nothing is there any more to renew.
+    a.closed().await;
+    drop(a);
+    renewal.renew(&issued(&new, "a")).unwrap();
+}
+
+#[tokio::test]
 async fn another_secret_is_refused() {
     let mut a = Node::dev("a");
     let other = Identity::dev(&cluster(), &id("b"), "another secret").unwrap();

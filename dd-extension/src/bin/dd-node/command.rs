@@ -24,6 +24,7 @@ pub(crate) enum Command {
     Status,
     Members,
     Leave,
+    Renew,
     RemoveMember(String),
     Ready,
     Confirm,
@@ -48,7 +49,7 @@ impl fmt::Display for Unclear {
 }
 
 /// Names, how a line looks, and what it does.
-pub(crate) const USAGE: [(&str, &str, &str); 25] = [
+pub(crate) const USAGE: [(&str, &str, &str); 26] = [
     (
         "add",
         "add hits 3",
@@ -125,6 +126,11 @@ pub(crate) const USAGE: [(&str, &str, &str); 25] = [
         "leaves the cluster for good, and stops the node",
     ),
     (
+        "renew",
+        "renew",
+        "reads its certificate anew: connections are made with that from now on",
+    ),
+    (
         "remove-member",
         "remove-member b",
         "removes a member that will not come back",
@@ -191,6 +197,7 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, Unclear> {
         "status" => Command::Status,
         "members" => Command::Members,
         "leave" => Command::Leave,
+        "renew" => Command::Renew,
         "remove-member" => Command::RemoveMember(words.word("a node")?),
         "ready" => Command::Ready,
         "confirm" => Command::Confirm,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use dd_extension::status_page::StatusPage;
@@ -151,6 +151,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         None => None,
     };
     let mut node = Node {
+        identity: args.identity,
         cluster,
         store,
         watched: BTreeMap::new(),
@@ -227,12 +228,21 @@ fn timing(probe: u64) -> SwimTiming {
 }
 
 struct Node {
+    identity: IdentityArgs,
     cluster: Cluster,
     store: Store,
     watched: BTreeMap<String, Vec<JoinHandle<()>>>,
 }
 
 impl Node {
+    /// Takes the certificate that there is by now. Returns for how long it is valid.
+    async fn renew(&self) -> Result<Duration, Failure> {
+        let identity = self.identity.identity().await?;
+        let left = identity.valid_until().duration_since(SystemTime::now());
+        self.cluster.renew(identity)?;
+        Ok(left.unwrap_or_default())
+    }
+
     /// Answers a line. Returns whether to go on.
     async fn line(&mut self, line: &str) -> bool {
         match parse(line) {
@@ -246,6 +256,10 @@ impl Node {
                 println!("ok left");
                 return false;
             }
+            Ok(Some(Command::Renew)) => match self.renew().await {
+                Ok(until) => println!("ok valid for {} s", until.as_secs()),
+                Err(error) => println!("error {error}"),
+            },
             Ok(Some(command)) => match self.run(command).await {
                 Ok(answer) => println!("ok {answer}"),
                 Err(error) => println!("error {error}"),
