@@ -41,12 +41,6 @@ impl Writer {
         Self::default()
     }
 
-    /// An empty writer with room for so many bytes.
-    pub fn with_capacity(bytes: usize) -> Self {
-        let out = Vec::with_capacity(bytes);
-        Self { out }
-    }
-
     /// Bytes written so far.
     pub fn len(&self) -> usize {
         self.out.len()
@@ -62,7 +56,7 @@ impl Writer {
         &self.out
     }
 
-    /// Begins anew, with the room that there is unless that is much.
+    /// Begins anew, and keeps 1 KiB of room at most.
     pub fn clear(&mut self) {
         self.out.clear();
         self.out.shrink_to(KEPT);

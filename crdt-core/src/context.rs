@@ -417,8 +417,9 @@ impl Context {
         })
     }
 
-    /// Whether of the seals that only one of the two has the greatest is here: where two sides have sealed each other's
-    /// processes, all who ask get the same answer.
+    /// Whether of the seals that only one of the two has, or has with another digest, the greatest is here. Of two contexts
+    /// one prevails at most, whoever asks; neither does if their seals are the same. For two sides that have sealed each
+    /// other's processes.
     pub fn prevails_over(&self, other: &Self) -> bool {
         let greatest = |of: &Self, beside: &Self| {
             let lacks = |seal: &(ReplicaId, u64)| beside.seals.lacks(*seal);
@@ -450,7 +451,7 @@ impl Context {
         self.insert_range(dot.replica, dot.seq, dot.seq);
     }
 
-    /// Adds events that ascend.
+    /// Adds events in the order of [`Dot`], each once or more. Of others it adds what is not meant.
     pub fn extend_sorted(&mut self, events: &[Dot]) {
         debug_assert!(events.is_sorted());
         let follows = |a: &Dot, b: &Dot| a.replica == b.replica && b.seq <= a.seq + 1;

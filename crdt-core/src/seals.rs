@@ -49,7 +49,7 @@ impl Seals {
         (replica <= last).then_some((last, seal.digest))
     }
 
-    /// Whether a seal is not here, nor a later one of its node.
+    /// Whether this seal is not here with its digest, nor a later one of its node.
     pub(crate) fn lacks(&self, (last, digest): (ReplicaId, u64)) -> bool {
         let own = self.digest_of(last);
         own.is_none_or(|(sealed, own)| sealed == last && own != digest)

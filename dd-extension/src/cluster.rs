@@ -71,8 +71,8 @@ enum Members {
 }
 
 impl Cluster {
-    /// Joins a cluster over QUIC: waits until a seed has answered and told who the members are. It never
-    /// begins one of its own. If [peers](ClusterConfig::peer) are given instead of seeds there is nothing to
+    /// Joins a cluster over QUIC: waits until a node that belongs to it has answered and told who the members are; one
+    /// that looks for a cluster itself is none. It never begins one of its own. If [peers](ClusterConfig::peer) are given instead of seeds there is nothing to
     /// wait for. Must be called inside of a tokio runtime.
     ///
     /// # Errors
@@ -222,7 +222,8 @@ impl Cluster {
     }
 
     /// The same cluster, begun by this node, as [`bootstrap`](Self::bootstrap) does it over QUIC: its first store
-    /// counts in reads of majorities at once, because nobody can have written before.
+    /// counts in reads of majorities at once, because nobody can have written before. A membership service is not told:
+    /// make its [`Swim`] as one that founds.
     #[must_use]
     pub fn begun_here(self) -> Self {
         self.0.founded.store(true, Ordering::Relaxed);
@@ -355,7 +356,8 @@ impl Cluster {
 
     /// Replaces the certificate of this node, before it expires: new connections are made with this one, and those that
     /// there are go on. Over QUIC; nothing has to be stopped. An authority can be replaced so too: by identities that
-    /// trust both, then by those that the new one has issued, then by those that trust it alone.
+    /// trust both, then by those that the new one has issued, then by those that trust it alone. While nothing runs, it is
+    /// kept for the next start and checked there.
     ///
     /// # Errors
     ///

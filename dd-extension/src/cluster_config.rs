@@ -78,7 +78,7 @@ impl ClusterConfig {
         self
     }
 
-    /// How long [`Cluster::join`](crate::Cluster::join) waits for a seed to answer. Default 10 s.
+    /// How long [`Cluster::join`](crate::Cluster::join) waits for a member to answer. Default 10 s.
     #[must_use]
     pub fn join_timeout(mut self, timeout: Duration) -> Self {
         self.join_timeout = timeout;

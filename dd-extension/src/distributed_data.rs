@@ -16,8 +16,8 @@ use crate::error::{NotStarted, StartError, StopError};
 use crate::store::{Inner, Store, wall};
 use crate::wire::Wire;
 
-/// Bytes of data in a frame. Small ones let others have their turn, and readers the lock; below some 10 KiB what is
-/// said once in each frame begins to count.
+/// Bytes of data in a frame. Small ones let others have their turn, and readers the lock; much below this, what is said
+/// once in each frame counts for more.
 const CHUNK: usize = 8 * 1024;
 
 /// The store of this process. Put it in a `static`; whoever needs the store asks it. Dropping it stops

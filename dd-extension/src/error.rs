@@ -52,7 +52,10 @@ fn said(reasons: &[(String, String)]) -> String {
 fn waiting(newcomers: &[NodeId]) -> String {
     match newcomers {
         [] => String::new(),
-        some => format!("; {} answered, and waits for a member too", listed(some)),
+        some => format!(
+            "; {} answered, but only looked for a cluster too",
+            listed(some)
+        ),
     }
 }
 

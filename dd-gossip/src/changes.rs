@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crdt_core::Name;
 
-/// Keys that are remembered until they are asked for, at most; beyond it, "all" are.
+/// Changes that are noted until they are asked for, at most; beyond it, if more than half are of different keys, "all"
+/// have changed.
 const MAX_CHANGED: usize = 65_536;
 
 /// Keys that changed.
@@ -55,7 +56,7 @@ impl Changes {
         Changed::Keys(keys)
     }
 
-    /// Keys that stand there more than once give half of the room back, or there are too many.
+    /// Counts the changes of each key together, to have room again; where that gives back less than half, all have changed.
     fn put_together(&mut self) {
         self.keys.sort_unstable();
         self.keys.dedup_by(|(key, count), (before, sum)| {

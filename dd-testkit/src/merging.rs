@@ -52,7 +52,7 @@ struct Pair {
 
 /// Fills one replica with counters, and tells what it takes another to have them, and then `events` more of each
 /// kind: keys that are new, changes of keys, of keys that others have changed, insertions into one set, removals
-/// of keys and of elements. At last what it takes it to forget what was removed.
+/// of keys and of elements. At last, what it takes the receiver to forget what was removed.
 ///
 /// # Errors
 ///

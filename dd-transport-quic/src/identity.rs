@@ -146,9 +146,9 @@ impl Identity {
     /// process. Without a name it takes the one that the token is for, or makes up one under its prefix.
     ///
     /// Such a certificate is valid for a day, unless the service is set otherwise: see
-    /// [`valid_until`](Self::valid_until). A transport goes on with the certificate that it was bound with, and
-    /// peers that connect later refuse it once that has expired. To renew, enrol again with a new token and
-    /// bind anew, or restart the node, before that.
+    /// [`valid_until`](Self::valid_until). A transport goes on with the certificate that it has, and peers that connect
+    /// later refuse it once that has expired. [`Renewal::renew`](crate::Renewal::renew) puts another in its place; where
+    /// the service gives none for a name that is up, the node has to be restarted with a new token before that.
     ///
     /// # Errors
     ///

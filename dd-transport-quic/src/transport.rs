@@ -317,7 +317,7 @@ async fn finish(shared: Arc<Shared>, mut writers: mpsc::Receiver<()>) {
 }
 
 /// Other tasks have the endpoint for a moment longer, and its address is to be free for whoever binds it next. It keeps
-/// the socket before its present one.
+/// the socket that it had before a rebind, so it takes two.
 fn free_address(endpoint: &Endpoint) -> io::Result<()> {
     for _ in 0..2 {
         endpoint.rebind(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?)?;

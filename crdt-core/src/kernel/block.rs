@@ -60,10 +60,8 @@ pub(super) enum Cell {
 
 /// What became of a run that was to be changed in its column.
 pub(super) enum RunChange {
-    Changed {
-        from: (Dot, Run),
-        to: (Dot, Run),
-    },
+    /// What stood there, and what does now.
+    Changed { from: (Dot, Run), to: (Dot, Run) },
     /// The replica has none at that path.
     NoRun,
     /// It may stand elsewhere, or would have to. Nothing was changed.

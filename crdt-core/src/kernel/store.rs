@@ -325,8 +325,9 @@ impl DotStore {
     }
 
     /// As [`forget`](Self::forget), a part at a time: looks at the records of paths from `from` on, in order, until
-    /// `effort` is spent, of which one that stays takes 1 and one that goes 8. Returns how many went, and the path to
-    /// go on from, if there are more.
+    /// `effort` is spent, of which one that stays takes 1 and one that goes 8. Those of one path are done together, so
+    /// that more may be spent. Returns how many went, and the path to go on from, if there are more; it need not have
+    /// any by then.
     pub fn forget_some(
         &mut self,
         from: &[Name],

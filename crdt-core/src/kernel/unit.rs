@@ -37,7 +37,7 @@ impl Unit {
         adds.chain(self.records.iter().map(|(_, record)| record.dot))
     }
 
-    /// The same, in order and each once: what a write removed and what it left are one event.
+    /// The events of [`dots`](Self::dots), in order and each once: what a write removed and what it left are one.
     pub fn events(&self) -> Vec<Dot> {
         let mut events: Vec<Dot> = self.dots().collect();
         events.sort_unstable();

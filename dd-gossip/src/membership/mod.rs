@@ -75,7 +75,8 @@ pub trait Membership: Send + Debug {
         true
     }
 
-    /// This node has met no cluster, and begins one.
+    /// This node has met no cluster, and begins one: from now on it [has joined](Self::has_joined), and tells so to whoever
+    /// is connected.
     fn found(&mut self) {}
 
     /// This node leaves for good: the others are told when the messages that follow are sent.

@@ -176,7 +176,7 @@ impl Swim {
     }
 
     /// A node whose process was a member before, and goes on with what it knew: it still is one, and so are those
-    /// members. They count as down until they answer.
+    /// members. They count as down until they answer. To be called right after [`new`](Self::new).
     #[must_use]
     pub fn resume(mut self, members: &[Member]) -> Self {
         for member in members.iter().filter(|member| member.node != self.own) {

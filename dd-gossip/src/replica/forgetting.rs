@@ -20,15 +20,17 @@ const COLLECT: Duration = Duration::from_millis(250);
 /// How much of that is done at one time: readers wait for it, some tenths of a millisecond. See
 /// [`DotStore::forget_some`](crdt_core::kernel::DotStore::forget_some).
 const STEP: usize = 1024;
-/// The most that it grows to, in proportion to the records, lest they become more faster than they go.
+/// The most that it grows to where there are many records, lest they come faster than they go: readers then wait eight
+/// times as long.
 const LARGE_STEP: usize = 8 * STEP;
 /// For so many records more a step is as much more.
 const PER_STEP: usize = 32 * 1024;
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Removal records that are kept at most; beyond it those that this replica's context covers go,
-/// and a peer that lacks them catches up by a full comparison. At some 100 bytes each, 64 MiB.
+/// Removal records for which peers are waited for, at most. With more, those that were here when a pass begins go without
+/// waiting, and a peer that lacks them catches up by a full comparison; those that came since stay, and those of
+/// counters whose owners have not answered. At some 100 bytes each, 64 MiB.
 pub const MAX_RECORDS: usize = 640 * 1024;
 
 /// Transactions that are kept at most, as of records: beyond it those go of which this replica has all
@@ -117,9 +119,9 @@ impl Replica {
         }
     }
 
-    /// Why removal records are still kept. O(records × peers).
+    /// Why removal records are still kept, as far as there are not too many ([`MAX_RECORDS`]). O(records × peers).
     pub fn records_awaited(&self, now: Time) -> RecordsAwaited {
-        let awaited = Awaited::of(&self.config, &self.peers, now, self.has_many_records());
+        let awaited = Awaited::of(&self.config, &self.peers, now, false);
         let mut why = RecordsAwaited::default();
         for (_, record) in self.keys.store().records() {
             for node in awaited.lacking(record) {
@@ -128,10 +130,6 @@ impl Replica {
             why.of_counters += u64::from(!awaited.is_settled(self.keys.context(), record));
         }
         why
-    }
-
-    fn has_many_records(&self) -> bool {
-        self.keys.store().record_count() > MAX_RECORDS
     }
 
     pub(super) fn has_many_transactions(&self) -> bool {

@@ -16,7 +16,7 @@
 //! nothing is taken over from it. The digest does not tell more from less, so that it is made anew where it has seen
 //! less as well. What no other replica had of its own events is lost then, and what it alone had got from processes
 //! that are gone. Of two sides that removed each other, and sealed each other's processes, only one side's replicas
-//! are: the side without the greatest seal that the other lacks.
+//! are: of the seals that only one side has, the side that has the greatest stays.
 //!
 //! A member that is down keeps everything from being sealed, until it is back or is removed.
 

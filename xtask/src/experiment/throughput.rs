@@ -55,7 +55,8 @@ impl Throughput {
             counted: "Calls: of a store without peers, its driver running; names are made by the \
                       caller and count. A map's: the calls a second beside those of a HashMap of \
                       the standard library with the same names, adding to a number or getting it. \
-                      Events: what a replica's handle_frame takes, in one thread without a \
+                      Events: what a replica's handle_frame takes, and of forgetting its \
+                      handle_timeout, in one thread without a \
                       network; longest: one frame of 8 KiB, or one step of forgetting, for which readers wait \
                       at most. \
                       Sending: the same events of what the sender's poll_transmit takes."

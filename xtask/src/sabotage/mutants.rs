@@ -78,7 +78,7 @@ const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
 const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
 const EXPIRY: &str = "dd-gossip/src/replica/expiry.rs";
 const WALK: &str = "dd-gossip/src/walk.rs";
-const UPKEEP: &str = "dd-gossip/src/replica/upkeep.rs";
+const FORGETTING: &str = "dd-gossip/src/replica/forgetting.rs";
 const SEALING: &str = "dd-gossip/src/replica/sealing.rs";
 const SELF_CHECK: &str = "dd-gossip/src/replica/self_check.rs";
 const MEMBERS: &str = "dd-gossip/src/replica/members.rs";
@@ -171,8 +171,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
-            from: ".filter(|(path, r)| r.seen.is_subset(&self.context) && stable(&self.context, path, r))",
-            to: ".filter(|(path, r)| stable(&self.context, path, r))",
+            from: "record.seen.is_subset(&self.context) && stable(&self.context, path, record);",
+            to: "stable(&self.context, path, record);",
         }],
     },
     Mutant {
@@ -312,7 +312,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         what: "a record with cuts waits for the owners of the runs",
         found_by: FoundBy::Simulator,
         changes: &[Change {
-            file: UPKEEP,
+            file: FORGETTING,
             from: "awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)",
             to: "let _ = mine; awaited.lacking(record).next().is_none()",
         }],
@@ -374,7 +374,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[
             Change {
-                file: UPKEEP,
+                file: FORGETTING,
                 from: "let everywhere = |link: &Link| awaited.all_have(|known| link.is_in(known));",
                 to: "let everywhere = |_: &Link| awaited.known.len() < usize::MAX;",
             },
@@ -434,10 +434,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
-            from: "for dot in unit.dots() {
-            self.context.insert(dot);",
-            to: "for dot in unit.dots() {
-            self.context.insert_range(dot.replica, 1, dot.seq);",
+            from: "self.context.extend_sorted(events);",
+            to: "events.iter().for_each(|dot| self.context.insert_range(dot.replica, 1, dot.seq));",
         }],
     },
     Mutant {
@@ -544,13 +542,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "sealcuts",
         what: "the record of a counter does not wait for processes that are sealed",
         found_by: FoundBy::Test("dd-gossip", "sealing::restarts_leave_one_seal_for_a_node"),
-        changes: &[Change { file: UPKEEP, from: "|| mine.is_sealed(replica)", to: "", }],
+        changes: &[Change { file: FORGETTING, from: "|| mine.is_sealed(replica)", to: "", }],
     },
     Mutant {
         name: "everyone",
         what: "a removal is remembered until all members have it",
         found_by: FoundBy::Test("dd-gossip", "forgetting::records_stay_while_an_acknowledgement_is_missing"),
-        changes: &[Change { file: UPKEEP, from: "awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)", to: "awaited.is_settled(mine, record)", }],
+        changes: &[Change { file: FORGETTING, from: "awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)", to: "awaited.is_settled(mine, record)", }],
     },
     Mutant {
         name: "again",

@@ -257,7 +257,7 @@ impl Node {
                 return false;
             }
             Ok(Some(Command::Renew)) => match self.renew().await {
-                Ok(until) => println!("ok valid for {} s", until.as_secs()),
+                Ok(left) => println!("ok valid for {} s", left.as_secs()),
                 Err(error) => println!("error {error}"),
             },
             Ok(Some(command)) => match self.run(command).await {
