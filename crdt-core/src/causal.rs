@@ -5,12 +5,12 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::context::VersionVector;
 use crate::delta::{Delta, Parts};
 use crate::kernel::{DotStore, EditError, Record, UnitBuilder};
 use crate::limits::Limits;
 use crate::shape::Shape;
 use crate::types::Crdt;
+use crate::version_vector::VersionVector;
 use crate::{Context, Dot, ReplicaId, Timestamp};
 
 /// Removal records that a value keeps at most. Beyond it, those that its own context covers are

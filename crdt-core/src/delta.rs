@@ -8,11 +8,11 @@ use core::marker::PhantomData;
 
 use crate::causal::{LoadError, check_header, header};
 use crate::codec::DecodeError;
-use crate::context::VersionVector;
 use crate::kernel::{Committed, DotStore, Entry, Record, Unit};
 use crate::limits::Limits;
 use crate::name::{Name, Path};
 use crate::types::Crdt;
+use crate::version_vector::VersionVector;
 use crate::{Context, Dot};
 
 /// What one or more updates changed: for a replica that has all but them, much smaller than the

@@ -188,12 +188,14 @@ mod payload;
 #[cfg(doctest)]
 mod refused;
 mod seals;
+mod seqs;
 mod shape;
 mod types;
+mod version_vector;
 
 pub use causal::{ApplyError, Behind, Causal, LoadError, MAX_RECORDS, Updated, UsedId};
 pub use clock::{Ahead, HybridClock, TimeSource, Timestamp};
-pub use context::{Context, MAX_RANGES, MAX_SEQ, Seqs, VersionVector};
+pub use context::Context;
 pub use cow_map::{CowMap, Group, Iter as CowMapIter, Measure};
 pub use delta::Delta;
 pub use element::{Element, EncodesAs};
@@ -203,6 +205,7 @@ pub use limits::Limits;
 pub use name::{Name, Path};
 pub use payload::{Payload, PayloadError, check_payload};
 pub use seals::Seals;
+pub use seqs::{MAX_RANGES, MAX_SEQ, Seqs};
 pub use shape::{MAX_SHAPE, MAX_SHAPE_DEPTH, Shape};
 pub use types::{
     Crdt, DwFlag, DwFlagEdit, DwFlagView, EwFlag, EwFlagEdit, EwFlagView, GCounter, GCounterEdit,
@@ -213,6 +216,7 @@ pub use types::{
     OrSetEdit, PnCounter, PnCounterEdit, PnCounterMap, PnCounterView, RecordEdit, RecordView,
     RemoveWinsSet, RemoveWinsSetEdit, RemoveWinsSetIter, RemoveWinsSetView, SetIter, SetView,
 };
+pub use version_vector::VersionVector;
 
 pub(crate) use kernel::Cut;
 

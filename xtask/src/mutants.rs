@@ -8,7 +8,7 @@ use clap::Args;
 use crate::sabotage::root;
 
 /// What is mutated unless files are named: the kernel's joins and differences and what they stand on.
-const FILES: [&str; 21] = [
+const FILES: [&str; 23] = [
     "causal",
     "clock",
     "context",
@@ -30,6 +30,8 @@ const FILES: [&str; 21] = [
     "kernel/tree_builder",
     "kernel/unit",
     "kernel/zip",
+    "seqs",
+    "version_vector",
 ];
 
 /// Where cargo-mutants writes what it found, below `target`.

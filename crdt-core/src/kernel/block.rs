@@ -464,7 +464,7 @@ impl Block {
 
     fn pack(&mut self, dot: Option<Dot>) -> u64 {
         let Some(dot) = dot else { return 0 };
-        debug_assert!(dot.seq <= crate::context::MAX_SEQ);
+        debug_assert!(dot.seq <= crate::seqs::MAX_SEQ);
         let known = self.origins.iter().position(|o| *o == dot.replica);
         let origin = known.unwrap_or_else(|| self.add_origin(dot.replica));
         (origin as u64) << SEQ_BITS | dot.seq

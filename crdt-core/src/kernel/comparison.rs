@@ -12,8 +12,8 @@ use super::leaf::{Value, ValueRef};
 use super::record::CutKey;
 use super::store::DotStore;
 use super::unit::Unit;
-use crate::context::VersionVector;
 use crate::name::Path;
+use crate::version_vector::VersionVector;
 use crate::{Context, Cut, Dot, ReplicaId};
 
 /// What a sender says about a part of what it has.

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use crate::Dot;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::context::MAX_SEQ;
+use crate::seqs::MAX_SEQ;
 
 /// Fewer siblings are written one by one.
 pub(super) const MIN_GROUP: usize = 4;

@@ -14,8 +14,8 @@ use super::leaf::{Entry, EntryRef, Leaf, Value, ValueRef};
 use super::node::{Node, NodeRef};
 use super::record::Record;
 use super::store::DotStore;
-use crate::context::Seqs;
 use crate::name::Path;
+use crate::seqs::Seqs;
 use crate::{Context, Dot, ReplicaId};
 
 impl DotStore {

@@ -3,8 +3,8 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::context::Seqs;
 use crate::name::Path;
+use crate::seqs::Seqs;
 use crate::{Context, Dot, ReplicaId};
 
 /// Most paths of a link. A transaction at more places names what is above them; see [`Link::paths`].

@@ -16,8 +16,9 @@ use super::record::{Cut, CutKey, Record, join_cuts};
 use super::records::Records;
 use super::unit::Unit;
 use crate::codec::DecodeError;
-use crate::context::{Seqs, VersionVector};
 use crate::name::{Name, Path};
+use crate::seqs::Seqs;
+use crate::version_vector::VersionVector;
 use crate::{Context, Dot, ReplicaId};
 
 /// Live dots in a tree, the removal records and links that are still kept, and the context that says

@@ -12,9 +12,9 @@ use super::node::NodeRef;
 use super::record::Record;
 use super::store::DotStore;
 use super::unit::{Unit, UnitBuilder};
-use crate::context::MAX_SEQ;
 use crate::limits::Limits;
 use crate::name::{Name, Path};
+use crate::seqs::MAX_SEQ;
 use crate::{Context, Dot, ReplicaId, Timestamp};
 
 /// Why an update was refused. Nothing of it was written.

@@ -33,9 +33,9 @@ use super::unit_reader::UnitReader;
 use super::unit_writer::{Leaves, Origins, Removals};
 use crate::Context;
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::context::VersionVector;
 use crate::limits::Limits;
 use crate::name::Path;
+use crate::version_vector::VersionVector;
 
 pub use super::unit_reader::MAX_ITEMS;
 

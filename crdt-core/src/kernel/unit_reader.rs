@@ -10,9 +10,10 @@ use super::link::{Link, MAX_LINK_PATHS};
 use super::record::{Cut, CutKey, Record};
 use super::unit_codec::{KIND_BYTES, KIND_RUN, KIND_UNIT, WITH_OWN, WITH_REMOVAL};
 use crate::codec::{DecodeError, Reader};
-use crate::context::{ContextEntry, MAX_SEQ};
+use crate::context::ContextEntry;
 use crate::limits::Limits;
 use crate::name::{Name, Path};
+use crate::seqs::MAX_SEQ;
 use crate::{Context, Dot, ReplicaId};
 
 /// Most paths in a unit that is decoded, those of cuts included: with each path in memory by itself, a
