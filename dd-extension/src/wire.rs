@@ -16,7 +16,7 @@ use dd_gossip::{
     membership_message,
 };
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
 /// Membership messages that wait for a peer that takes none, at most. Beyond, its connection is ended: when
@@ -47,7 +47,8 @@ pub(crate) struct Shared {
 
 #[derive(Debug, Default)]
 struct Requests {
-    found: bool,
+    /// Who is told whether this node begins the cluster, and has not joined one before.
+    found: Option<oneshot::Sender<bool>>,
     leave: bool,
     remove: Vec<NodeId>,
     waker: Option<Waker>,
@@ -63,8 +64,10 @@ impl Shared {
         })
     }
 
-    pub(crate) fn found(&self) {
-        self.request(|requests| requests.found = true);
+    pub(crate) fn found(&self) -> oneshot::Receiver<bool> {
+        let (begins, told) = oneshot::channel();
+        self.request(|requests| requests.found = Some(begins));
+        told
     }
 
     pub(crate) fn leave(&self) {
@@ -199,12 +202,15 @@ impl Wire {
                 requests.waker = Some(cx.waker().clone());
             }
             let remove = std::mem::take(&mut requests.remove);
-            let found = std::mem::take(&mut requests.found);
+            let found = requests.found.take();
             (found, std::mem::take(&mut requests.leave), remove)
         };
         let now = self.now();
-        if found {
+        if let Some(begins) = found {
+            let is_first = !self.membership.has_joined();
             self.membership.found();
+            // Whoever asked may have gone.
+            let _ = begins.send(is_first);
         }
         for node in remove {
             self.membership.remove(now, &node);
