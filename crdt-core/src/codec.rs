@@ -62,6 +62,11 @@ impl Writer {
         self.out.shrink_to(KEPT);
     }
 
+    /// Takes back what was written behind the first so many bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.out.truncate(len);
+    }
+
     /// What was written.
     pub fn finish(self) -> Vec<u8> {
         self.out

@@ -7,7 +7,6 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
-use core::cmp::Ordering;
 use core::fmt;
 use core::ops::Bound;
 
@@ -152,9 +151,22 @@ impl<K: Ord, V, M> CowMap<K, V, M> {
         self.get(key).is_some()
     }
 
-    /// The last entry whose key compares as equal or less.
-    pub fn floor_by(&self, compare: impl Fn(&K) -> Ordering) -> Option<(&K, &V)> {
-        floor(self.root.as_deref()?, &compare)
+    /// The last entry whose key is one that `is_at_most` says yes to; it does for all before one of those.
+    pub fn floor_by(&self, is_at_most: impl Fn(&K) -> bool) -> Option<(&K, &V)> {
+        let mut tree = self.root.as_deref()?;
+        loop {
+            match tree {
+                Tree::Leaf(entries) => {
+                    let at = at_most(entries, &is_at_most).checked_sub(1)?;
+                    let (key, value) = &entries[at];
+                    return Some((key, value));
+                }
+                Tree::Inner(children) => {
+                    let at = at_most(children, &is_at_most).checked_sub(1)?;
+                    tree = &children[at].1.tree;
+                }
+            }
+        }
     }
 
     /// The greatest entry.
@@ -293,14 +305,14 @@ impl<K: Ord + Clone, V: Clone, M: Measure<K, V>> CowMap<K, V, M> {
         in_step
     }
 
-    /// Changes the value of the last key that compares as equal or less. Copies shared nodes on the way.
+    /// Changes the value of the last key that `is_at_most` says yes to. Copies shared nodes on the way.
     pub fn change_floor<T>(
         &mut self,
-        compare: impl Fn(&K) -> Ordering,
+        is_at_most: impl Fn(&K) -> bool,
         change: impl FnOnce(&K, &mut V) -> T,
     ) -> Option<T> {
         let root = Arc::make_mut(self.root.as_mut()?);
-        change_floor(root, &compare, change).map(|(out, ..)| out)
+        change_floor(root, &is_at_most, change).map(|(out, ..)| out)
     }
 }
 
@@ -330,10 +342,22 @@ impl<K: Ord + Clone, V: Clone> CowMap<K, V> {
         }
     }
 
-    /// The value of the last key that compares as equal or less, to be changed. Copies shared nodes
+    /// The value of the last key that `is_at_most` says yes to, to be changed. Copies shared nodes
     /// on the way.
-    pub fn floor_mut_by(&mut self, compare: impl Fn(&K) -> Ordering) -> Option<&mut V> {
-        floor_mut(Arc::make_mut(self.root.as_mut()?), &compare)
+    pub fn floor_mut_by(&mut self, is_at_most: impl Fn(&K) -> bool) -> Option<&mut V> {
+        let mut tree = Arc::make_mut(self.root.as_mut()?);
+        loop {
+            match tree {
+                Tree::Leaf(entries) => {
+                    let at = at_most(entries, &is_at_most).checked_sub(1)?;
+                    return Some(&mut entries[at].1);
+                }
+                Tree::Inner(children) => {
+                    let at = at_most(children, &is_at_most).checked_sub(1)?;
+                    tree = Arc::make_mut(&mut children[at].1.tree);
+                }
+            }
+        }
     }
 }
 
@@ -436,62 +460,30 @@ fn chunks<T>(items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     })
 }
 
-/// How many of the first keys compare as equal or less.
-fn at_most<K, T>(items: &[(K, T)], compare: &impl Fn(&K) -> Ordering) -> usize {
-    items.partition_point(|(key, _)| compare(key) != Ordering::Greater)
-}
-
-fn floor<'a, K, V, M>(
-    tree: &'a Tree<K, V, M>,
-    compare: &impl Fn(&K) -> Ordering,
-) -> Option<(&'a K, &'a V)> {
-    match tree {
-        Tree::Leaf(entries) => {
-            let at = at_most(entries, compare).checked_sub(1)?;
-            Some((&entries[at].0, &entries[at].1))
-        }
-        Tree::Inner(children) => {
-            let at = at_most(children, compare).checked_sub(1)?;
-            floor(&children[at].1.tree, compare)
-        }
-    }
-}
-
-fn floor_mut<'a, K: Clone, V: Clone, M: Copy>(
-    tree: &'a mut Tree<K, V, M>,
-    compare: &impl Fn(&K) -> Ordering,
-) -> Option<&'a mut V> {
-    match tree {
-        Tree::Leaf(entries) => {
-            let at = at_most(entries, compare).checked_sub(1)?;
-            Some(&mut entries[at].1)
-        }
-        Tree::Inner(children) => {
-            let at = at_most(children, compare).checked_sub(1)?;
-            floor_mut(Arc::make_mut(&mut children[at].1.tree), compare)
-        }
-    }
+/// How many of the first keys are at most what is looked for.
+fn at_most<K, T>(items: &[(K, T)], is_at_most: &impl Fn(&K) -> bool) -> usize {
+    items.partition_point(|(key, _)| is_at_most(key))
 }
 
 /// Returns what `change` did, and the sum over the entry before and after.
 fn change_floor<K: Clone, V: Clone, M: Measure<K, V>, T>(
     tree: &mut Tree<K, V, M>,
-    compare: &impl Fn(&K) -> Ordering,
+    is_at_most: &impl Fn(&K) -> bool,
     change: impl FnOnce(&K, &mut V) -> T,
 ) -> Option<(T, M, M)> {
     match tree {
         Tree::Leaf(entries) => {
-            let at = at_most(entries, compare).checked_sub(1)?;
+            let at = at_most(entries, is_at_most).checked_sub(1)?;
             let (key, value) = &mut entries[at];
             let before = M::of(key, value);
             let out = change(key, value);
             Some((out, before, M::of(key, value)))
         }
         Tree::Inner(children) => {
-            let at = at_most(children, compare).checked_sub(1)?;
+            let at = at_most(children, is_at_most).checked_sub(1)?;
             let child = &mut children[at].1;
             let (out, before, after) =
-                change_floor(Arc::make_mut(&mut child.tree), compare, change)?;
+                change_floor(Arc::make_mut(&mut child.tree), is_at_most, change)?;
             child.sum = child.sum.minus(before).plus(after);
             Some((out, before, after))
         }

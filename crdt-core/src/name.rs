@@ -153,17 +153,22 @@ impl<'a> SearchKey<'a> {
         }
     }
 
-    /// How `name` compares with this one.
+    /// Whether `name` is this one or comes before it.
     #[inline]
-    pub(crate) fn compare(&self, name: &Name) -> Ordering {
+    pub(crate) fn is_at_least(&self, name: &Name) -> bool {
         match &name.0 {
             Repr::Inline(len, bytes) => {
-                let len = usize::from(*len);
-                Words::of(bytes)
-                    .cmp(&self.words)
-                    .then_with(|| len.cmp(&self.bytes.len()))
+                let words = Words::of(bytes);
+                // Mostly the first that differs says it all.
+                if words.0 != self.words.0 {
+                    words.0 < self.words.0
+                } else if words.1 != self.words.1 {
+                    words.1 < self.words.1
+                } else {
+                    (words.2, usize::from(*len)) <= (self.words.2, self.bytes.len())
+                }
             }
-            Repr::Shared(bytes) => (**bytes).cmp(self.bytes),
+            Repr::Shared(bytes) => **bytes <= *self.bytes,
         }
     }
 }
@@ -195,7 +200,7 @@ mod tests {
                 let other = Name::new(b);
                 assert_eq!(name.cmp(&other), a.cmp(b), "{a:?} {b:?}");
                 assert_eq!(name == other, a == b, "{a:?} {b:?}");
-                assert_eq!(key.compare(&other), b.cmp(a), "{a:?} {b:?}");
+                assert_eq!(key.is_at_least(&other), b <= a, "{a:?} {b:?}");
             }
         }
     }

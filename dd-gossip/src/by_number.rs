@@ -3,7 +3,6 @@
 //! Neighbouring events are mostly at paths of one form: keys of one shape, elements of one set. So they stand in
 //! chunks, in which a form is kept once, and of each path the one name in which it differs from others of its form.
 
-use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -50,11 +49,11 @@ impl ByNumber {
     /// Notes where an event stands that is not in here.
     pub(crate) fn insert(&mut self, seq: u64, path: &[Name]) {
         self.len += 1;
-        if self.chunks.floor_by(|first| first.cmp(&seq)).is_none() {
+        if self.chunks.floor_by(|first| *first <= seq).is_none() {
             self.begin_before(seq);
         }
         let inserted = self.chunks.change_floor(
-            |first| first.cmp(&seq),
+            |first| *first <= seq,
             |first, chunk| {
                 let offset = chunk.room_for(*first, seq)?;
                 Arc::make_mut(chunk).insert(offset, seq, path);
@@ -91,7 +90,7 @@ impl ByNumber {
     /// ascend, the left part stays full.
     fn split(&mut self, first: u64, inserted: u64) {
         let split = self.chunks.change_floor(
-            |key| key.cmp(&first),
+            |key| *key <= first,
             |first, chunk| {
                 let chunk = Arc::make_mut(chunk);
                 let last = chunk.offsets.len() - 1;
@@ -108,7 +107,7 @@ impl ByNumber {
     /// Takes an event out.
     pub(crate) fn remove(&mut self, seq: u64) {
         let removed = self.chunks.change_floor(
-            |first| first.cmp(&seq),
+            |first| *first <= seq,
             |first, chunk| {
                 let at = chunk.find(*first, seq)?;
                 Arc::make_mut(chunk).remove(at, seq);
@@ -126,6 +125,24 @@ impl ByNumber {
         }
     }
 
+    /// An event is replaced at its path by the one that follows it in number, as where one counter counts on.
+    pub(crate) fn advance(&mut self, seq: u64, path: &[Name]) {
+        let next = seq + 1;
+        let advanced = self.chunks.change_floor(
+            |first| *first <= next,
+            |first, chunk| {
+                let at = chunk.find(*first, seq)?;
+                let offset = chunk.room_for(*first, next)?;
+                Arc::make_mut(chunk).advance(at, offset, seq);
+                Some(())
+            },
+        );
+        if advanced.flatten().is_none() {
+            self.remove(seq);
+            self.insert(next, path);
+        }
+    }
+
     /// Puts a chunk and the next one together, if both fit in one.
     fn merge_with_next(&mut self, first: u64) {
         let mut from = self.chunks.iter_from(Bound::Included(&first));
@@ -136,21 +153,21 @@ impl ByNumber {
             let (second, next) = (*second, Arc::clone(next));
             self.chunks.remove(&second);
             self.chunks.change_floor(
-                |key| key.cmp(&first),
+                |key| *key <= first,
                 |_, chunk| Arc::make_mut(chunk).append(&next, by),
             );
         }
     }
 
     pub(crate) fn get(&self, seq: u64) -> Option<Place<'_>> {
-        let (first, chunk) = self.chunks.floor_by(|first| first.cmp(&seq))?;
+        let (first, chunk) = self.chunks.floor_by(|first| *first <= seq)?;
         let at = chunk.find(*first, seq)?;
         Some(Place { chunk, at })
     }
 
     /// Those from a number on, in order.
     pub(crate) fn from(&self, seq: u64) -> impl Iterator<Item = (u64, Place<'_>)> {
-        let floor = self.chunks.floor_by(|first| first.cmp(&seq));
+        let floor = self.chunks.floor_by(|first| *first <= seq);
         let floor = floor.map_or(Bound::Unbounded, |(first, _)| Bound::Included(first));
         self.chunks
             .iter_from(floor)
@@ -163,10 +180,7 @@ impl ByNumber {
     /// Over the events of lower numbers.
     pub(crate) fn sum_below(&self, seq: u64) -> Census {
         // Of the last chunk that begins below some may be behind.
-        let begins_below = |first: &u64| match first.cmp(&seq) {
-            Ordering::Equal => Ordering::Greater,
-            order => order,
-        };
+        let begins_below = |first: &u64| *first < seq;
         let sum = self.chunks.sum_below(&seq);
         match self.chunks.floor_by(begins_below) {
             Some((first, chunk)) => sum.minus(chunk.census_from(*first, chunk.below(*first, seq))),
@@ -285,7 +299,13 @@ impl Chunk {
     }
 
     fn insert(&mut self, offset: u16, seq: u64, path: &[Name]) {
-        let (Ok(at) | Err(at)) = self.offsets.binary_search(&offset);
+        // Mostly numbers ascend.
+        let at = match self.offsets.last() {
+            Some(last) if *last >= offset => {
+                self.offsets.partition_point(|before| *before < offset)
+            }
+            _ => self.offsets.len(),
+        };
         let form = self.number_of_form(at, path);
         self.insert_at(at, offset, varying(path), form);
         self.census = self.census.plus(Census::of_event(seq));
@@ -341,6 +361,12 @@ impl Chunk {
         if self.forms.len() <= 1 {
             self.which = Vec::new();
         }
+    }
+
+    fn advance(&mut self, at: usize, offset: u16, seq: u64) {
+        self.offsets[at] = offset;
+        let (former, next) = (Census::of_event(seq), Census::of_event(seq + 1));
+        self.census = self.census.minus(former).plus(next);
     }
 
     fn remove(&mut self, at: usize, seq: u64) {
@@ -534,6 +560,15 @@ mod tests {
                     assert_eq!(is_at, model[&seq] == other);
                     events.remove(seq);
                     model.remove(&seq);
+                }
+                if let Some(seq) = model.keys().nth(rng.below(model.len().max(1)))
+                    && !model.contains_key(&(seq + 1))
+                {
+                    let seq = *seq;
+                    if let Some(path) = model.remove(&seq) {
+                        events.advance(seq, &path);
+                        model.insert(seq + 1, path);
+                    }
                 }
                 if n == 1_000 {
                     kept = (events.clone(), model.clone());

@@ -32,6 +32,18 @@ impl Index {
         }
     }
 
+    /// One dies at a path and another is born there.
+    pub(crate) fn replaced(&mut self, at: &[Name], died: EntryRef<'_>, born: EntryRef<'_>) {
+        let next = Dot::new(died.dot.replica, died.dot.seq + 1);
+        if born.dot != next || cut_of(died).is_some() || cut_of(born).is_some() {
+            self.died(died);
+            return self.born(at, born);
+        }
+        if let Some(places) = self.live.origins.get_mut(&next.replica) {
+            places.advance(died.dot.seq, at);
+        }
+    }
+
     pub(crate) fn recorded(&mut self, at: &[Name], dot: Dot) {
         self.records.insert(dot, at);
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crdt_core::codec::Writer;
 use crdt_core::kernel::{
@@ -14,9 +15,12 @@ use crdt_core::kernel::{
 use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
 use crate::changes::{Changed, Changes};
-use crate::fingerprint::Hashes;
+use crate::fingerprint::{Hashes, write_place};
 use crate::index::Index;
 use crate::replica::DEADLINE;
+
+/// Room that is kept from one change to the next, in entries.
+const ROOM: usize = 64;
 
 /// A frozen view of the key space. O(1) to take.
 #[derive(Clone, Debug)]
@@ -32,8 +36,10 @@ pub(crate) struct KeySpace {
     hashes: Hashes,
     context_hash: Option<u128>,
     changes: Changes,
-    /// Room for what is hashed.
+    /// Room for what is hashed, for effects, and for keys that were touched.
     room: Writer,
+    effects: Vec<Effect>,
+    touched: Vec<Name>,
     /// Changed keys that begin with one of these are noted besides.
     marks: Vec<Name>,
     marked: BTreeSet<Name>,
@@ -58,6 +64,8 @@ impl KeySpace {
             context_hash: None,
             changes: Changes::default(),
             room,
+            effects: Vec::new(),
+            touched: Vec::new(),
             marks: Vec::new(),
             marked: BTreeSet::new(),
         }
@@ -126,19 +134,20 @@ impl KeySpace {
         replica: ReplicaId,
         clock: Timestamp,
         limits: Limits,
-        update: impl FnOnce(&mut Transaction) -> Result<R, E>,
+        update: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        let mut effects = std::mem::take(&mut self.effects);
         let store = &mut self.frozen.store;
-        let (value, effects) = store.transact_in_place(replica, clock, limits, update)?;
-        self.follow(effects);
+        let value = store.transact_in_place(replica, clock, limits, update, &mut effects)?;
+        self.follow_and_keep(effects);
         Ok(value)
     }
 
     /// `events`: those of the unit.
     pub(crate) fn apply(&mut self, unit: &Unit, events: &[Dot]) {
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
         self.frozen.store.apply_events(unit, events, &mut effects);
-        self.follow(effects);
+        self.follow_and_keep(effects);
     }
 
     pub(crate) fn take_over(&mut self, context: &Context, floor: &VersionVector) {
@@ -177,7 +186,7 @@ impl KeySpace {
         let live = index.live().of_those(context, comparison.kept());
         let live = live.map(|(place, dot)| (place.path(), dot));
         store.commit(comparison, context, floor, live, &mut effects);
-        self.follow(effects);
+        self.follow(&mut effects);
     }
 
     /// Forgets some records; see [`DotStore::forget_some`].
@@ -190,7 +199,7 @@ impl KeySpace {
         let mut effects = Vec::new();
         let store = &mut self.frozen.store;
         let forgotten = store.forget_some(from, effort, stable, &mut effects);
-        self.follow(effects);
+        self.follow(&mut effects);
         forgotten
     }
 
@@ -247,33 +256,74 @@ impl KeySpace {
             .collect()
     }
 
-    fn follow(&mut self, effects: Vec<Effect>) {
+    /// Follows what was done in the store, and keeps the room.
+    fn follow_and_keep(&mut self, mut effects: Vec<Effect>) {
+        self.follow(&mut effects);
+        effects.shrink_to(ROOM);
+        self.effects = effects;
+    }
+
+    /// Follows what was done in the store.
+    fn follow(&mut self, effects: &mut Vec<Effect>) {
         self.context_hash = None;
-        let mut touched = Vec::new();
-        for effect in effects {
+        let mut touched = std::mem::take(&mut self.touched);
+        // What replaces something at a path follows it.
+        let mut last: Option<Path> = None;
+        let mut effects = effects.drain(..).peekable();
+        while let Some(effect) = effects.next() {
             match effect {
-                Effect::Born { at, entry } => self.born(&at, (&entry).into(), &mut touched),
+                Effect::Born { at, entry } => {
+                    let entry = (&entry).into();
+                    self.add(&at, entry, &mut last);
+                    self.touch(&at, &mut touched);
+                    self.frozen.index.born(&at, entry);
+                }
                 Effect::Filled(filling) => {
-                    filling.visit(|at, entry| self.born(at, entry, &mut touched));
+                    last = None;
+                    filling.visit(|at, entry| {
+                        let hash = self.hashes.entry(at, entry, &mut self.room);
+                        self.fingerprint = self.fingerprint.wrapping_add(hash);
+                        self.touch(at, &mut touched);
+                        self.frozen.index.born(at, entry);
+                    });
                 }
                 Effect::Died { at, entry } => {
-                    let hash = self.hashes.entry(&at, (&entry).into(), &mut self.room);
+                    let entry = (&entry).into();
+                    let hash = self.hash(&at, entry, &mut last);
                     self.fingerprint = self.fingerprint.wrapping_sub(hash);
                     self.touch(&at, &mut touched);
-                    self.frozen.index.died((&entry).into());
+                    let replaced = |next: &Effect| matches!(next, Effect::Born { at: place, .. } if Arc::ptr_eq(place, &at));
+                    match effects.next_if(replaced) {
+                        Some(Effect::Born { entry: born, .. }) => {
+                            let born = (&born).into();
+                            self.add(&at, born, &mut last);
+                            self.frozen.index.replaced(&at, entry, born);
+                        }
+                        _ => self.frozen.index.died(entry),
+                    }
                 }
                 Effect::Recorded { path, dot } => self.frozen.index.recorded(&path, dot),
                 Effect::Dropped { record, .. } => self.frozen.index.dropped(record.dot),
             }
         }
-        self.note_changed(touched);
+        drop(effects);
+        self.note_changed(&mut touched);
+        touched.shrink_to(ROOM);
+        self.touched = touched;
     }
 
-    fn born(&mut self, at: &[Name], entry: EntryRef<'_>, touched: &mut Vec<Name>) {
-        let hash = self.hashes.entry(at, entry, &mut self.room);
+    fn add(&mut self, at: &Path, entry: EntryRef<'_>, last: &mut Option<Path>) {
+        let hash = self.hash(at, entry, last);
         self.fingerprint = self.fingerprint.wrapping_add(hash);
-        self.touch(at, touched);
-        self.frozen.index.born(at, entry);
+    }
+
+    /// `last`: the path that was written last.
+    fn hash(&mut self, at: &Path, entry: EntryRef<'_>, last: &mut Option<Path>) -> u128 {
+        if last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, at)) {
+            write_place(at, &mut self.room);
+            *last = Some(at.clone());
+        }
+        self.hashes.entry_behind(entry, &mut self.room)
     }
 
     /// Notes the key; also if it is its deadline that changed.
@@ -289,7 +339,7 @@ impl KeySpace {
     }
 
     /// Counts one change for each key.
-    fn note_changed(&mut self, mut touched: Vec<Name>) {
+    fn note_changed(&mut self, touched: &mut Vec<Name>) {
         if touched.len() > 1 {
             touched.sort_unstable();
             touched.dedup();
@@ -299,7 +349,7 @@ impl KeySpace {
             self.marked
                 .extend(touched.iter().filter(is_marked).cloned());
         }
-        for key in touched {
+        for key in touched.drain(..) {
             self.changes.note(key);
         }
     }

@@ -67,7 +67,7 @@ impl Children {
             Blocks::One(block) => block,
             Blocks::Many(blocks) => {
                 let key = SearchKey::new(name);
-                blocks.floor_by(|first| key.compare(first))?.1
+                blocks.floor_by(|first| key.is_at_least(first))?.1
             }
         };
         Some(block.get(block.search(name).ok()?))
@@ -86,7 +86,7 @@ impl Children {
             Blocks::Many(many) => {
                 let key = SearchKey::new(name);
                 let first = many
-                    .floor_by(|first| key.compare(first))
+                    .floor_by(|first| key.is_at_least(first))
                     .map(|(first, _)| first);
                 let first =
                     first.map_or(Bound::Unbounded, |first| Bound::Included(first.as_bytes()));
@@ -133,7 +133,7 @@ impl Children {
             Blocks::One(block) => Some(block),
             Blocks::Many(blocks) => {
                 let key = SearchKey::new(name.as_bytes());
-                blocks.floor_mut_by(|first| key.compare(first))
+                blocks.floor_mut_by(|first| key.is_at_least(first))
             }
         };
         match block {
@@ -206,9 +206,8 @@ impl Children {
                 self.blocks = Blocks::Many([first, second].into_iter().collect());
             }
             Blocks::Many(blocks) => {
-                if let Some(block) =
-                    blocks.floor_mut_by(|first| SearchKey::new(name.as_bytes()).compare(first))
-                {
+                let key = SearchKey::new(name.as_bytes());
+                if let Some(block) = blocks.floor_mut_by(|first| key.is_at_least(first)) {
                     let right = Arc::make_mut(block).split(inserted);
                     let bound = right.bound_behind(block);
                     blocks.insert(bound, Arc::new(right));
@@ -225,9 +224,8 @@ impl Children {
             }
             return;
         };
-        let Some((first, block)) =
-            blocks.floor_by(|first| SearchKey::new(name.as_bytes()).compare(first))
-        else {
+        let key = SearchKey::new(name.as_bytes());
+        let Some((first, block)) = blocks.floor_by(|first| key.is_at_least(first)) else {
             return;
         };
         let first = first.clone();

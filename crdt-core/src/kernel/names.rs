@@ -1,6 +1,7 @@
 //! A list of names, end to end.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 /// Bytes up to which room is made for further names.
 pub(super) const USUAL: usize = 4096;
@@ -15,6 +16,37 @@ pub(super) fn step(len: usize) -> usize {
 /// Room for so many names of this length, as far as it is usual.
 fn room(name: &[u8], names: usize) -> usize {
     name.len().max((name.len() * names).min(USUAL))
+}
+
+/// How many bytes both begin with.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let (words, _) = a.as_chunks::<8>();
+    let (others, _) = b.as_chunks::<8>();
+    let mut at = 0;
+    for (word, other) in words.iter().zip(others) {
+        let differs = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+        if differs != 0 {
+            return at + (differs.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let rest = a[at..].iter().zip(&b[at..]);
+    at + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// The first eight bytes from a place on, as a number that is ordered as they are; zeros where there are fewer.
+#[inline]
+fn word(bytes: &[u8], from: usize, to: usize) -> u64 {
+    let len = to - from;
+    match bytes[from..].first_chunk::<8>() {
+        Some(word) if len >= 8 => u64::from_be_bytes(*word),
+        Some(word) if len > 0 => u64::from_be_bytes(*word) & (u64::MAX << (64 - 8 * len)),
+        _ => {
+            let mut word = [0; 8];
+            word[..len.min(8)].copy_from_slice(&bytes[from..from + len.min(8)]);
+            u64::from_be_bytes(word)
+        }
+    }
 }
 
 /// A list of names, end to end: of one length each costs that, of several four bytes more.
@@ -68,13 +100,32 @@ impl Names {
         if let (true, Ok(wanted)) = (self.ends.is_empty() && self.stride == 8, name.try_into()) {
             return self.search_numbers(u64::from_be_bytes(wanted));
         }
+        let last = match self.len() {
+            0 => return Err(0),
+            1 if self.get(0) == name => return Ok(0),
+            len => len - 1,
+        };
+        // They ascend, so all begin with what the first and the last have in common. Behind that, eight bytes mostly say
+        // which of two is the first.
+        let first = self.get(0);
+        let shared = common(first, self.get(last));
+        let (head, rest) = name.split_at(name.len().min(shared));
+        match head.cmp(&first[..head.len()]) {
+            Ordering::Less => return Err(0),
+            Ordering::Equal if head.len() < shared => return Err(0),
+            Ordering::Greater => return Err(self.len()),
+            Ordering::Equal => {}
+        }
+        let wanted = word(rest, 0, rest.len());
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let mid = low + (high - low) / 2;
-            match self.get(mid).cmp(name) {
-                core::cmp::Ordering::Less => low = mid + 1,
-                core::cmp::Ordering::Equal => return Ok(mid),
-                core::cmp::Ordering::Greater => high = mid,
+            let (from, to) = self.bounds(mid);
+            let order = word(&self.bytes, from + shared, to).cmp(&wanted);
+            match order.then_with(|| self.bytes[from + shared..to].cmp(rest)) {
+                Ordering::Less => low = mid + 1,
+                Ordering::Equal => return Ok(mid),
+                Ordering::Greater => high = mid,
             }
         }
         Err(low)
@@ -118,9 +169,13 @@ impl Names {
         if self.bytes.capacity() < old + name.len() {
             self.bytes.reserve_exact(room(name, step(self.len())));
         }
-        self.bytes.resize(old + name.len(), 0);
-        self.bytes.copy_within(from..old, from + name.len());
-        self.bytes[from..from + name.len()].copy_from_slice(name);
+        if from == old {
+            self.bytes.extend_from_slice(name);
+        } else {
+            self.bytes.resize(old + name.len(), 0);
+            self.bytes.copy_within(from..old, from + name.len());
+            self.bytes[from..from + name.len()].copy_from_slice(name);
+        }
         if !self.ends.is_empty() {
             self.ends.insert(at, from as u32);
             for end in &mut self.ends[at..] {
@@ -169,4 +224,50 @@ impl Names {
         self.bytes.shrink_to_fit();
         self.ends.shrink_to_fit();
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_finds_what_there_is_and_where_anything_else_would_be() {
+        // Names of one and of many lengths; with nothing, little or much in common; with zeros; and some of which others
+        // begin with.
+        let beginnings: [&[u8]; 5] = [b"", b"c", b"counter/", b"counter/of-a-long-name/", &[0; 9]];
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        for beginning in beginnings {
+            for end in [0u64, 1, 7, 255, 256, 1 << 32, u64::MAX, 0x6162_6364] {
+                for len in [0, 1, 3, 7, 8] {
+                    all.push([beginning, &end.to_be_bytes()[8 - len..]].concat());
+                    all.push([beginning, &end.to_le_bytes()[8 - len..], b"behind"].concat());
+                }
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        let mut tried = 0;
+        for step in [1, 2, 3, 5, 11, 40] {
+            for from in (0..all.len()).step_by(7) {
+                let few: Vec<&Vec<u8>> = all[from..].iter().step_by(step).take(24).collect();
+                let same = few.iter().filter(|name| name.len() == few[0].len());
+                for few in [few.clone(), same.copied().collect()] {
+                    let mut names = Names::default();
+                    few.iter().for_each(|name| names.push(name, FEW));
+                    for name in &all {
+                        assert_eq!(
+                            names.search(name),
+                            few.binary_search(&name),
+                            "{few:?} {name:?}"
+                        );
+                        tried += 1;
+                    }
+                }
+            }
+        }
+        assert!(tried > 10_000);
+        assert_eq!(Names::default().search(b"any"), Err(0));
+    }
+
+    const FEW: usize = 24;
 }

@@ -2,12 +2,13 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use super::block::{Block, RunChange};
 use super::children::Children;
 use super::children_ref::{self, ChildrenRef};
 use super::leaf::{EntryRef, Leaf, LeafIter, Run, ValueRef};
-use crate::name::Name;
+use crate::name::{Name, Path};
 use crate::{Dot, ReplicaId};
 
 /// A place in the tree: the dots that are live at it, and the places under it that have any.
@@ -253,6 +254,61 @@ impl<'a> NodeRef<'a> {
         }
     }
 
+    /// As [`visit`](Self::visit), in parts: goes on behind the place at `after`, which need not be there any more, and
+    /// when `many` entries were visited, ends with those of a place. Returns that, if it came so far: what to go on
+    /// behind. `None` at the end of all.
+    pub fn visit_some(
+        self,
+        after: Option<&[Name]>,
+        many: usize,
+        visit: &mut impl FnMut(&[Name], EntryRef<'_>),
+    ) -> Option<Path> {
+        let mut left = many.max(1);
+        self.visit_behind(after, &mut Vec::new(), &mut left, visit)
+    }
+
+    fn visit_behind(
+        self,
+        after: Option<&[Name]>,
+        path: &mut Vec<Name>,
+        left: &mut usize,
+        visit: &mut impl FnMut(&[Name], EntryRef<'_>),
+    ) -> Option<Path> {
+        let from = match after.map(<[Name]>::split_first) {
+            None => {
+                for entry in self.entries() {
+                    visit(path, entry);
+                    *left = left.saturating_sub(1);
+                }
+                if *left == 0 {
+                    return Some(path.as_slice().into());
+                }
+                Bound::Unbounded
+            }
+            Some(None) => Bound::Unbounded,
+            Some(Some((name, behind))) => {
+                if let Some(child) = self.children().get(name) {
+                    path.push(name.clone());
+                    let stopped = child.visit_behind(Some(behind), path, left, visit);
+                    if stopped.is_some() {
+                        return stopped;
+                    }
+                    path.pop();
+                }
+                Bound::Excluded(name.as_bytes())
+            }
+        };
+        for (name, child) in self.children().iter_from(from) {
+            path.push(Name::new(name));
+            let stopped = child.visit_behind(None, path, left, visit);
+            if stopped.is_some() {
+                return stopped;
+            }
+            path.pop();
+        }
+        None
+    }
+
     /// The entries at and below this place, which is at `path`, with their paths, in order, one at a time.
     pub(super) fn walk(self, path: &[Name]) -> Entries<'a> {
         Entries {
@@ -316,7 +372,7 @@ enum Step<'a> {
 }
 
 impl<'a> Iterator for Entries<'a> {
-    type Item = (crate::Path, EntryRef<'a>);
+    type Item = (Path, EntryRef<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

@@ -79,10 +79,16 @@ const SPARE: u64 = 1 << 32;
 /// Most shares of counters that one removal takes away: its record has to fit a unit.
 pub const MAX_CUTS: usize = super::unit_codec::MAX_ITEMS / 2;
 
-/// A local update under way: what its closure did so far, which is also how to undo it.
+/// A local update under way.
 #[derive(Debug)]
-pub struct Transaction {
-    store: DotStore,
+pub struct Transaction<'a> {
+    store: &'a mut DotStore,
+    state: &'a mut State,
+}
+
+/// What an update did so far, which is also how to undo it.
+#[derive(Debug)]
+struct State {
     replica: ReplicaId,
     clock: Timestamp,
     limits: Limits,
@@ -118,37 +124,46 @@ impl<R> Committed<R> {
     }
 }
 
-/// Puts the store back where it belongs, undone unless the transaction was finished, also when
-/// the closure panics.
+/// Undoes what was done unless the transaction was finished, also when the closure panics.
 struct Guard<'s> {
-    home: &'s mut DotStore,
-    tx: Transaction,
+    store: &'s mut DotStore,
+    state: State,
     finished: bool,
 }
 
 impl Guard<'_> {
+    fn tx(&mut self) -> Transaction<'_> {
+        Transaction {
+            store: self.store,
+            state: &mut self.state,
+        }
+    }
+
     /// What was done is done. Returns the effects.
     fn finish(&mut self) -> Result<Vec<Effect>, EditError> {
-        if let Some(error) = self.tx.error.take() {
+        if let Some(error) = self.state.error.take() {
             return Err(error);
         }
-        let link = self.tx.link()?;
+        let link = self.state.link()?;
         self.finished = true;
         // What nobody else holds is changed where it is.
-        self.tx.base = Context::new();
-        self.tx.note_minted();
+        self.state.base = Context::new();
+        self.tx().note_minted();
         link.into_iter()
-            .for_each(|link| self.tx.store.links.insert(link));
-        Ok(core::mem::take(&mut self.tx.effects))
+            .for_each(|link| self.store.links.insert(link));
+        Ok(core::mem::take(&mut self.state.effects))
     }
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        let tx = &mut self.tx;
-        if !self.finished {
-            let root = &mut tx.store.root;
-            for effect in tx.effects.drain(..).rev() {
+        if self.finished {
+            return;
+        }
+        let (store, state) = (&mut *self.store, &mut self.state);
+        {
+            let root = &mut store.root;
+            for effect in state.effects.drain(..).rev() {
                 match effect {
                     Effect::Born { at, entry } => {
                         root.change_leaf(&at, |leaf| leaf.remove(entry.dot));
@@ -162,14 +177,13 @@ impl Drop for Guard<'_> {
                         root.change_leaf(&at, |leaf| leaf.insert(entry));
                     }
                     Effect::Recorded { path, dot } => {
-                        tx.store.records.remove(&path, dot);
+                        store.records.remove(&path, dot);
                     }
-                    Effect::Dropped { path, record } => tx.store.records.insert(&path, record),
+                    Effect::Dropped { path, record } => store.records.insert(&path, record),
                 }
             }
-            tx.store.context = core::mem::take(&mut tx.base);
+            store.context = core::mem::take(&mut state.base);
         }
-        *self.home = core::mem::take(&mut tx.store);
     }
 }
 
@@ -185,11 +199,11 @@ impl DotStore {
         replica: ReplicaId,
         clock: Timestamp,
         limits: Limits,
-        update: impl FnOnce(&mut Transaction) -> Result<R, E>,
+        update: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<Committed<R>, E> {
-        let mut guard = self.begin(replica, clock, limits)?;
-        let value = update(&mut guard.tx)?;
-        let base = guard.tx.base.clone();
+        let mut guard = self.begin(replica, clock, limits, Vec::new())?;
+        let value = update(&mut guard.tx())?;
+        let base = guard.state.base.clone();
         let effects = guard.finish()?;
         Ok(Committed {
             value,
@@ -199,7 +213,7 @@ impl DotStore {
     }
 
     /// As [`transact`](Self::transact), for whoever has no use for the context before it: without it, that need not
-    /// be copied. Returns what the closure returned, and the effects in order.
+    /// be copied. Puts the effects, in order, into `effects`, which has to be empty.
     ///
     /// # Errors
     ///
@@ -209,11 +223,14 @@ impl DotStore {
         replica: ReplicaId,
         clock: Timestamp,
         limits: Limits,
-        update: impl FnOnce(&mut Transaction) -> Result<R, E>,
-    ) -> Result<(R, Vec<Effect>), E> {
-        let mut guard = self.begin(replica, clock, limits)?;
-        let value = update(&mut guard.tx)?;
-        Ok((value, guard.finish()?))
+        update: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<R, E> {
+        debug_assert!(effects.is_empty());
+        let mut guard = self.begin(replica, clock, limits, core::mem::take(effects))?;
+        let value = update(&mut guard.tx())?;
+        *effects = guard.finish()?;
+        Ok(value)
     }
 
     #[inline]
@@ -222,27 +239,26 @@ impl DotStore {
         replica: ReplicaId,
         clock: Timestamp,
         limits: Limits,
+        effects: Vec<Effect>,
     ) -> Result<Guard<'_>, EditError> {
         if self.context.max(replica) > MAX_SEQ - SPARE {
             return Err(EditError::Exhausted);
         }
-        let store = core::mem::take(self);
-        let next = store.context.max(replica) + 1;
-        let tx = Transaction {
+        let next = self.context.max(replica) + 1;
+        let state = State {
             first: next,
             next,
-            base: store.context.clone(),
-            store,
+            base: self.context.clone(),
             replica,
             clock,
             limits,
-            effects: Vec::new(),
+            effects,
             error: None,
             links_keys: false,
         };
         Ok(Guard {
-            home: self,
-            tx,
+            store: self,
+            state,
             finished: false,
         })
     }
@@ -263,31 +279,7 @@ impl DotStore {
     }
 }
 
-impl Transaction {
-    /// A cursor at a path.
-    pub fn at(&mut self, path: &[Name]) -> Cursor<'_> {
-        Cursor {
-            path: path.into(),
-            tx: self,
-        }
-    }
-
-    /// What is live at a path, with what this transaction did so far.
-    pub fn node(&self, path: &[Name]) -> Option<NodeRef<'_>> {
-        self.store.root.get(path)
-    }
-
-    /// How many events it made so far.
-    pub fn events(&self) -> u64 {
-        self.next - 1 - self.base.max(self.replica)
-    }
-
-    /// What this transaction does at several keys, the first components of its paths, becomes visible
-    /// together everywhere: it leaves a [`Link`].
-    pub fn link_keys(&mut self) {
-        self.links_keys = true;
-    }
-
+impl State {
     fn link(&self) -> Result<Option<Link>, EditError> {
         if !self.links_keys {
             return Ok(None);
@@ -302,6 +294,40 @@ impl Transaction {
             EditError::TooManyKeys { count, max }
         })
     }
+}
+
+impl<'a> Transaction<'a> {
+    /// A cursor at a path.
+    pub fn at(&mut self, path: &[Name]) -> Cursor<'_> {
+        Cursor {
+            path: path.into(),
+            tx: self.reborrow(),
+        }
+    }
+
+    /// The same, for a shorter time.
+    pub fn reborrow(&mut self) -> Transaction<'_> {
+        Transaction {
+            store: self.store,
+            state: self.state,
+        }
+    }
+
+    /// What is live at a path, with what this transaction did so far.
+    pub fn node(&self, path: &[Name]) -> Option<NodeRef<'_>> {
+        self.store.root.get(path)
+    }
+
+    /// How many events it made so far.
+    pub fn events(&self) -> u64 {
+        self.state.next - 1 - self.state.base.max(self.state.replica)
+    }
+
+    /// What this transaction does at several keys, the first components of its paths, becomes visible
+    /// together everywhere: it leaves a [`Link`].
+    pub fn link_keys(&mut self) {
+        self.state.links_keys = true;
+    }
 
     fn there(&self, path: &[Name]) -> bool {
         let place = self.store.root.get(path);
@@ -311,21 +337,23 @@ impl Transaction {
     /// Begins an event.
     fn mint(&mut self) -> Dot {
         let dot = self.peek();
-        self.next += 1;
+        self.state.next += 1;
         dot
     }
 
     /// The dot that the next event will have.
     fn peek(&self) -> Dot {
-        Dot::new(self.replica, self.next)
+        Dot::new(self.state.replica, self.state.next)
     }
 
     /// Puts the dots of the events so far into the context.
     fn note_minted(&mut self) {
-        if self.first < self.next {
-            let (first, last) = (self.first, self.next - 1);
-            self.store.context.insert_range(self.replica, first, last);
-            self.first = self.next;
+        if self.state.first < self.state.next {
+            let (first, last) = (self.state.first, self.state.next - 1);
+            self.store
+                .context
+                .insert_range(self.state.replica, first, last);
+            self.state.first = self.state.next;
         }
     }
 
@@ -344,12 +372,12 @@ impl Transaction {
         if cuts.len() > MAX_CUTS {
             let (count, max) = (cuts.len(), MAX_CUTS);
             let error = EditError::TooManyCounters { count, max };
-            self.error.get_or_insert(error);
+            self.state.error.get_or_insert(error);
         }
         let dot = self.mint();
         let record = Record { dot, seen, cuts };
         let entry = value.map(|value| Entry { dot, value });
-        let (store, effects) = (&mut self.store, &mut self.effects);
+        let (store, effects) = (&mut *self.store, &mut self.state.effects);
         let Some(former) = single else {
             store.kill(path, &record, effects);
             store.keep_record(path, record, effects);
@@ -377,7 +405,7 @@ impl Transaction {
     }
 
     fn check(&mut self, path: &[Name], below: Option<&Name>, payload: usize) -> bool {
-        let limits = &self.limits;
+        let limits = &self.state.limits;
         let depth = path.len() + usize::from(below.is_some());
         let names = path.iter().chain(below).map(|name| name.len());
         let longest = names.max().unwrap_or(0);
@@ -397,9 +425,9 @@ impl Transaction {
                 max: limits.payload,
             }
         } else {
-            return self.error.is_none();
+            return self.state.error.is_none();
         };
-        self.error.get_or_insert(error);
+        self.state.error.get_or_insert(error);
         false
     }
 }
@@ -409,7 +437,7 @@ impl Transaction {
 /// An event that goes beyond a limit is not made; the transaction then fails as a whole.
 #[derive(Debug)]
 pub struct Cursor<'a> {
-    tx: &'a mut Transaction,
+    tx: Transaction<'a>,
     path: Path,
 }
 
@@ -421,18 +449,18 @@ impl Cursor<'_> {
 
     /// The reading of the clock for this transaction.
     pub fn clock(&self) -> Timestamp {
-        self.tx.clock
+        self.tx.state.clock
     }
 
     /// The replica that writes.
     pub fn replica(&self) -> ReplicaId {
-        self.tx.replica
+        self.tx.state.replica
     }
 
     /// The same place, for a shorter time.
     pub fn reborrow(&mut self) -> Cursor<'_> {
         Cursor {
-            tx: self.tx,
+            tx: self.tx.reborrow(),
             path: self.path.clone(),
         }
     }
@@ -440,12 +468,15 @@ impl Cursor<'_> {
     /// The place one level below.
     pub fn child(&mut self, name: Name) -> Cursor<'_> {
         let path = self.path.iter().cloned().chain([name]).collect();
-        Cursor { tx: self.tx, path }
+        Cursor {
+            tx: self.tx.reborrow(),
+            path,
+        }
     }
 
     /// Makes the transaction fail.
     pub fn fail(&mut self, error: EditError) {
-        self.tx.error.get_or_insert(error);
+        self.tx.state.error.get_or_insert(error);
     }
 
     /// An event that adds a dot and leaves what is here.
@@ -474,7 +505,7 @@ impl Cursor<'_> {
             && self.tx.store.root.fill(&self.path, name, dot);
         if filled {
             self.tx.mint();
-            Effect::push_filled(&mut self.tx.effects, &self.path, name.clone(), dot);
+            Effect::push_filled(&mut self.tx.state.effects, &self.path, name.clone(), dot);
         }
         filled
     }
@@ -503,17 +534,17 @@ impl Cursor<'_> {
         };
         if let Some(entry) = former {
             let at = self.path.clone();
-            self.tx.effects.push(Effect::Died { at, entry });
+            self.tx.state.effects.push(Effect::Died { at, entry });
         }
         let at = self.path.clone();
-        self.tx.effects.push(Effect::Born { at, entry });
+        self.tx.state.effects.push(Effect::Born { at, entry });
     }
 
     /// Where the event before was one of the same run, its outcome is replaced by this one's: nobody
     /// will see it. Returns whether it was.
     fn count_on(&mut self, n: i128) -> bool {
         let next = self.tx.peek();
-        let Some(Effect::Born { at, entry }) = self.tx.effects.last_mut() else {
+        let Some(Effect::Born { at, entry }) = self.tx.state.effects.last_mut() else {
             return false;
         };
         let Value::Run(run) = entry.value else {
@@ -527,7 +558,7 @@ impl Cursor<'_> {
             return false;
         }
         let run = run.plus(n);
-        self.tx.next += 1;
+        self.tx.state.next += 1;
         let value = Value::Run(run);
         *entry = Entry { dot: next, value };
         let root = &mut self.tx.store.root;
@@ -536,7 +567,7 @@ impl Cursor<'_> {
     }
 
     fn be_born(&mut self, entry: Entry) {
-        let effects = &mut self.tx.effects;
+        let effects = &mut self.tx.state.effects;
         self.tx.store.be_born(&self.path, entry, effects);
     }
 }

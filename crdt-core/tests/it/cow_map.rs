@@ -87,7 +87,7 @@ fn does_what_the_standard_map_does_and_clones_stay() {
                 }
                 Op::Change(k, v) => {
                     let changed = map.change_floor(
-                        |key| key.cmp(&k),
+                        |key| *key <= k,
                         |key, value| (*key, core::mem::replace(value, v)),
                     );
                     let floor = model.range_mut(..=k).next_back();

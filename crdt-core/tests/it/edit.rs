@@ -38,7 +38,10 @@ fn path(names: &[&str]) -> Vec<Name> {
     names.iter().map(|name| Name::from(*name)).collect()
 }
 
-fn transact(store: &mut DotStore, change: impl FnOnce(&mut Transaction)) -> Result<(), EditError> {
+fn transact(
+    store: &mut DotStore,
+    change: impl FnOnce(&mut Transaction<'_>),
+) -> Result<(), EditError> {
     store
         .transact(replica(1), Timestamp::ZERO, SMALL, |tx| {
             change(tx);
@@ -48,7 +51,7 @@ fn transact(store: &mut DotStore, change: impl FnOnce(&mut Transaction)) -> Resu
 }
 
 /// Every kind of event, around one that has to be refused: nothing of it is left.
-fn refused(change: impl FnOnce(&mut Transaction)) -> EditError {
+fn refused(change: impl FnOnce(&mut Transaction<'_>)) -> EditError {
     let mut store = store();
     let before = store.clone();
     let error = transact(&mut store, |tx| {
@@ -71,7 +74,7 @@ fn refused(change: impl FnOnce(&mut Transaction)) -> EditError {
     error
 }
 
-fn accepted(change: impl FnOnce(&mut Transaction)) {
+fn accepted(change: impl FnOnce(&mut Transaction<'_>)) {
     let mut store = store();
     let before = store.context().clone();
     transact(&mut store, change).expect("at the bound");
@@ -85,14 +88,15 @@ fn bytes(len: usize) -> Value {
 #[test]
 fn elements_at_the_limit_and_one_past_it() {
     let write = |len: usize| {
-        move |tx: &mut Transaction| tx.at(&path(&["k", &"x".repeat(len)])).write(Value::Unit)
+        move |tx: &mut Transaction<'_>| tx.at(&path(&["k", &"x".repeat(len)])).write(Value::Unit)
     };
     accepted(write(4));
     assert_eq!(
         refused(write(5)),
         EditError::ElementTooLong { len: 5, max: 4 }
     );
-    let count = |len: usize| move |tx: &mut Transaction| tx.at(&path(&[&"x".repeat(len)])).count(1);
+    let count =
+        |len: usize| move |tx: &mut Transaction<'_>| tx.at(&path(&[&"x".repeat(len)])).count(1);
     accepted(count(4));
     assert_eq!(
         refused(count(5)),
@@ -102,14 +106,14 @@ fn elements_at_the_limit_and_one_past_it() {
 
 #[test]
 fn payloads_at_the_limit_and_one_past_it() {
-    let write = |len| move |tx: &mut Transaction| tx.at(&path(&["k"])).write(bytes(len));
+    let write = |len| move |tx: &mut Transaction<'_>| tx.at(&path(&["k"])).write(bytes(len));
     accepted(write(16));
     assert_eq!(
         refused(write(17)),
         EditError::PayloadTooLong { len: 17, max: 16 }
     );
     // Over something that is there, as well.
-    let over = |len| move |tx: &mut Transaction| tx.at(&path(&["kept"])).write(bytes(len));
+    let over = |len| move |tx: &mut Transaction<'_>| tx.at(&path(&["kept"])).write(bytes(len));
     accepted(over(16));
     assert_eq!(
         refused(over(17)),
@@ -119,7 +123,7 @@ fn payloads_at_the_limit_and_one_past_it() {
 
 #[test]
 fn depth_at_the_limit_and_one_past_it() {
-    let at = |depth| move |tx: &mut Transaction| tx.at(&path(&["d"].repeat(depth))).count(1);
+    let at = |depth| move |tx: &mut Transaction<'_>| tx.at(&path(&["d"].repeat(depth))).count(1);
     accepted(at(3));
     assert_eq!(refused(at(4)), EditError::TooDeep { depth: 4, max: 3 });
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crdt_core::kernel::{DotStore, Entry, EntryRef, Unit, Value};
-use crdt_core::{Causal, Dot, MAX_SEQ, Name, OrMap, OrSet, Path, PnCounter};
+use crdt_core::kernel::{DotStore, EditError, Entry, EntryRef, Transaction, Unit, Value};
+use crdt_core::{Causal, Dot, Limits, MAX_SEQ, Name, OrMap, OrSet, Path, PnCounter, Timestamp};
 use proptest::prelude::*;
 
 use crate::support::{copy, empty, kernel_state, property, replica, update};
@@ -291,4 +291,56 @@ fn what_stands_under_one_key_may_be_another_each_time() {
         }
         assert_eq!(map.view().len(), 1 + usize::from(beside));
     }
+}
+
+#[test]
+fn a_value_is_visited_in_parts_of_any_size() {
+    let mut store = DotStore::new();
+    let mut add = |names: &[&str], dots: usize| {
+        let path: Vec<Name> = names.iter().map(|name| Name::from(*name)).collect();
+        let add = |tx: &mut Transaction<'_>| {
+            (0..dots).for_each(|_| tx.at(&path).add(Value::Unit));
+            Ok::<_, EditError>(())
+        };
+        store
+            .transact(replica(1), Timestamp::ZERO, Limits::default(), add)
+            .unwrap();
+    };
+    for n in 0..300 {
+        add(&["set", "or_set<str>", &format!("{n}")], 1 + n % 3);
+    }
+    add(&["map", "or_map<str, gset<str>>"], 2);
+    add(&["map", "or_map<str, gset<str>>", "a", "b", "c"], 1);
+    add(&["map", "or_map<str, gset<str>>", "a", "b"], 1);
+    let mut all = Vec::new();
+    let root = store.root().as_ref();
+    root.visit(&mut Vec::new(), &mut |path, entry| {
+        all.push((path.to_vec(), entry.dot));
+    });
+    assert_eq!(all.len(), 604);
+    for many in [1, 2, 7, 64, 603, 604, 10_000] {
+        let (mut found, mut after) = (Vec::new(), None::<Path>);
+        loop {
+            let before = found.len();
+            after = root.visit_some(after.as_deref(), many, &mut |path, entry| {
+                found.push((path.to_vec(), entry.dot));
+            });
+            assert!(
+                found.len() - before < many + 3,
+                "no more than one place more"
+            );
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, all, "{many}");
+    }
+    // Behind a place that is not there.
+    let gone = [Name::from("map"), Name::from("z"), Name::from("y")];
+    let mut found = 0;
+    let end = root.visit_some(Some(&gone), 1_000, &mut |path, _| {
+        assert_eq!(path[0].as_bytes(), b"set");
+        found += 1;
+    });
+    assert_eq!((found, end), (600, None));
 }

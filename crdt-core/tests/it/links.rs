@@ -16,7 +16,7 @@ fn path(names: &[&str]) -> Path {
 fn transact(
     store: &mut DotStore,
     origin: u64,
-    update: impl FnOnce(&mut Transaction) -> Result<(), EditError>,
+    update: impl FnOnce(&mut Transaction<'_>) -> Result<(), EditError>,
 ) -> Result<(), EditError> {
     let (clock, limits) = (Timestamp::ZERO, Limits::default());
     store
@@ -26,7 +26,7 @@ fn transact(
 
 /// Adds a dot at each of these paths, as one.
 fn add_at(store: &mut DotStore, origin: u64, paths: &[&[&str]]) {
-    let add = |tx: &mut Transaction| {
+    let add = |tx: &mut Transaction<'_>| {
         tx.link_keys();
         paths
             .iter()
@@ -69,7 +69,7 @@ fn a_transaction_over_several_keys_leaves_a_link() {
     let expected = link(1, (3, 5), &[&["k", "x"], &["l", "x"]]);
     assert_eq!(links(&store), std::slice::from_ref(&expected));
     // A removal above takes in what is under it.
-    let remove = |tx: &mut Transaction| {
+    let remove = |tx: &mut Transaction<'_>| {
         tx.link_keys();
         tx.at(&path(&["k", "y"])).add(Value::Unit);
         assert!(tx.at(&path(&["k"])).remove());
@@ -85,7 +85,7 @@ fn a_transaction_over_several_keys_leaves_a_link() {
 #[test]
 fn without_being_asked_for_or_without_success_there_is_no_link() {
     let mut store = DotStore::new();
-    let add = |tx: &mut Transaction| {
+    let add = |tx: &mut Transaction<'_>| {
         for key in ["k", "l"] {
             tx.at(&path(&[key])).add(Value::Unit);
         }

@@ -97,7 +97,7 @@ impl Replica {
         &mut self,
         now: Time,
         clock: Timestamp,
-        update: impl FnOnce(&mut kernel::Transaction) -> Result<R, Refused<E>>,
+        update: impl FnOnce(&mut kernel::Transaction<'_>) -> Result<R, Refused<E>>,
     ) -> Result<R, E> {
         let (replica, limits) = (self.config.replica, self.config.limits);
         let before = self.keys.context().max(replica);

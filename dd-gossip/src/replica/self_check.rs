@@ -13,11 +13,11 @@
 //! missing win would spread a fault in one replica to all.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::time::Duration;
 
 use crdt_core::codec::Writer;
-use crdt_core::{Context, Name, ReplicaId};
+use crdt_core::kernel::EntryRef;
+use crdt_core::{Context, Name, Path, ReplicaId};
 
 use super::{Event, Replica};
 use crate::NodeId;
@@ -26,7 +26,7 @@ use crate::fingerprint::Hashes;
 use crate::key_space::Frozen;
 use crate::time::Time;
 
-/// Live events that are summed up at one time, for which readers wait some tenths of a millisecond; a key is done whole.
+/// Live events that are summed up at one time, for which readers wait some tenths of a millisecond.
 const STEP: usize = 256;
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -65,7 +65,8 @@ struct Scrub {
     frozen: Frozen,
     kept: u128,
     sum: u128,
-    done: Option<Name>,
+    /// The place that was summed up last.
+    done: Option<Path>,
 }
 
 impl SelfCheck {
@@ -94,33 +95,19 @@ impl Scrub {
     /// Sums up some more. Answers at the end, or at the first thing that is wrong.
     fn step(&mut self, hashes: &Hashes) -> Option<Result<(), Damage>> {
         let Frozen { store, index } = &self.frozen;
-        let from = match &self.done {
-            Some(key) => Bound::Excluded(key.as_bytes()),
-            None => Bound::Unbounded,
+        let (sum, mut misplaced, mut room) = (&mut self.sum, false, Writer::new());
+        let mut check = |path: &[Name], entry: EntryRef<'_>| {
+            *sum = sum.wrapping_add(hashes.entry(path, entry, &mut room));
+            let place = index.live().get(entry.dot);
+            let placed = place.is_some_and(|place| place.is_at(path));
+            misplaced |= !placed || !store.context().contains(entry.dot);
         };
-        let (mut events, mut misplaced, mut last) = (0, false, None);
-        let mut room = Writer::new();
-        for (key, node) in store.root().children().iter_from(from) {
-            let key = Name::new(key);
-            node.visit(&mut vec![key.clone()], &mut |path, entry| {
-                self.sum = self.sum.wrapping_add(hashes.entry(path, entry, &mut room));
-                let placed = index
-                    .live()
-                    .get(entry.dot)
-                    .is_some_and(|place| place.is_at(path));
-                misplaced |= !placed || !store.context().contains(entry.dot);
-                events += 1;
-            });
-            last = Some(key);
-            if misplaced {
-                return Some(Err(Damage::Index));
-            }
-            if events >= STEP {
-                break;
-            }
+        let root = store.root().as_ref();
+        self.done = root.visit_some(self.done.as_deref(), STEP, &mut check);
+        if misplaced {
+            return Some(Err(Damage::Index));
         }
-        if events >= STEP {
-            self.done = last;
+        if self.done.is_some() {
             return None;
         }
         let sound = self.sum == self.kept;
@@ -256,7 +243,7 @@ impl Replica {
 mod tests {
     use super::*;
     use crate::{MAX_CHUNK, Timing, UpdateError};
-    use crdt_core::{Limits, OrSet};
+    use crdt_core::{Limits, OrSet, OrSetEdit};
 
     fn replica(keys: usize) -> Replica {
         let config = Config {
@@ -310,6 +297,21 @@ mod tests {
         assert_eq!(damage, None);
         assert!(!replica.is_damaged());
         assert_eq!(scrubbed(&mut replica).1, None);
+    }
+
+    #[test]
+    fn a_large_value_is_scrubbed_in_steps_too() {
+        let mut replica = replica(1);
+        let insert = |replica: &mut Replica, element: u64| {
+            let insert = |set: &mut OrSetEdit<'_, u64>| Ok(set.insert(&element));
+            let result =
+                replica.update::<OrSet<u64>, _, UpdateError>(Time::ZERO, 1, b"large", insert);
+            assert!(result.unwrap());
+        };
+        (0..5 * STEP as u64).for_each(|element| insert(&mut replica, element));
+        let (steps, damage) = scrubbed(&mut replica);
+        assert!((6..200).contains(&steps), "{steps}");
+        assert_eq!(damage, None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::time::Time;
 /// What a transaction did so far, from which it goes on; see [`Replica::transaction`].
 #[derive(Debug)]
 pub struct Transaction<'a> {
-    inner: &'a mut kernel::Transaction,
+    inner: kernel::Transaction<'a>,
     /// The first key that was refused.
     refused: &'a mut Option<UpdateError>,
 }
@@ -46,7 +46,7 @@ impl Transaction<'_> {
     /// The same transaction, for a shorter time.
     pub fn reborrow(&mut self) -> Transaction<'_> {
         Transaction {
-            inner: self.inner,
+            inner: self.inner.reborrow(),
             refused: self.refused,
         }
     }
@@ -109,6 +109,7 @@ impl Replica {
         let value = self.write(now, clock, |inner| {
             inner.link_keys();
             let refused = &mut refused;
+            let inner = inner.reborrow();
             let value = run(&mut Transaction { inner, refused }).map_err(Refused::Caller)?;
             match refused.take() {
                 None => Ok(value),

@@ -18,7 +18,7 @@ const EXCHANGE: &[(&str, &str)] = &[
     ),
     (
         "digest",
-        "010221ee8247b96e8167ea928e8ecac1dab7c94db913f4ab7e22c53e3322756f544aa700",
+        "010221ee8247b96e8167ea928e8ecac1dab7c94db913f4ab7e22c508c16257ee9602fd00",
     ),
     (
         "want",
@@ -44,17 +44,17 @@ const EXCHANGE: &[(&str, &str)] = &[
     ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
     (
         "digest",
-        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f380300",
+        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65ffbb6c9fba097850c00",
     ),
     ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
     (
         "digest",
-        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f380300",
+        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65ffbb6c9fba097850c00",
     ),
     ("same", "010310ee8247b96e8167ea7a2865450604d65f"),
     (
         "digest",
-        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65f913c111f553f380300",
+        "010221ee8247b96e8167ea43e859b31a57fa757a2865450604d65ffbb6c9fba097850c00",
     ),
 ];
 
@@ -66,7 +66,7 @@ const COMPARISON: &[(&str, &str)] = &[
     ),
     (
         "digest",
-        "010221e11dda9de26e23f39a75407ab8523003c037b8beb4b39e4c73b76e4866d71e3c00",
+        "010221e11dda9de26e23f39a75407ab8523003c037b8beb4b39e4c66fbe84d04e3e91000",
     ),
     (
         "part of a comparison",

@@ -13,15 +13,15 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: 03688527628f7d3f",
-        "1: a86c318f531e8660",
-        "2: 088a3f5bc8ba0209",
-        "8: dd4a4ce2954886a6",
-        "77: b2c2b2a013388ce3",
-        "4096: 0309c02937ee8ee2",
-        "6: 4d9262f195750cfa",
-        "4: 0c727adde66856c4",
-        "14: 121c25943c9a088e",
+        "0: e5faa25281d2ae19",
+        "1: a084a6c293a7fdb0",
+        "2: f0e1d7f14bd7d469",
+        "8: b71f479c54dcff26",
+        "77: 4814570e58c16d4f",
+        "4096: 7a245c8e7e0f9071",
+        "6: 274ca4f7c09968a7",
+        "4: 30a66ad2accad8c7",
+        "14: b8806bb86963a5c6",
     ];
     assert_eq!(traces, expected);
 }
