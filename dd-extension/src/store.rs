@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_core::kernel::{Node, NodeRef};
 use crdt_core::{Crdt, Name, ReplicaId, Shape};
-use dd_gossip::{Member, NodeId, Replica, Time, TransportStats};
+use dd_gossip::{Member, NodeId, Replica, Standby, Time, TransportStats, View};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -26,6 +26,9 @@ pub(crate) const MAX_CONFLICTS: usize = 1024;
 /// Refusals by the transport that are kept for the status.
 pub(crate) const MAX_REFUSALS: usize = 16;
 
+/// How long a reader waits for the replica before it looks whether that is at work for long.
+const PATIENCE: Duration = Duration::from_micros(200);
+
 /// A handle to the store of this process. Clones are the same store; all calls may be made from any
 /// thread.
 ///
@@ -39,6 +42,8 @@ pub struct Store(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) node: NodeId,
     pub(crate) replica: RwLock<Replica>,
+    /// Of the replica.
+    standby: Standby,
     /// Also asked for inside of closures, which hold the replica's lock.
     pub(crate) replica_id: Mutex<ReplicaId>,
     pub(crate) subscribers: Registry,
@@ -68,6 +73,7 @@ impl Inner {
         Self {
             node: replica.node().clone(),
             replica_id: Mutex::new(replica.replica_id()),
+            standby: replica.standby().clone(),
             replica: RwLock::new(replica),
             subscribers: Registry::default(),
             stopped: AtomicBool::new(false),
@@ -129,14 +135,39 @@ impl Inner {
 
     /// The value of one shape under a key: an O(1) snapshot.
     pub(crate) fn value(&self, key: &[u8], shape: &Shape) -> Option<Node> {
-        let replica = self.replica.read();
-        let over = replica.deadline(key).is_some() && replica.is_over(key, wall());
-        let value = replica.value(key, shape).filter(|_| !over);
-        value.map(NodeRef::to_node)
+        let of_replica = |replica: &Replica| {
+            let over = replica.deadline(key).is_some() && replica.is_over(key, wall());
+            let value = replica.value(key, shape).filter(|_| !over);
+            value.map(NodeRef::to_node)
+        };
+        let of_view = |view: &View| view.value(key, shape, wall()).map(NodeRef::to_node);
+        self.look(of_replica, of_view)
+    }
+
+    /// What the replica shows; while that is at work for long, what it showed before.
+    fn look<R>(
+        &self,
+        of_replica: impl FnOnce(&Replica) -> R,
+        of_view: impl FnOnce(&View) -> R,
+    ) -> R {
+        loop {
+            if let Some(replica) = self.replica.try_read() {
+                return of_replica(&replica);
+            }
+            if let Some(view) = self.standby.view() {
+                return of_view(&view);
+            }
+            if let Some(replica) = self.replica.try_read_for(PATIENCE) {
+                return of_replica(&replica);
+            }
+        }
     }
 
     pub(crate) fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
-        self.replica.read().keys(prefix, after, limit)
+        self.look(
+            |replica| replica.keys(prefix, after, limit),
+            |view| view.keys(prefix, after, limit),
+        )
     }
 }
 
@@ -389,5 +420,68 @@ impl Store {
     pub fn status(&self) -> Result<StoreStatus, StoreError> {
         self.check()?;
         Ok(StoreStatus::of(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use crdt_core::{Limits, OrSet};
+    use dd_gossip::{Config, MAX_CHUNK, Timing};
+
+    use super::*;
+
+    /// A set that takes some tenths of a second to delete.
+    const LARGE: u64 = 100_000;
+    const SET: Key<OrSet<u64>> = Key::new("set");
+
+    fn store() -> Store {
+        let config = Config {
+            cluster: "shop".parse().unwrap(),
+            node: "a".parse().unwrap(),
+            replica: ReplicaId::new(1, 1),
+            nonce: 1,
+            seed: 1,
+            peers: Vec::new(),
+            bootstrap: true,
+            timing: Timing::default(),
+            limits: Limits::default(),
+            chunk: MAX_CHUNK,
+        };
+        let replica = Replica::new(config, Time::ZERO);
+        let inner = Inner::new(replica, Duration::from_secs(3), Instant::now());
+        Store(Arc::new(inner))
+    }
+
+    #[test]
+    fn readers_do_not_wait_for_the_delete_of_a_large_value() {
+        let store = store();
+        let fill = |set: &mut crdt_core::OrSetEdit<'_, u64>| {
+            (0..LARGE).for_each(|n| assert!(set.insert(&n)));
+        };
+        store.update(&SET, fill).unwrap();
+        let (answered, gone) = (AtomicUsize::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // Whatever is seen, it is all or nothing.
+                let mut seen = LARGE as usize;
+                while !gone.load(Ordering::Acquire) {
+                    let locked = store.0.replica.try_read().is_none();
+                    let now = store.read(&SET, |set| set.len()).unwrap();
+                    assert!(now == seen || now == 0);
+                    seen = now;
+                    let keys = store.keys("", None, 9).unwrap().len();
+                    assert!(keys == usize::from(now > 0) || keys == 0);
+                    if locked && now > 0 && store.0.replica.try_read().is_none() {
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+            assert!(store.delete(&SET).unwrap());
+            gone.store(true, Ordering::Release);
+        });
+        assert!(answered.into_inner() > 0, "all readers waited");
+        assert!(!store.get(&SET).unwrap().exists());
     }
 }

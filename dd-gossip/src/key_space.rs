@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use crdt_core::codec::Writer;
 use crdt_core::kernel::{
-    Comparison, DotStore, EditError, Effect, EntryRef, Link, NodeRef, Record, Transaction, Unit,
+    Comparison, DotStore, EditError, Effect, EntryRef, Link, Node, NodeRef, Record, Transaction,
+    Unit,
 };
 use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, VersionVector};
 
@@ -18,6 +19,7 @@ use crate::changes::{Changed, Changes};
 use crate::fingerprint::{Hashes, write_place};
 use crate::index::Index;
 use crate::replica::DEADLINE;
+use crate::standby::{LONG, Shown, Standby, is_large};
 
 /// Room that is kept from one change to the next, in entries.
 const ROOM: usize = 64;
@@ -43,6 +45,7 @@ pub(crate) struct KeySpace {
     /// Changed keys that begin with one of these are noted besides.
     marks: Vec<Name>,
     marked: BTreeSet<Name>,
+    standby: Standby,
 }
 
 impl KeySpace {
@@ -68,7 +71,23 @@ impl KeySpace {
             touched: Vec::new(),
             marks: Vec::new(),
             marked: BTreeSet::new(),
+            standby: Standby::default(),
         }
+    }
+
+    pub(crate) fn standby(&self) -> &Standby {
+        &self.standby
+    }
+
+    /// Those who look there look here from now on.
+    pub(crate) fn take_standby_over(&mut self, standby: &Standby) {
+        self.standby = standby.clone();
+    }
+
+    /// What follows is done to all at and under a path, which takes long if that is much.
+    pub(crate) fn show_if_large(&self, path: &[Name]) -> Option<Shown> {
+        let large = is_large(self.store().root().get(path));
+        large.then(|| self.standby.show(self.store()))
     }
 
     pub(crate) fn store(&self) -> &DotStore {
@@ -145,6 +164,10 @@ impl KeySpace {
 
     /// `events`: those of the unit.
     pub(crate) fn apply(&mut self, unit: &Unit, events: &[Dot]) {
+        let root = self.store().root();
+        let kills_many = |(path, _): &(Path, Record)| is_large(root.get(path));
+        let long = events.len() > LONG || unit.records.iter().any(kills_many);
+        let _shown = long.then(|| self.standby.show(self.store()));
         let mut effects = std::mem::take(&mut self.effects);
         self.frozen.store.apply_events(unit, events, &mut effects);
         self.follow_and_keep(effects);
@@ -181,6 +204,7 @@ impl KeySpace {
         context: &Context,
         floor: &VersionVector,
     ) {
+        let _shown = self.standby.show(self.store());
         let mut effects = Vec::new();
         let Frozen { store, index } = &mut self.frozen;
         let live = index.live().of_those(context, comparison.kept());
@@ -239,21 +263,9 @@ impl KeySpace {
         with.map(|(key, _)| Name::new(key)).collect()
     }
 
-    /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
+    /// See [`keys_of`].
     pub(crate) fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
-        let from = match after {
-            Some(after) if after >= prefix => Bound::Excluded(after),
-            _ => Bound::Included(prefix),
-        };
-        let keys = self
-            .store()
-            .root()
-            .children()
-            .iter_from(from)
-            .map(|(key, _)| Name::new(key));
-        keys.take_while(|key| key.starts_with(prefix))
-            .take(limit)
-            .collect()
+        keys_of(self.store().root(), prefix, after, limit)
     }
 
     /// Follows what was done in the store, and keeps the room.
@@ -362,5 +374,86 @@ impl KeySpace {
     #[cfg(test)]
     pub(crate) fn plant_lost_place(&mut self, dot: crdt_core::Dot) {
         self.frozen.index.lose(dot);
+    }
+}
+
+/// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
+pub(crate) fn keys_of(root: &Node, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
+    let from = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
+    };
+    let keys = root.children().iter_from(from);
+    keys.map(|(key, _)| Name::new(key))
+        .take_while(|key| key.starts_with(prefix))
+        .take(limit)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crdt_core::kernel::{UnitBuilder, Value};
+
+    use super::*;
+
+    fn write(keys: &mut KeySpace, change: impl FnOnce(&mut Transaction<'_>)) {
+        let change = |tx: &mut Transaction<'_>| {
+            change(tx);
+            Ok::<_, EditError>(())
+        };
+        let (replica, limits) = (ReplicaId::new(1, 1), Limits::default());
+        keys.transact(replica, Timestamp::ZERO, limits, change)
+            .unwrap();
+    }
+
+    #[test]
+    fn readers_are_shown_what_was_before_a_long_step_and_no_longer() {
+        let hashes = Hashes::new(&"shop".parse().unwrap());
+        let mut keys = KeySpace::restore(DotStore::new(), hashes);
+        let [key, shape] = [Name::from("set"), Name::from("or_set<u64>")];
+        let element = |n: usize| [key.clone(), shape.clone(), Name::new(&n.to_be_bytes())];
+        write(&mut keys, |tx| {
+            (1..LONG).for_each(|n| tx.at(&element(n)).add(Value::Unit));
+        });
+        assert!(keys.show_if_large(std::slice::from_ref(&key)).is_none());
+        write(&mut keys, |tx| tx.at(&element(0)).add(Value::Unit));
+        let shown = keys.show_if_large(std::slice::from_ref(&key));
+        write(&mut keys, |tx| {
+            assert!(tx.at(std::slice::from_ref(&key)).remove());
+        });
+        let shape = Shape::parse(&shape).unwrap();
+        assert!(keys.value(&key, &shape).is_none());
+        let view = keys.standby().view().unwrap();
+        let set = view.value(&key, &shape, 0).unwrap();
+        assert_eq!(set.children().len(), LONG);
+        assert_eq!(view.keys(b"", None, 9), [key]);
+        drop(shown);
+        assert!(keys.standby().view().is_none());
+        assert_eq!(keys.standby().shown(), 1);
+    }
+
+    #[test]
+    fn a_removal_that_comes_in_is_long_if_what_it_removes_is_large() {
+        let hashes = Hashes::new(&"shop".parse().unwrap());
+        for (elements, shown) in [(LONG - 1, 0), (LONG, 1)] {
+            let mut keys = KeySpace::restore(DotStore::new(), hashes);
+            let set = [Name::from("set"), Name::from("or_set<u64>")];
+            write(&mut keys, |tx| {
+                for n in 0..elements {
+                    let path = [set[0].clone(), set[1].clone(), Name::new(&n.to_be_bytes())];
+                    tx.at(&path).add(Value::Unit);
+                }
+            });
+            let mut other = keys.clone();
+            other.standby = Standby::default();
+            write(&mut keys, |tx| assert!(tx.at(&set[..1]).remove()));
+            let mut unit = UnitBuilder::new(keys.store(), other.context());
+            unit.piece(&set[..1].into());
+            let unit = unit.finish();
+            other.apply(&unit, &unit.events());
+            assert_eq!(other.context(), keys.context());
+            assert_eq!(other.standby().shown(), shown);
+            assert!(other.standby().view().is_none());
+        }
     }
 }

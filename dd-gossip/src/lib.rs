@@ -22,6 +22,7 @@ mod range;
 mod replica;
 mod rng;
 mod session;
+mod standby;
 mod time;
 mod traffic;
 mod transport;
@@ -47,6 +48,7 @@ pub use replica::{
     MAX_FLUSH_EVENTS, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_RECORDS, MAX_TRANSACTIONS, PeerStatus,
     RecordsAwaited, Refresh, Replica, Status, TooManyBarriers, Transaction, UpdateError,
 };
+pub use standby::{Standby, View};
 pub use time::Time;
 pub use traffic::{Traffic, TrafficByKind};
 pub use transport::{

@@ -1,11 +1,13 @@
 //! Local calls: updates, reads, deletes, lists of keys.
 
-use crdt_core::kernel::{self, EditError, NodeRef};
+use crdt_core::kernel::{self, EditError, Node, NodeRef};
 use crdt_core::{Crdt, Name, Shape, Timestamp};
 
 use super::Replica;
 use super::owned::{MAX_FAMILIES, MAX_FAMILY, is_reserved};
 use crate::config::MAX_KEY;
+use crate::key_space::keys_of;
+use crate::standby::Standby;
 use crate::time::Time;
 
 /// Why an update was refused. Nothing was written.
@@ -128,6 +130,7 @@ impl Replica {
 
     /// As [`delete`](Self::delete), for any key.
     pub(super) fn remove_key(&mut self, now: Time, key: &[u8]) -> Result<bool, UpdateError> {
+        let _shown = self.keys.show_if_large(&[Name::new(key)]);
         self.write(now, Timestamp::ZERO, |tx| {
             Ok(tx.at(&[Name::new(key)]).remove())
         })
@@ -155,10 +158,25 @@ impl Replica {
 
     /// Up to `limit` keys that begin with `prefix` and come after `after`, in order.
     pub fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Name> {
-        // The store's own keys are the first.
-        let after = after.map_or(FIRST, |after| after.max(FIRST));
-        self.keys.keys(prefix, Some(after), limit)
+        user_keys(self.keys.store().root(), prefix, after, limit)
     }
+
+    /// Where readers find what was there before, while a step of this replica takes long.
+    pub fn standby(&self) -> &Standby {
+        self.keys.standby()
+    }
+}
+
+/// Up to `limit` keys of users that begin with `prefix` and come after `after`, in order.
+pub(crate) fn user_keys(
+    root: &Node,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Vec<Name> {
+    // The store's own keys are the first.
+    let after = after.map_or(FIRST, |after| after.max(FIRST));
+    keys_of(root, prefix, Some(after), limit)
 }
 
 /// Tells the closure's own error from ours.

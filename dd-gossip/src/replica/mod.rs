@@ -37,6 +37,7 @@ pub(crate) use expiry::DEADLINE;
 pub use expiry::{MAX_IDLE, MAX_IDLE_FAMILIES};
 pub use forgetting::{MAX_RECORDS, MAX_TRANSACTIONS, RecordsAwaited};
 pub use local::UpdateError;
+pub(crate) use local::user_keys;
 pub use owned::{MAX_FAMILIES, MAX_FAMILY};
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
 pub use self_check::Damage;

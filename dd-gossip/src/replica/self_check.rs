@@ -149,6 +149,7 @@ impl Replica {
         let mut reborn = Self::new(config, now);
         // The process goes on, and so do its own keys.
         reborn.take_own_keys_over(now, &self.owned);
+        reborn.keys.take_standby_over(self.keys.standby());
         reborn.quorum = self.quorum.reborn();
         reborn.recover();
         reborn

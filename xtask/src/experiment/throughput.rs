@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
@@ -58,7 +59,7 @@ impl Throughput {
                       Events: what a replica's handle_frame takes, and of forgetting its \
                       handle_timeout, in one thread without a \
                       network; longest: one frame of 8 KiB, or one step of forgetting, for which readers wait \
-                      at most. \
+                      at most; of reads while a set of twice as many is deleted, one read, of a thread of its own. \
                       Sending: the same events of what the sender's poll_transmit takes."
                 .to_owned(),
             columns: &COLUMNS,
@@ -151,12 +152,48 @@ impl Throughput {
             store.update(&SET, |set| set.insert(&spread(ELEMENTS + at)))?;
             Ok(())
         })?;
-        row("set: insert a new element", rate, None)
+        row("set: insert a new element", rate, None)?;
+        let (rate, longest) = while_deleted(store)?;
+        report.row(cells![
+            "set: contains, while it is deleted",
+            rate,
+            1e3 / rate,
+            Cell::None,
+            longest,
+            Cell::None
+        ])
     }
 
     fn rate(&self, call: impl FnMut(usize) -> Result<()>) -> Result<f64> {
         of_calls(self.calls, call)
     }
+}
+
+/// Reads of the set from when it is about to be deleted until it is: millions a second, and the longest in milliseconds.
+fn while_deleted(store: &Store) -> Result<(f64, f64)> {
+    let gone = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| -> Result<_> {
+            let (began, mut calls, mut longest) = (Instant::now(), 0u32, 0f64);
+            while !gone.load(Ordering::Acquire) {
+                let call = Instant::now();
+                black_box(
+                    store.read(&SET, |set| set.contains(&spread(calls as usize % ELEMENTS)))?,
+                );
+                longest = longest.max(call.elapsed().as_secs_f64() * 1e3);
+                calls += 1;
+            }
+            Ok((
+                f64::from(calls) / began.elapsed().as_secs_f64() / 1e6,
+                longest,
+            ))
+        });
+        let deleted = store.delete(&SET);
+        gone.store(true, Ordering::Release);
+        let read = reader.join().map_err(|_| anyhow!("the reader panicked"))?;
+        deleted?;
+        read
+    })
 }
 
 /// Millions of calls a second.
