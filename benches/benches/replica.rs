@@ -19,6 +19,7 @@ fn replica(name: &str) -> Replica {
         timing: Timing::default(),
         limits: Limits::default(),
         chunk: MAX_CHUNK,
+        shared: dd_gossip::MIN_SHARED,
     };
     Replica::new(config, Time::ZERO)
 }

@@ -184,6 +184,7 @@ impl Running {
                 timing: config.timing,
                 limits: config.limits,
                 chunk: CHUNK,
+                shared: dd_gossip::MIN_SHARED,
             },
             Time::ZERO,
         );

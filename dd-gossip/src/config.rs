@@ -9,6 +9,9 @@ use crate::{ClusterId, NodeId};
 /// Longest key, in bytes.
 pub const MAX_KEY: usize = 1024;
 
+/// From so many events on it is worth while to ask several members for a share each: some ten round trips with each.
+pub const MIN_SHARED: usize = 4096;
+
 /// Least bytes of data in a frame.
 pub const MIN_CHUNK: usize = 64;
 
@@ -42,6 +45,9 @@ pub struct Config {
     /// Bytes of data in a frame, [`MIN_CHUNK`] to [`MAX_CHUNK`](crate::MAX_CHUNK); default the
     /// greatest. Smaller frames let small updates overtake sooner and cost more overhead.
     pub chunk: usize,
+    /// A peer that catches up for the first time and lacks so many events, or more, is given them in shares, as other
+    /// members give theirs; of fewer it is sent all at once. Default [`MIN_SHARED`].
+    pub shared: usize,
 }
 
 /// When things are done. [`Timing::default`] suits a local network.

@@ -5,7 +5,10 @@
 //! hello     = nonce replica heard                    first on every connection, from both sides
 //! digest    = bind hash fingerprint wall             "this is the hash of my context"
 //! same      = bind hash                              "mine is equal"
-//! want      = bind send context                      "this is my context; send what I lack"
+//! want      = bind 0 context                         "this is my context, or a part of it"
+//! want      = bind 1 context                         "as well; send what I lack"
+//! want      = bind 2 at of context                   "as well; send what I lack of one of so many shares"
+//! want      = bind 3 context                         "as well; send no more of the share"
 //! data      = bind session number flags chunk        a part of a message of a session
 //! ack       = bind session                           "all up to this session is here"
 //! query     = bind number hash                       "this is the hash of my context; what is yours?"
@@ -29,6 +32,8 @@
 //! ranges    = 5 context ranges                       of a full comparison: fingerprints of what lives, to be
 //!                                                    answered; in the first the context of its end
 //! end       = 2 floor context                        the last message of either
+//! share     = 6 given                                the last message of an exchange that was to bring a
+//!                                                    share: whether it did. If not, no share will be given
 //! flush     = 3 context hash floor unit              the last message of a flush: the events that
 //!                                                    the sender saw since its session before, a
 //!                                                    hash of its whole context, how its floor has
@@ -74,12 +79,18 @@ const SEAL_ASK: u8 = 10;
 const SEAL_ANSWER: u8 = 11;
 const DIFFERS: u8 = 12;
 
+const NOTHING: u8 = 0;
+const EVERYTHING: u8 = 1;
+const ONE_SHARE: u8 = 2;
+const NO_MORE: u8 = 3;
+
 const UNIT: u8 = 0;
 const PART: u8 = 1;
 const END: u8 = 2;
 const FLUSH: u8 = 3;
 const BEGIN: u8 = 4;
 const RANGES: u8 = 5;
+const SHARE: u8 = 6;
 
 const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
@@ -124,6 +135,25 @@ pub(crate) enum SessionKind {
     Comparison,
 }
 
+/// What a peer is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Nothing,
+    /// Everything that is lacking.
+    Everything,
+    /// What is lacking of this share.
+    Share(Share),
+    /// No more of the share that it was asked for.
+    NoMore,
+}
+
+/// The `at`-th of `of` parts of what a replica holds, which are about equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub(crate) at: u8,
+    pub(crate) of: u8,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// `heard`: the peer's own hello has come.
@@ -145,7 +175,7 @@ pub(crate) enum Frame {
     },
     Want {
         bind: u64,
-        send: bool,
+        ask: Ask,
         context: Context,
     },
     Data(Data),
@@ -238,13 +268,9 @@ impl Frame {
                 w.raw(&hash.to_be_bytes());
                 SAME
             }
-            Frame::Want {
-                bind,
-                send,
-                context,
-            } => {
+            Frame::Want { bind, ask, context } => {
                 w.raw(&bind.to_be_bytes());
-                w.byte(u8::from(*send));
+                ask.encode(&mut w);
                 context.encode(&mut w);
                 WANT
             }
@@ -360,7 +386,7 @@ impl Frame {
             },
             WANT => Frame::Want {
                 bind: u64::from_be_bytes(r.array()?),
-                send: flag(&mut r)?,
+                ask: Ask::decode(&mut r)?,
                 context: Context::decode(&mut r)?,
             },
             DATA => return Ok(Frame::Data(Data::decode(r, bytes)?)),
@@ -407,6 +433,37 @@ impl Frame {
         };
         r.finish()?;
         Ok(frame)
+    }
+}
+
+impl Ask {
+    fn encode(self, w: &mut Writer) {
+        match self {
+            Self::Nothing => w.byte(NOTHING),
+            Self::Everything => w.byte(EVERYTHING),
+            Self::Share(Share { at, of }) => {
+                w.byte(ONE_SHARE);
+                w.byte(at);
+                w.byte(of);
+            }
+            Self::NoMore => w.byte(NO_MORE),
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match r.byte()? {
+            NOTHING => Ok(Self::Nothing),
+            EVERYTHING => Ok(Self::Everything),
+            ONE_SHARE => {
+                let (at, of) = (r.byte()?, r.byte()?);
+                if at >= of {
+                    return Err(DecodeError::Invalid("number of a share"));
+                }
+                Ok(Self::Share(Share { at, of }))
+            }
+            NO_MORE => Ok(Self::NoMore),
+            _ => Err(DecodeError::Invalid("what is wanted")),
+        }
     }
 }
 
@@ -519,6 +576,9 @@ pub(crate) enum Message {
         floor: VersionVector,
         context: Context,
     },
+    Share {
+        given: bool,
+    },
     Flush {
         news: Context,
         hash: u64,
@@ -553,6 +613,10 @@ impl Message {
                 w.byte(END);
                 floor.encode(&mut w);
                 context.encode(&mut w);
+            }
+            Message::Share { given } => {
+                w.byte(SHARE);
+                w.byte(u8::from(*given));
             }
             Message::Flush {
                 news,
@@ -592,6 +656,9 @@ impl Message {
                 floor: VersionVector::decode(&mut r)?,
                 context: Context::decode(&mut r)?,
             },
+            SHARE => Message::Share {
+                given: flag(&mut r)?,
+            },
             FLUSH => Message::Flush {
                 news: Context::decode(&mut r)?,
                 hash: u64::from_be_bytes(r.array()?),
@@ -628,4 +695,30 @@ pub enum FrameError {
     /// It came from a node that is not connected.
     #[error("a frame from a node that is not connected")]
     NotConnected,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_read_back_and_has_these_bytes() {
+        let share = Share { at: 7, of: 32 };
+        let asks: [(Ask, &[u8]); 4] = [
+            (Ask::Nothing, &[0]),
+            (Ask::Everything, &[1]),
+            (Ask::Share(share), &[2, 7, 32]),
+            (Ask::NoMore, &[3]),
+        ];
+        for (ask, golden) in asks {
+            let want = Frame::Want {
+                bind: 1,
+                ask,
+                context: Context::new(),
+            };
+            let bytes = want.encode();
+            assert_eq!(&bytes[11..bytes.len() - 1], golden);
+            assert_eq!(Frame::decode(&bytes), Ok(want));
+        }
+    }
 }

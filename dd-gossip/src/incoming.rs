@@ -38,6 +38,8 @@ pub(crate) enum Step {
         context: Context,
         ranges: Vec<(Range, u64)>,
     },
+    /// What was to come of a share is here, if it was given.
+    Shared { given: bool },
     /// An exchange is complete: take over.
     TakeOver {
         session: u64,
@@ -301,6 +303,11 @@ impl Incoming {
                     context,
                     ranges,
                 })
+            }
+            // Of which nothing may be concluded but that its pieces are here: nothing is taken over.
+            (Message::Share { given }, SessionKind::Exchange, true) => {
+                self.open = None;
+                Ok(Step::Shared { given })
             }
             (Message::End { floor, context }, SessionKind::Exchange, true) => {
                 self.open = None;

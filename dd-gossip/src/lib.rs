@@ -23,13 +23,14 @@ mod replica;
 mod rng;
 mod session;
 mod standby;
+mod statement;
 mod time;
 mod traffic;
 mod transport;
 mod walk;
 
 pub use changes::Changed;
-pub use config::{Config, MAX_KEY, MIN_CHUNK, Timing};
+pub use config::{Config, MAX_KEY, MIN_CHUNK, MIN_SHARED, Timing};
 pub use consistency::Consistency;
 pub use frame::{
     FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, MAX_SEALS, carries_data, membership_frame,
@@ -45,10 +46,12 @@ pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
     Confirm, Counts, Damage, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FAMILIES, MAX_FAMILY,
-    MAX_FLUSH_EVENTS, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_RECORDS, MAX_TRANSACTIONS, PeerStatus,
-    RecordsAwaited, Refresh, Replica, Status, TooManyBarriers, Transaction, UpdateError,
+    MAX_FLUSH_EVENTS, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_RECORDS, MAX_SOURCES, MAX_TRANSACTIONS,
+    PeerStatus, RecordsAwaited, Refresh, Replica, SHARES, Status, TooManyBarriers, Transaction,
+    UpdateError,
 };
 pub use standby::{Standby, View};
+pub use statement::MAX_STATEMENT;
 pub use time::Time;
 pub use traffic::{Traffic, TrafficByKind};
 pub use transport::{

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::kernel::{DotStore, Link, UnitBuilder};
-use crdt_core::{Context, Path};
+use crdt_core::{Context, Dot, Path};
+
+use crate::range::Range;
 
 /// Most bytes, about, that transactions may tie together in an exchange; beyond it the peer gets a full
 /// comparison, which takes effect as one whatever its size. What is tied together is one message: it is
@@ -28,6 +30,8 @@ pub(crate) struct Linked {
 struct Part {
     links: Vec<Link>,
     paths: Vec<Path>,
+    /// The first event that the peer lacks of it.
+    first: Option<Dot>,
     sent: bool,
 }
 
@@ -61,15 +65,26 @@ impl Linked {
             let part = parts.entry(groups.find(link)).or_default();
             part.paths.push(path);
         }
-        let parts: Vec<Part> = parts.into_values().collect();
+        let mut parts: Vec<Part> = parts.into_values().collect();
         let by_path = parts.iter().enumerate();
         let by_path =
             by_path.flat_map(|(at, part)| part.paths.iter().map(move |p| (p.clone(), at)));
         let by_path = by_path.collect();
-        for part in &parts {
-            part.collect(&mut UnitBuilder::new(store, peer), MAX_LINKED)?;
+        for part in &mut parts {
+            let mut unit = UnitBuilder::new(store, peer);
+            part.collect(&mut unit, MAX_LINKED)?;
+            let events = unit.finish().events();
+            part.first = events.into_iter().find(|dot| !peer.contains(*dot));
         }
         Ok(Self { by_path, parts })
+    }
+
+    /// As if all parts were sent but those whose first event is in this range.
+    pub(crate) fn within(mut self, range: Range) -> Self {
+        for part in &mut self.parts {
+            part.sent = !part.first.is_some_and(|first| range.contains(first));
+        }
+        self
     }
 
     /// The part that the piece of a path belongs to.

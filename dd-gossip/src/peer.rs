@@ -55,6 +55,12 @@ pub(crate) struct Process {
     pub(crate) asked: Option<Time>,
     /// It has something that is lacking here, but somebody else was asked.
     pub(crate) deferred: bool,
+    /// The share that it was asked for.
+    pub(crate) share: Option<u8>,
+    /// It said that it gives none.
+    pub(crate) gives_no_share: bool,
+    /// Events that it brought in exchanges and full comparisons, some of which may have been here.
+    pub(crate) brought: u64,
     pub(crate) sessions: u64,
     pub(crate) session: Option<Session>,
     /// This replica's context at the end of the last session to it.
@@ -91,6 +97,10 @@ pub(crate) struct Due {
     pub(crate) digest: bool,
     pub(crate) same: Option<u64>,
     pub(crate) want: Option<bool>,
+    /// What else it is told of this replica's context before it is asked.
+    pub(crate) statement: VecDeque<Context>,
+    /// It is to send no more of its share.
+    pub(crate) no_more: bool,
     pub(crate) ack: Option<u64>,
     /// It is to be asked for its context.
     pub(crate) query: bool,
@@ -109,7 +119,8 @@ pub(crate) struct Due {
 impl Due {
     /// Whether any frame is due that is no part of a session.
     pub(crate) fn has_small_frame(&self) -> bool {
-        let asks = self.digest || self.query || self.want.is_some() || self.seal_ask.is_some();
+        let wants = self.want.is_some() || self.no_more;
+        let asks = self.digest || self.query || wants || self.seal_ask.is_some();
         let answers = self.same.is_some()
             || self.answer.is_some()
             || self.seal_answer.is_some()
@@ -160,6 +171,9 @@ impl Process {
             digest: None,
             asked: None,
             deferred: false,
+            share: None,
+            gives_no_share: false,
+            brought: 0,
             sessions: 0,
             session: None,
             base: None,

@@ -28,8 +28,21 @@ impl Range {
         end: Dot::new(ReplicaId::new(u64::MAX, u64::MAX), u64::MAX),
     };
 
+    pub(crate) const NONE: Self = Self {
+        first: Self::ALL.end,
+        end: Self::ALL.end,
+    };
+
     pub(crate) const fn first(&self) -> Dot {
         self.first
+    }
+
+    pub(crate) const fn end(&self) -> Dot {
+        self.end
+    }
+
+    pub(crate) fn contains(&self, dot: Dot) -> bool {
+        self.first <= dot && dot < self.end
     }
 
     /// The numbers of an origin, from the first up to and without the second.

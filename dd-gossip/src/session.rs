@@ -10,9 +10,10 @@ use crdt_core::{Context, ReplicaId, VersionVector};
 
 use crate::asking::Asking;
 use crate::fingerprint::Hashes;
-use crate::frame::{Data, Frame, Message, SessionKind};
+use crate::frame::{Data, Frame, Message, SessionKind, Share};
 use crate::key_space::Frozen;
 use crate::linked::Linked;
+use crate::range::Range;
 use crate::time::Time;
 use crate::walk::Walk;
 
@@ -29,10 +30,40 @@ pub(crate) struct Session {
     begun: bool,
     /// Of a comparison: where what is live differs.
     asking: Asking,
+    /// Of an exchange that is to bring a share and no more: whether it does.
+    share: Option<bool>,
     walk: Walk,
     message: Bytes,
     number: u64,
     ended: bool,
+}
+
+/// What is sent to a peer that asks for a share.
+enum Given {
+    Share(Walk),
+    Whole,
+    Nothing,
+}
+
+impl Given {
+    fn of(frozen: &Frozen, against: &Context, share: Share, least: usize) -> Self {
+        let Frozen { store, index } = frozen;
+        let lacking = store.context().difference(against).len();
+        let few = lacking.min(index.len() as u64) < least as u64;
+        let linked = (!few && !store.is_behind_floor(against))
+            .then(|| Linked::of(store, against).ok())
+            .flatten();
+        match linked {
+            Some(linked) => {
+                let parts = Range::ALL.split(index, u64::from(share.of));
+                // Of less than one event for each the last ones are empty.
+                let part = parts.get(usize::from(share.at)).copied();
+                Self::Share(Walk::within(part.unwrap_or(Range::NONE), linked))
+            }
+            None if share.at == 0 => Self::Whole,
+            None => Self::Nothing,
+        }
+    }
 }
 
 impl Session {
@@ -54,6 +85,28 @@ impl Session {
             session.asking = Asking::new(&session.frozen.index, &session.against, chunk);
         }
         session
+    }
+
+    /// What a peer with context `against` lacks of a share; together with the others it is all, but the peer can't
+    /// know that, and asks for what it still lacks at the end. Where that would be a full comparison, which is staged
+    /// and committed as one, or fewer than `least` events, everything goes with the first share, and no other is given.
+    pub(crate) fn share(
+        id: u64,
+        frozen: Frozen,
+        against: Context,
+        share: Share,
+        least: usize,
+        chunk: usize,
+    ) -> Self {
+        let (given, walk) = match Given::of(&frozen, &against, share, least) {
+            Given::Whole => return Self::exchange(id, frozen, against, chunk),
+            Given::Share(walk) => (true, walk),
+            Given::Nothing => (false, Walk::within(Range::NONE, Linked::default())),
+        };
+        Self {
+            share: Some(given),
+            ..Self::new(id, SessionKind::Exchange, frozen, against, walk)
+        }
     }
 
     /// The events of `own` since the session before, at whose end the context was `before` and the
@@ -94,6 +147,7 @@ impl Session {
             risen: VersionVector::new(),
             begun: false,
             asking: Asking::default(),
+            share: None,
             walk,
             message,
             number: 0,
@@ -107,6 +161,16 @@ impl Session {
 
     pub(crate) fn kind(&self) -> SessionKind {
         self.kind
+    }
+
+    /// Whether it brings a share, or says that none is given: its end is not that of everything.
+    pub(crate) fn is_share(&self) -> bool {
+        self.share.is_some()
+    }
+
+    /// Whether any frame of it was made.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.number > 0
     }
 
     /// The context that the peer takes over at the end.
@@ -162,6 +226,10 @@ impl Session {
     }
 
     fn next_message(&mut self, now: Time, weight: usize, hashes: &Hashes) -> Option<Message> {
+        if self.share == Some(false) {
+            self.ended = true;
+            return Some(Message::Share { given: false });
+        }
         // Before the first piece, so that whoever gets a removal knows what its maker had forgotten:
         // it names only what was there or on record at its maker.
         let states_floor = self.kind == SessionKind::Exchange && !self.floor().is_empty();
@@ -213,6 +281,9 @@ impl Session {
         };
         Some(next.unwrap_or_else(|| {
             self.ended = true;
+            if let Some(given) = self.share {
+                return Message::Share { given };
+            }
             let store = &self.frozen.store;
             Message::End {
                 floor: store.floor().clone(),

@@ -15,6 +15,8 @@ use crate::range::Range;
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
     next: Dot,
+    /// Before which it ends; none where it goes through all.
+    end: Option<Dot>,
     /// Links that go before everything else.
     first: VecDeque<Link>,
     linked: Linked,
@@ -25,8 +27,19 @@ impl Walk {
     pub(crate) fn linked(linked: Linked) -> Self {
         Self {
             next: Range::ALL.first(),
+            end: None,
             first: VecDeque::new(),
             linked,
+        }
+    }
+
+    /// As [`linked`](Self::linked), of the pieces, and of what is linked, whose first event is in a range. Walks of ranges
+    /// that cover all bring all pieces together, each once, but no links whose events are all void.
+    pub(crate) fn within(range: Range, linked: Linked) -> Self {
+        Self {
+            next: range.first(),
+            end: Some(range.end()),
+            ..Self::linked(linked.within(range))
         }
     }
 
@@ -50,6 +63,9 @@ impl Walk {
         self.first.drain(..).for_each(|link| builder.link(&link));
         while builder.weight() < weight {
             let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
+                if self.end.is_some() {
+                    break;
+                }
                 let mine = frozen.store.context();
                 let rest = self.linked.rest();
                 let rest = rest.filter(|link| link.is_news(mine, peer));
@@ -103,6 +119,9 @@ impl Walk {
     fn next_lacking(&mut self, index: &Index, peer: &Context) -> Option<(Dot, Path)> {
         loop {
             let (dot, place) = index.next(self.next)?;
+            if self.end.is_some_and(|end| dot >= end) {
+                return None;
+            }
             let missing = peer
                 .get(dot.replica)
                 .map_or(dot.seq, |seqs| seqs.next_missing(dot.seq));

@@ -146,5 +146,6 @@ pub(crate) fn config(at: usize, count: usize) -> Result<dd_gossip::Config, Strin
         timing: dd_gossip::Timing::default(),
         limits: crdt_core::Limits::default(),
         chunk: dd_gossip::MAX_CHUNK,
+        shared: dd_gossip::MIN_SHARED,
     })
 }

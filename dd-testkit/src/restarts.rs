@@ -95,6 +95,7 @@ fn config(node: u64, incarnation: u64, seals: bool) -> Result<Config, String> {
         timing,
         limits: Limits::default(),
         chunk: dd_gossip::MAX_CHUNK,
+        shared: dd_gossip::MIN_SHARED,
     })
 }
 

@@ -72,6 +72,7 @@ impl Peer {
             timing: Timing::default(),
             limits: Limits::default(),
             chunk: MAX_CHUNK,
+            shared: dd_gossip::MIN_SHARED,
         };
         let now = Time::ZERO;
         let mut replica = Replica::restore(config, state, now);

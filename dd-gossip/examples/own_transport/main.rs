@@ -60,6 +60,7 @@ impl Node {
             timing: Timing::default(),
             limits: Limits::default(),
             chunk: dd_gossip::MAX_CHUNK,
+            shared: dd_gossip::MIN_SHARED,
         };
         Ok(Self {
             replica: Replica::new(config, Time::ZERO),

@@ -12,6 +12,7 @@ mod protocol;
 mod quorum;
 mod sealing;
 mod self_check;
+mod sharing;
 mod status;
 mod transaction;
 mod transmit;
@@ -41,6 +42,7 @@ pub(crate) use local::user_keys;
 pub use owned::{MAX_FAMILIES, MAX_FAMILY};
 pub use quorum::{Confirm, MAX_BARRIERS, Refresh, TooManyBarriers};
 pub use self_check::Damage;
+pub use sharing::{MAX_SOURCES, SHARES};
 pub use status::{PeerStatus, Status};
 pub use transaction::Transaction;
 pub use transmit::MAX_FLUSH_EVENTS;
@@ -74,6 +76,7 @@ pub struct Replica {
     exchange_wait: std::time::Duration,
     forgetting: forgetting::Forgetting,
     caught_up: bool,
+    sharing: sharing::Sharing,
     quorum: quorum::Quorum,
     owned: owned::Owned,
     expiry: expiry::Expiry,
@@ -135,6 +138,8 @@ pub struct Counts {
     pub events_known: u64,
     /// Exchanges taken over.
     pub exchanges_received: u64,
+    /// Shares of what there is that came to their end.
+    pub shares_received: u64,
     /// Flushes applied.
     pub flushes_received: u64,
     /// Full comparisons committed.
@@ -184,6 +189,7 @@ impl Replica {
             exchange_wait,
             rng,
             caught_up: peers.is_empty(),
+            sharing: Default::default(),
             peers,
             forgetting: Default::default(),
             quorum: quorum::Quorum::new(config.bootstrap),
@@ -222,6 +228,7 @@ impl Replica {
             exchange_wait: self.exchange_wait,
             forgetting: self.forgetting.clone(),
             caught_up: self.caught_up,
+            sharing: self.sharing,
             quorum: self.quorum.clone(),
             owned: self.owned.clone(),
             expiry: self.expiry.clone(),
@@ -257,7 +264,8 @@ impl Replica {
         let timers = (self.exchange_at, self.exchange_wait, &self.forgetting);
         let (expiry, sealing) = (&self.expiry, &self.sealing);
         write!(out, "{id:?}{nonce}{timers:?}{:?}", self.rng)?;
-        write!(out, "{:?}{:?}{:?}", self.clock, self.caught_up, self.peers)?;
+        let caught_up = (self.caught_up, self.sharing);
+        write!(out, "{:?}{caught_up:?}{:?}", self.clock, self.peers)?;
         write!(
             out,
             "{:?}{:?}{expiry:?}{sealing:?}",

@@ -7,8 +7,9 @@ use crdt_core::{Context, Dot, Path, ReplicaId, Shape, VersionVector};
 use super::{Event, MAX_TRANSACTIONS, Replica};
 use crate::NodeId;
 use crate::config::MAX_KEY;
-use crate::frame::{Data, Frame, FrameError, SessionKind};
+use crate::frame::{Ask, Data, Frame, FrameError, SessionKind};
 use crate::incoming::Step;
+use crate::key_space::Frozen;
 use crate::peer::{Peer, Process};
 use crate::session::Session;
 use crate::time::Time;
@@ -38,8 +39,10 @@ impl Replica {
         };
         self.self_check.forget_opinion(node);
         let was_up = peer.process.is_some();
+        let mut was_asked = false;
         if let Some(process) = &peer.process {
             peer.left_with = process.known.clone();
+            was_asked = process.asked.is_some();
         }
         peer.reset(false, now);
         if !peer.member {
@@ -48,6 +51,9 @@ impl Replica {
         if was_up {
             self.ask_holders_again();
             self.emit(Event::PeerDown(node.clone()));
+        }
+        if was_asked && !self.caught_up {
+            self.ask_deferred();
         }
     }
 
@@ -123,11 +129,7 @@ impl Replica {
                 }
                 Ok(())
             }
-            Frame::Want {
-                bind,
-                send,
-                context,
-            } if bound(bind) => self.want(now, node, send, context),
+            Frame::Want { bind, ask, context } if bound(bind) => self.want(now, node, ask, context),
             Frame::Data(data) if bound(data.bind) => self.data(now, node, &data),
             Frame::Ack { bind, session } if bound(bind) => {
                 if session > process.sessions {
@@ -226,7 +228,8 @@ impl Replica {
         let then = now.before(self.config.timing.retry);
         let process = self.process(node)?;
         // It would begin anew what it is sending, and with a large message never come to its end.
-        let ask = may_ask && !process.incoming.is_catching_up(then);
+        let shares = process.share.is_some() && process.is_catching_up_from(then);
+        let ask = may_ask && !process.incoming.is_catching_up(then) && !shares;
         if equal {
             process.due.same = Some(hash as u64);
             process.set_equal(&context);
@@ -246,7 +249,7 @@ impl Replica {
         &mut self,
         now: Time,
         node: &NodeId,
-        send: bool,
+        ask: Ask,
         context: Context,
     ) -> Result<(), FrameError> {
         if self.is_sealed_by(node, &context) {
@@ -255,7 +258,7 @@ impl Replica {
         self.check_context(&context)?;
         self.keys.adopt_seals(&context);
         self.note_different(now);
-        let (frozen, chunk) = (self.keys.freeze(), self.chunk());
+        let frozen = self.keys.freeze();
         let process = self.process(node)?;
         process.states(&context);
         process.digest = None;
@@ -264,14 +267,8 @@ impl Replica {
         if self.is_sealed_by(node, &known) {
             return Ok(());
         }
+        self.answer_to(node, ask, frozen)?;
         let process = self.process(node)?;
-        if send {
-            process.sessions += 1;
-            let known = process.known.clone();
-            let session = Session::exchange(process.sessions, frozen, known, chunk);
-            process.session = Some(session);
-            process.unacknowledged.clear();
-        }
         // A statement goes on from the ones before.
         let known = process.known.clone();
         let lacking = !self.has_seen(&known);
@@ -286,7 +283,46 @@ impl Replica {
         Ok(())
     }
 
+    /// Begins what a peer asks for, or ends it.
+    fn answer_to(&mut self, node: &NodeId, ask: Ask, frozen: Frozen) -> Result<(), FrameError> {
+        let chunk = self.chunk();
+        // Who has not caught up itself has nothing to share.
+        let least = if self.caught_up {
+            self.config.shared
+        } else {
+            usize::MAX
+        };
+        let process = self.process(node)?;
+        match ask {
+            Ask::Nothing => return Ok(()),
+            Ask::NoMore => {
+                if let Some(session) = process.session.take_if(|session| session.is_share())
+                    && !session.has_begun()
+                {
+                    // The peer does not know of it.
+                    process.sessions -= 1;
+                }
+                return Ok(());
+            }
+            Ask::Everything | Ask::Share(_) => {}
+        }
+        process.sessions += 1;
+        let (id, known) = (process.sessions, process.known.clone());
+        let session = match ask {
+            Ask::Share(share) => Session::share(id, frozen, known, share, least, chunk),
+            _ => Session::exchange(id, frozen, known, chunk),
+        };
+        // No flush can follow a share.
+        process.base = process.base.take().filter(|_| !session.is_share());
+        process.session = Some(session);
+        process.unacknowledged.clear();
+        Ok(())
+    }
+
     fn data(&mut self, now: Time, node: &NodeId, data: &Data) -> Result<(), FrameError> {
+        if data.kind == SessionKind::Comparison && data.number == 0 && !self.caught_up {
+            self.end_sharing(node);
+        }
         let (limits, hashes) = (self.config.limits, self.hashes);
         let process = self.process(node)?;
         let sender = process.replica;
@@ -309,6 +345,7 @@ impl Replica {
                 self.keys.apply(&unit, &events);
                 let process = self.process(node)?;
                 process.asked = process.asked.map(|_| now);
+                process.brought += events.len() as u64;
                 process.known.extend_sorted(&events);
                 self.note_news(now, node);
             }
@@ -327,6 +364,7 @@ impl Replica {
                 process.due.differs = answer.map(|(number, which)| (session, number, which));
                 self.counts.ranges_compared += ranges.len() as u64;
             }
+            Step::Shared { given } => self.note_shared(now, node, given),
             Step::TakeOver {
                 session,
                 context,
@@ -361,6 +399,7 @@ impl Replica {
                 self.count_events(&events);
                 self.keys.commit(&comparison, &context, &floor);
                 self.counts.comparisons_received += 1;
+                self.process(node)?.brought += events.len() as u64;
                 self.finished(now, node, session, &context)?;
             }
             Step::Held => {
@@ -402,14 +441,8 @@ impl Replica {
         process.due.ack = Some(session);
         process.asked = None;
         process.deferred = false;
-        for process in self
-            .peers
-            .values_mut()
-            .filter_map(|peer| peer.process.as_mut())
-        {
-            process.due.digest |= std::mem::take(&mut process.deferred);
-        }
         self.note_caught_up(node);
+        self.ask_deferred();
         self.note_news(now, node);
         Ok(())
     }
@@ -491,21 +524,6 @@ impl Replica {
         process.incoming.due(self.keys.context())
     }
 
-    /// Whether a peer may be asked for what is lacking: one at a time, so that a replica that has
-    /// much to catch up with is not sent everything by everyone.
-    pub(super) fn may_ask(&self, now: Time, node: &NodeId) -> bool {
-        let then = now.before(self.config.timing.retry);
-        let mut others = self.peers.values().filter(|peer| peer.node != *node);
-        // That one will be asked counts as well: digests of several may come at once. But not of one that takes nothing,
-        // and says nothing either.
-        let will_be =
-            |peer: &Peer, process: &Process| process.due.want == Some(true) && peer.seen >= then;
-        !others.any(|peer| {
-            let process = peer.process.as_ref();
-            process.is_some_and(|p| will_be(peer, p) || p.is_catching_up_from(then))
-        })
-    }
-
     /// Asks a peer for everything that is lacking, giving up what it had begun.
     pub(super) fn ask_anew(&mut self, now: Time, node: &NodeId) -> Result<(), FrameError> {
         self.count_cut(node);
@@ -524,6 +542,7 @@ impl Replica {
             process.due.query |= unheard && process.question.is_none();
         }
         if !self.caught_up {
+            self.end_sharing(node);
             self.caught_up = true;
             self.emit(Event::CaughtUp);
         }

@@ -258,6 +258,7 @@ mod tests {
             timing: Timing::default(),
             limits: Limits::default(),
             chunk: MAX_CHUNK,
+            shared: crate::MIN_SHARED,
         };
         let mut replica = Replica::new(config, Time::ZERO);
         for key in 0..keys {

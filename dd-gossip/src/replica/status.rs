@@ -58,6 +58,8 @@ pub struct PeerStatus {
     pub unconfirmed: u64,
     /// How many events it is known to have had that are not here.
     pub ahead: u64,
+    /// Events that its process brought in exchanges and full comparisons, those that were here already too.
+    pub brought: u64,
 }
 
 impl Replica {
@@ -77,6 +79,7 @@ impl Replica {
                 skew: process.and_then(|process| process.skew),
                 unconfirmed,
                 ahead: known.difference(&context).len(),
+                brought: process.map_or(0, |process| process.brought),
             }
         });
         Status {

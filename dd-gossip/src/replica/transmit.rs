@@ -6,9 +6,10 @@ use crdt_core::Context;
 use super::Replica;
 use crate::NodeId;
 use crate::config::MIN_CHUNK;
-use crate::frame::{Answer, Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
+use crate::frame::{Answer, Ask, Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
 use crate::peer::{MAX_UNACKNOWLEDGED, Question};
 use crate::session::Session;
+use crate::statement;
 use crate::time::Time;
 
 /// More new own events than this go by an exchange, piece by piece, not as one flush.
@@ -50,7 +51,6 @@ impl Replica {
         if !process.due.has_small_frame() {
             return None;
         }
-        let own = self.config.replica;
         let hash = self.keys.context_hash();
         let fingerprint = self.keys.fingerprint() as u64;
         let context = self.keys.context().clone();
@@ -62,19 +62,8 @@ impl Replica {
         if let Some(hash) = process.due.same.take() {
             return Some(Frame::Same { bind, hash });
         }
-        if let Some(send) = process.due.want.take() {
-            if send {
-                process.asked = Some(now);
-            }
-            let mut part = context.untold(&process.told).truncated(MAX_CONTEXT);
-            // Never left out: the peer relies on knowing what was made here by now.
-            part.set(own, context.get(own).cloned().unwrap_or_default());
-            process.told.union(&part);
-            return Some(Frame::Want {
-                bind,
-                send,
-                context: part,
-            });
+        if process.due.no_more || process.due.want.is_some() {
+            return self.next_want(now, node);
         }
         if let Some((number, asked)) = process.due.answer.take() {
             let answer = if asked == hash {
@@ -147,6 +136,57 @@ impl Replica {
         None
     }
 
+    /// The next part of a statement of the context, and with the last one what is asked for.
+    fn next_want(&mut self, now: Time, node: &NodeId) -> Option<Frame> {
+        let own = self.config.replica;
+        let context = self.keys.context().clone();
+        let no_more = std::mem::take(&mut self.process(node).ok()?.due.no_more);
+        let send = !no_more && self.process(node).ok()?.due.want.take()?;
+        let share = send.then(|| self.next_share(node)).flatten();
+        if send && share.is_none() && !self.caught_up {
+            self.end_sharing(node);
+        }
+        let process = self.process(node).ok()?;
+        let is_told = !process.told.is_empty();
+        let (mut ask, mut part) = match share {
+            _ if no_more => (Ask::NoMore, Context::new()),
+            // What came meanwhile in other shares does not belong to this one.
+            Some(share) if is_told => (Ask::Share(share), Context::new()),
+            Some(share) => {
+                let part = context.untold(&process.told).truncated(MAX_CONTEXT);
+                (Ask::Share(share), part)
+            }
+            None if send => {
+                if process.due.statement.is_empty() {
+                    process.due.statement = statement::parts(&context, &process.told);
+                }
+                let part = process.due.statement.pop_front().unwrap_or_default();
+                (Ask::Everything, part)
+            }
+            None => {
+                let part = context.untold(&process.told).truncated(MAX_CONTEXT);
+                (Ask::Nothing, part)
+            }
+        };
+        if !process.due.statement.is_empty() && ask == Ask::Everything {
+            process.due.want = Some(true);
+            ask = Ask::Nothing;
+        }
+        if matches!(ask, Ask::Everything | Ask::Share(_)) {
+            process.asked = Some(now);
+            process.deferred = false;
+        }
+        // Never left out: the peer relies on knowing what was made here by now.
+        part.set(own, context.get(own).cloned().unwrap_or_default());
+        process.told.union(&part);
+        let bind = process.bind_out;
+        Some(Frame::Want {
+            bind,
+            ask,
+            context: part,
+        })
+    }
+
     /// Bytes of data in a frame.
     pub(super) fn chunk(&self) -> usize {
         self.config.chunk.clamp(MIN_CHUNK, MAX_CHUNK)
@@ -163,6 +203,10 @@ impl Replica {
         let session = process.session.as_mut()?;
         let frame = session.next_frame(now, bind, chunk, &hashes)?;
         if matches!(&frame, Frame::Data(data) if data.ends_session) {
+            if session.is_share() {
+                process.session = None;
+                return Some(frame);
+            }
             let (id, kind, context) = (session.id(), session.kind(), session.context().clone());
             process.base = Some(context.clone());
             process.floor = session.floor().clone();

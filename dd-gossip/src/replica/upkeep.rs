@@ -114,7 +114,10 @@ impl Replica {
             process.asked = None;
             // It may not have heard what it was told.
             process.told = Context::new();
-            process.due.digest |= !process.incoming.is_catching_up(then);
+            process.due.statement.clear();
+            let comes = process.incoming.is_catching_up(then);
+            process.share = process.share.filter(|_| comes);
+            process.due.digest |= !comes;
         }
         if over(process.incoming.held_since(), timing.hold) {
             self.counts.sessions_broken += 1;

@@ -134,6 +134,7 @@ fn config(name: &str) -> Config {
         timing: Timing::default(),
         limits: Limits::default(),
         chunk: MAX_CHUNK,
+        shared: dd_gossip::MIN_SHARED,
     }
 }
 

@@ -22,7 +22,7 @@ const EXCHANGE: &[(&str, &str)] = &[
     ),
     (
         "want",
-        "01041cee8247b96e8167ea0101000000000000006100000000000000010800",
+        "01041eee8247b96e8167ea02002001000000000000006100000000000000010800",
     ),
     (
         "unit of an exchange",
@@ -99,6 +99,16 @@ const SEALS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What a replica sends that is asked for the second of two shares, and what one that gives none.
+const SHARE: &[(&str, &str)] = &[
+    (
+        "unit of an exchange",
+        "010543d3ac863dcd62cc8101000400010000000000000062000000000000000100010002077365636f6e640d6c77775f726567697374657201000401090000000003e8000107",
+    ),
+    ("end of a share", "01050dd3ac863dcd62cc8101010c0601"),
+    ("end of a share", "01050dd3ac863dcd62cc8101000c0600"),
+];
+
 /// What is asked and answered in a full comparison.
 const RANGES: &[(&str, &str)] = &[
     (
@@ -125,6 +135,7 @@ fn name(frame: &[u8]) -> &'static str {
         (_, Some((craft::COMPARISON, 5))) => "ranges of a comparison",
         (_, Some((craft::EXCHANGE, 0))) => "unit of an exchange",
         (_, Some((craft::EXCHANGE, 2))) => "end of an exchange",
+        (_, Some((craft::EXCHANGE, 6))) => "end of a share",
         (_, Some((craft::FLUSH, 3))) => "flush",
         (_, Some((craft::COMPARISON, 1))) => "part of a comparison",
         (_, Some((craft::COMPARISON, 2))) => "end of a comparison",
@@ -213,6 +224,32 @@ fn bytes_of_ranges() {
         .iter()
         .map(|(name, bytes)| (*name, (*bytes).to_owned()));
     assert_eq!(found, golden.collect::<Vec<_>>());
+}
+
+#[test]
+fn bytes_of_shares() {
+    let mut heard = Vec::new();
+    for shared in [2, 3] {
+        let config = Config {
+            shared,
+            ..config("b", &[])
+        };
+        let nonce = config.nonce;
+        let mut b = Replica::new(config, Time::ZERO);
+        for key in ["first", "second"] {
+            write::<LwwRegister<u64>>(&mut b, Time::ZERO, key, |r| r.set(&7));
+        }
+        let stranger = Stranger::meet("a", &mut b, nonce);
+        let ask = stranger.ask(&[2, 1, 2], &Context::new());
+        assert_eq!(stranger.say(&mut b, &ask), Ok(()));
+        let frames = stranger.hear(&mut b);
+        let data = frames.iter().filter(|f| craft::kind(f) == craft::DATA);
+        heard.extend(data.map(|f| (name(f), hex(f))));
+    }
+    let golden = SHARE
+        .iter()
+        .map(|(name, bytes)| (*name, (*bytes).to_owned()));
+    assert_eq!(heard, golden.collect::<Vec<_>>());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod expiry;
 mod forgetting;
 mod golden;
 mod hostile;
+mod joining;
 mod limits;
 mod membership;
 mod order;

@@ -382,6 +382,39 @@ fn contexts_with_too_many_ranges() {
 }
 
 #[test]
+fn shares_that_there_are_not() {
+    for ask in [&[2, 2, 2][..], &[2, 0, 0], &[4]] {
+        let (mut b, stranger) = scene();
+        let what = if ask[0] == 2 {
+            "number of a share"
+        } else {
+            "what is wanted"
+        };
+        let frame = stranger.ask(ask, &Context::new());
+        assert_refused(
+            &mut b,
+            &stranger,
+            &[frame],
+            &DecodeError::Invalid(what).into(),
+        );
+    }
+    // One that nobody asked for changes nothing.
+    for given in [0, 1] {
+        let (mut b, mut stranger) = scene();
+        for frame in stranger.session(EXCHANGE, &[vec![6, given]]) {
+            assert_eq!(stranger.say(&mut b, &frame), Ok(()));
+        }
+        assert_eq!(b.counts().shares_received, 0);
+    }
+    // Nor does an order to send no more, where nothing is sent.
+    let (mut b, stranger) = scene();
+    assert_eq!(
+        stranger.say(&mut b, &stranger.ask(&[3], &Context::new())),
+        Ok(())
+    );
+}
+
+#[test]
 fn numbers_beyond_what_a_replica_can_make() {
     let (mut b, stranger) = scene();
     let mut context = Context::new();

@@ -191,6 +191,7 @@ impl State {
             },
             limits: Limits::default(),
             chunk: dd_gossip::MIN_CHUNK,
+            shared: dd_gossip::MIN_SHARED,
         };
         Ok(Replica::restore(config, state, self.now))
     }

@@ -89,6 +89,7 @@ pub struct Tally {
     pub connections_broken: u64,
     pub exchanges_cut: u64,
     pub exchanges_done: u64,
+    pub shares_done: u64,
     pub flushes_done: u64,
     pub comparisons_cut: u64,
     pub comparisons_done: u64,
@@ -130,7 +131,7 @@ pub struct Tally {
 
 impl Tally {
     /// All counts with their names.
-    pub fn fields(&self) -> [(&'static str, u64); 46] {
+    pub fn fields(&self) -> [(&'static str, u64); 47] {
         [
             ("runs", self.runs),
             ("events", self.events),
@@ -144,6 +145,7 @@ impl Tally {
             ("connections_broken", self.connections_broken),
             ("exchanges_cut", self.exchanges_cut),
             ("exchanges_done", self.exchanges_done),
+            ("shares_done", self.shares_done),
             ("flushes_done", self.flushes_done),
             ("comparisons_cut", self.comparisons_cut),
             ("comparisons_done", self.comparisons_done),
@@ -195,6 +197,7 @@ impl Tally {
         self.connections_broken += other.connections_broken;
         self.exchanges_cut += other.exchanges_cut;
         self.exchanges_done += other.exchanges_done;
+        self.shares_done += other.shares_done;
         self.flushes_done += other.flushes_done;
         self.comparisons_cut += other.comparisons_cut;
         self.comparisons_done += other.comparisons_done;

@@ -431,6 +431,7 @@ impl World {
         let incarnation = self.nodes[at].incarnation + 1;
         let chunk = [64, 100, 300, dd_gossip::MAX_CHUNK][self.rng.below(4)];
         let nonce = self.rng.next_u64();
+        let shared = [1, 5, dd_gossip::MIN_SHARED][(nonce % 3) as usize];
         let (mut replica, mut bootstrap) = (ReplicaId::new(at as u64 + 1, incarnation), false);
         let mut peers: Vec<NodeId> = self.nodes.iter().map(|node| node.id.clone()).collect();
         if let Some(members) = &self.members {
@@ -451,6 +452,7 @@ impl World {
             timing: self.timing(),
             limits: Limits::default(),
             chunk,
+            shared,
         };
         let full = self.unsealed(state.context())?;
         let node = &mut self.nodes[at];
@@ -609,6 +611,7 @@ impl World {
     pub(super) fn count(&mut self, replica: &Replica) {
         let counts = replica.counts();
         self.tally.exchanges_done += counts.exchanges_received;
+        self.tally.shares_done += counts.shares_received;
         self.tally.flushes_done += counts.flushes_received;
         self.tally.comparisons_done += counts.comparisons_received;
         self.tally.exchanges_cut += counts.exchanges_cut;

@@ -42,6 +42,7 @@ impl Method for ThroughTheStore {
                 timing: Timing::default(),
                 limits: Limits::default(),
                 chunk: MIN_CHUNK,
+                shared: dd_gossip::MIN_SHARED,
             };
             Replica::new(config, Time::ZERO)
         };

@@ -24,7 +24,7 @@ const MEMBERS: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 const COLUMNS: [Column; 9] = [
-    text("", 22),
+    text("", 30),
     number("seen", "", 0),
     number("p50", "us", 0),
     number("p99", "us", 0),
@@ -35,8 +35,8 @@ const COLUMNS: [Column; 9] = [
     number("ratio", "", 2),
 ];
 
-/// An empty third node catches up with two full ones: time and bytes, and what becomes meanwhile of small writes
-/// between those two.
+/// An empty node catches up with full ones: time, bytes and what share each sent, and what becomes meanwhile of small
+/// writes between two of those.
 #[derive(Debug, Args)]
 pub(crate) struct Bootstrap {
     /// Keys of 100 bytes
@@ -45,6 +45,9 @@ pub(crate) struct Bootstrap {
     /// Bytes of one large value
     #[arg(long, default_value_t = 10_000_000)]
     blob: usize,
+    /// Full nodes, two at least
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=9))]
+    full: u8,
     /// Small writes a second meanwhile
     #[arg(long, default_value_t = 100)]
     rate: u32,
@@ -54,15 +57,16 @@ impl Bootstrap {
     pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
         let mut report = output.begin(About {
             title: format!(
-                "An empty node joins two that hold {} keys: small writes before and meanwhile",
-                self.keys
+                "An empty node joins {} that hold {} keys: small writes before and meanwhile",
+                self.full, self.keys
             ),
             counted: format!(
-                "Three nodes of this process over QUIC on loopback, each with a runtime and a \
-                 thread of its own ({} processors). Two hold keys with {VALUE} bytes, a value of \
-                 {} bytes and a set of {MEMBERS} elements; the third starts with nothing. \
-                 Payload: keys, values and elements. Received: frames. Meanwhile one of the two \
-                 writes {} times a second, which the other notes.",
+                "{} nodes of this process over QUIC on loopback, each with a runtime and a \
+                 thread of its own ({} processors). All but one hold keys with {VALUE} bytes, a value of \
+                 {} bytes and a set of {MEMBERS} elements; that one starts with nothing. \
+                 Payload: keys, values and elements. Received: frames. In brackets: what share of the events \
+                 each sent. Meanwhile the first writes {} times a second, which the second notes.",
+                self.full + 1,
                 processors(),
                 self.blob,
                 self.rate
@@ -70,8 +74,8 @@ impl Bootstrap {
             columns: &COLUMNS,
             chart: Chart::bars(&[""], &["p50", "p99", "most"]).log(),
         });
-        let addresses = threads::addresses(3)?;
-        let full: Vec<Node> = (0..2)
+        let addresses = threads::addresses(usize::from(self.full) + 1)?;
+        let full: Vec<Node> = (0..usize::from(self.full))
             .map(|at| Node::start(at, &addresses))
             .collect::<Result<_>>()?;
         self.fill(&full[0])?;
@@ -82,7 +86,7 @@ impl Bootstrap {
 
         let payload = self.keys * (VALUE + 14) + self.blob + MEMBERS as usize * 8;
         let joined = Instant::now();
-        let joiner = Node::start(2, &addresses)?;
+        let joiner = Node::start(full.len(), &addresses)?;
         let done = Arc::new(AtomicBool::new(false));
         let meanwhile = {
             let (stores, done) = (
@@ -122,10 +126,15 @@ impl Bootstrap {
             .block_on(watcher)
             .context("the watcher panicked")??;
         report.row(row("small writes meanwhile", &Times::of(times, took)))?;
-        let received = joiner.store.status()?.replica.counts.bytes_received;
+        let status = joiner.store.status()?.replica;
+        let brought = status.peers.iter().map(|peer| peer.brought);
+        let all = brought.clone().sum::<u64>().max(1);
+        let shares = brought.map(|events| format!("{} %", events * 100 / all));
+        let shares: Vec<String> = shares.collect();
+        let received = status.counts.bytes_received;
         let (none, payload, received) = (Cell::None, payload as f64, received as f64);
         report.row(cells![
-            "caught up",
+            format!("caught up ({})", shares.join(", ")),
             none.clone(),
             none.clone(),
             none.clone(),

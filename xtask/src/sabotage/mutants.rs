@@ -79,6 +79,7 @@ const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
 const EXPIRY: &str = "dd-gossip/src/replica/expiry.rs";
 const WALK: &str = "dd-gossip/src/walk.rs";
 const FORGETTING: &str = "dd-gossip/src/replica/forgetting.rs";
+const SHARING: &str = "dd-gossip/src/replica/sharing.rs";
 const SEALING: &str = "dd-gossip/src/replica/sealing.rs";
 const SELF_CHECK: &str = "dd-gossip/src/replica/self_check.rs";
 const MEMBERS: &str = "dd-gossip/src/replica/members.rs";
@@ -152,6 +153,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
             to: "SessionKind::Exchange => (self.number == 0)
                 .then(|| self.walk.pieces(frozen, against, weight).map(Message::Unit))
                 .flatten(),",
+        }],
+    },
+    Mutant {
+        name: "share",
+        what: "who was given a share of what there is does not take over the sender's context",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: SESSION,
+            from: "if let Some(given) = self.share {",
+            to: "if let Some(given) = self.share.filter(|given| !given) {",
+        }],
+    },
+    Mutant {
+        name: "nomore",
+        what: "of whom the rest is not asked is told to send no more",
+        found_by: FoundBy::Test("dd-gossip", "joining::one_that_is_slow_or_silent_holds_up_nothing"),
+        changes: &[Change {
+            file: SHARING,
+            from: "process.due.no_more = true;",
+            to: "process.due.no_more = false;",
         }],
     },
     Mutant {

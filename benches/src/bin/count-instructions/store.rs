@@ -31,6 +31,7 @@ fn replica(at: u64) -> Replica {
             timing: Timing::default(),
             limits: crdt_core::Limits::default(),
             chunk: MAX_CHUNK,
+            shared: dd_gossip::MIN_SHARED,
         },
         NOW,
     )

@@ -292,8 +292,13 @@ impl Stranger {
     }
 
     pub(crate) fn want(&self, send: bool, context: &Context) -> Bytes {
+        self.ask(&[u8::from(send)], context)
+    }
+
+    /// A statement of a context with what is asked for.
+    pub(crate) fn ask(&self, ask: &[u8], context: &Context) -> Bytes {
         let mut w = Writer::new();
-        w.byte(u8::from(send));
+        w.raw(ask);
         context.encode(&mut w);
         self.bound(WANT, &w.finish())
     }

@@ -52,6 +52,7 @@ pub(crate) fn restarted(name: &str, n: u64, peers: &[&str]) -> Config {
         timing: Timing::default(),
         limits: Limits::default(),
         chunk: MAX_CHUNK,
+        shared: dd_gossip::MIN_SHARED,
     }
 }
 

@@ -1,4 +1,5 @@
-//! A sync in flight: from one replica to another, frame by frame, while both go on changing.
+//! A sync in flight: from one replica to another, frame by frame, while both go on changing. Pieces come in any order,
+//! and one that stops or loses some has brought any part of them: as a share of a first catch-up does.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

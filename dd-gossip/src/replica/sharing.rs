@@ -1,0 +1,123 @@
+//! The first catch-up from several members at once.
+//!
+//! What there is comes in equal shares, by the order of events; whoever has given one is asked for the next, so that
+//! each gives as much as it can. A share takes nothing over. When none is left that nobody was asked for, the one that is
+//! free then is told what is here and asked for everything, and the others to send no more: that brings what is still
+//! lacking, whatever the others held back or had more of, and the context at the end.
+
+use super::Replica;
+use crate::NodeId;
+use crate::frame::Share;
+use crate::peer::{Peer, Process};
+use crate::time::Time;
+
+/// Members that are asked for shares at one time, at most.
+pub const MAX_SOURCES: usize = 3;
+
+/// Shares of what there is. With fewer, more is left for the last one that is asked; each costs a round trip.
+pub const SHARES: u8 = 32;
+
+/// The shares that are here, a bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sharing(u32);
+
+const _: () = assert!(SHARES as u32 <= u32::BITS, "there is a bit for each");
+
+impl Replica {
+    /// Whether a peer may be asked for what is lacking: one at a time, so that a replica that has
+    /// much to catch up with is not sent everything by everyone; at the first time some for a share each.
+    pub(super) fn may_ask(&self, now: Time, node: &NodeId) -> bool {
+        let then = now.before(self.config.timing.retry);
+        let others = self.peers.values().filter(|peer| peer.node != *node);
+        let others = others.filter_map(|peer| Some((peer, peer.process.as_ref()?)));
+        // That one will be asked counts as well: digests of several may come at once. But not of one that takes nothing,
+        // and says nothing either.
+        let will_be =
+            |peer: &Peer, process: &Process| process.due.want == Some(true) && peer.seen >= then;
+        let mut asked = others
+            .filter(|(peer, process)| will_be(peer, process) || process.is_catching_up_from(then));
+        if !self.may_share(node) {
+            return asked.next().is_none();
+        }
+        let mut sources = 0;
+        asked.all(|(_, process)| {
+            sources += 1;
+            let begun = process.is_catching_up_from(then) || !process.due.statement.is_empty();
+            let gives_all = process.share.is_none() && begun;
+            !gives_all && sources < MAX_SOURCES
+        })
+    }
+
+    fn may_share(&self, node: &NodeId) -> bool {
+        let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
+        let gives = process.is_some_and(|process| !process.gives_no_share);
+        !self.caught_up && gives
+    }
+
+    /// The share that a peer is to be asked for; none if it is to be asked for everything.
+    pub(super) fn next_share(&mut self, node: &NodeId) -> Option<Share> {
+        if !self.may_share(node) {
+            return None;
+        }
+        let processes = self.peers.values().filter_map(|peer| peer.process.as_ref());
+        let asked_for = processes.filter_map(|process| process.share);
+        let taken = asked_for.fold(self.sharing.0, |taken, at| taken | 1 << at);
+        let process = self.process(node).ok()?;
+        let at = process
+            .share
+            .or_else(|| (0..SHARES).find(|at| taken & (1 << at) == 0));
+        process.share = at;
+        at.map(|at| Share { at, of: SHARES })
+    }
+
+    /// A peer has given the share that it was asked for, or gives none.
+    pub(super) fn note_shared(&mut self, now: Time, node: &NodeId, given: bool) {
+        let Ok(process) = self.process(node) else {
+            return;
+        };
+        let share = process.share.take();
+        process.asked = None;
+        if given {
+            if let Some(at) = share {
+                self.sharing.0 |= 1 << at;
+                self.counts.shares_received += 1;
+            }
+        } else {
+            process.gives_no_share = true;
+        }
+        let ask = self.may_ask(now, node);
+        if let Ok(process) = self.process(node) {
+            process.due.want = ask.then_some(true).or(process.due.want);
+            process.deferred |= !ask;
+        }
+    }
+
+    /// From now on everything comes from this one, or all is here: the others are to send no more of their shares.
+    pub(super) fn end_sharing(&mut self, node: &NodeId) {
+        let others = self.peers.values_mut().filter(|peer| peer.node != *node);
+        for process in others.filter_map(|peer| peer.process.as_mut()) {
+            let gives = process.share.take().is_some();
+            if gives {
+                process.asked = None;
+                process.due.no_more = true;
+                process.incoming.give_up();
+            }
+            let will_be = process.due.want == Some(true);
+            if will_be {
+                process.due.want = None;
+            }
+            process.deferred |= gives || will_be;
+        }
+        if let Ok(process) = self.process(node) {
+            process.share = None;
+        }
+    }
+
+    /// A peer that was asked is gone, or does not answer: others have what it was to bring.
+    pub(super) fn ask_deferred(&mut self) {
+        let processes = self.peers.values_mut();
+        for process in processes.filter_map(|peer| peer.process.as_mut()) {
+            process.due.digest |= std::mem::take(&mut process.deferred);
+        }
+    }
+}

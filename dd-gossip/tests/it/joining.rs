@@ -1,0 +1,308 @@
+//! An empty replica that joins several full ones: who sends what, and how much of it twice.
+
+use std::time::Duration;
+
+use crdt_core::{LwwRegister, OrSet, PnCounter};
+use dd_gossip::{Config, MAX_SOURCES, Replica, SHARES, Timing, UpdateError};
+
+use crate::support::craft;
+use crate::support::net::Net;
+use crate::support::{WALL, config, restarted};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+const FULL: [&str; 3] = ["a", "b", "c"];
+
+fn set(net: &mut Net, name: &str, key: usize, value: usize) {
+    let value = format!("{value:032}");
+    net.write::<LwwRegister<String>>(name, &format!("key-{key:05}"), |r| r.set(&value));
+}
+
+fn small_frames(name: &str, away: Duration) -> Config {
+    let timing = Timing {
+        away,
+        ..Timing::default()
+    };
+    Config {
+        chunk: 1024,
+        shared: 1_000,
+        timing,
+        ..config(name, &NAMES)
+    }
+}
+
+/// Three that have the same: keys of which every second event is dead, sets, counters, removals and a transaction.
+/// The fourth is a member that is away.
+fn full(keys: usize, away: Duration) -> Net {
+    let mut net = Net::with(FULL.map(|name| small_frames(name, away)).to_vec());
+    net.connect_all();
+    for n in 0..keys {
+        let name = FULL[n % 3];
+        set(&mut net, name, n, n);
+        set(&mut net, name, n % 3, n);
+        if n % 64 == 0 {
+            net.write::<OrSet<String>>(name, &format!("set-{}", n % 5), |set| {
+                set.insert(&format!("element {n}"));
+            });
+            net.write::<PnCounter>(name, "count", |count| count.add(1));
+            net.settle();
+        }
+        if n % 100 == 99 {
+            net.delete(name, &format!("key-{n:05}"));
+        }
+    }
+    let now = net.now;
+    let done = net["a"].transaction::<_, UpdateError>(now, WALL, |tx| {
+        for key in 0..40 {
+            let key = format!("key-{:05}", key * 101 + 7);
+            let mut register = tx.edit::<LwwRegister<String>>(key.as_bytes());
+            register.set(&"of a transaction".to_owned());
+        }
+        Ok(())
+    });
+    assert!(done.is_ok());
+    net.settle();
+    net.run_millis(3_000);
+    net.assert_equal();
+    net
+}
+
+const FOR_EVER: Duration = Duration::from_secs(1 << 30);
+const KEYS: usize = 1_500;
+/// So many that what half of them leaves in a context does not fit one statement.
+const MANY: usize = 4_000;
+
+fn join(net: &mut Net, with: &[&str]) -> usize {
+    net.put(Replica::new(small_frames("d", FOR_EVER), net.now));
+    let since = net.sent.len();
+    for name in with {
+        net.connect(name, "d");
+    }
+    since
+}
+
+fn is_here(net: &mut Net) -> bool {
+    let theirs = net["a"].status().context_hash;
+    net["d"].is_caught_up() && net["d"].status().context_hash == theirs
+}
+
+/// Frames and bytes of data from one to who joins.
+fn data(net: &Net, since: usize, from: &str) -> (usize, usize) {
+    let frames = net.frames(since, from, "d");
+    let frames: Vec<_> = frames
+        .into_iter()
+        .filter(|f| craft::kind(f) == craft::DATA)
+        .collect();
+    (frames.len(), frames.iter().map(|frame| frame.len()).sum())
+}
+
+fn all_data(net: &Net, since: usize) -> (usize, usize) {
+    let each = FULL.map(|name| data(net, since, name));
+    let sum = each.into_iter().reduce(|a, b| (a.0 + b.0, a.1 + b.1));
+    sum.expect("there are some")
+}
+
+/// What one sends who is the only one.
+fn alone(keys: usize) -> (usize, usize) {
+    let mut net = full(keys, FOR_EVER);
+    let since = join(&mut net, &["a"]);
+    net.settle();
+    assert!(is_here(&mut net));
+    data(&net, since, "a")
+}
+
+#[test]
+fn each_member_sends_a_share_and_nothing_comes_twice() {
+    let mut net = full(MANY, FOR_EVER);
+    let since = join(&mut net, &FULL);
+    net.settle();
+    assert!(is_here(&mut net));
+    net.assert_equal();
+    let status = net["d"].status();
+    let (received, known) = (status.counts.events_received, status.counts.events_known);
+    assert!(received > MANY as u64, "{received}");
+    assert!(known * 20 < received, "{known} of {received} twice");
+    for peer in &status.peers {
+        let share = peer.brought * 100 / received;
+        assert!(share >= 20, "{share} % from {:?}", peer.node);
+    }
+    assert_eq!(status.counts.exchanges_received, 1, "at the end");
+    assert!(status.counts.shares_received >= u64::from(SHARES) - MAX_SOURCES as u64);
+    let (bytes, most) = (all_data(&net, since).1, alone(MANY).1 * 11 / 10);
+    assert!(bytes <= most, "{bytes}, at most {most}");
+    // Flushes follow, of all.
+    let since = net.sent.len();
+    for name in FULL {
+        set(&mut net, name, 5, 5);
+        net.settle();
+    }
+    net.assert_equal();
+    let asked = |name| {
+        net.frames(since, "d", name)
+            .iter()
+            .any(|f| craft::kind(f) == craft::WANT)
+    };
+    assert!(!FULL.into_iter().any(asked));
+}
+
+#[test]
+fn of_who_fails_in_the_middle_the_others_send_the_rest() {
+    let (_, most) = alone(KEYS);
+    for frames in [10, 60, 140] {
+        let mut net = full(KEYS, FOR_EVER);
+        let since = join(&mut net, &FULL);
+        while data(&net, since, "b").0 < frames / 3 {
+            assert!(net.carry_one().is_some());
+        }
+        net.disconnect("b", "d");
+        net.settle();
+        assert!(is_here(&mut net), "{frames}");
+        let bytes = all_data(&net, since).1;
+        assert!(bytes <= most * 23 / 20, "{bytes} for {most} after {frames}");
+    }
+}
+
+#[test]
+fn one_that_is_slow_or_silent_holds_up_nothing() {
+    let (frames, bytes) = alone(KEYS);
+    for every in [20, usize::MAX] {
+        let mut net = full(KEYS, FOR_EVER);
+        let since = join(&mut net, &FULL);
+        while net["d"].status().peers.iter().any(|peer| !peer.up) {
+            assert!(net.carry_one().is_some());
+        }
+        net.hold_up("b", "d");
+        let mut carried = 0;
+        while !is_here(&mut net) {
+            assert!(net.carry_one().is_some());
+            carried += 1;
+            if carried % every == 0 {
+                let frame = net.poll("b", "d");
+                frame
+                    .into_iter()
+                    .for_each(|frame| net.deliver("b", "d", &frame));
+            }
+        }
+        for name in ["a", "c"] {
+            let sent = data(&net, since, name).0;
+            assert!(
+                sent * 100 <= frames * 65,
+                "{sent} frames of {frames} from {name}"
+            );
+        }
+        let all = all_data(&net, since).1;
+        assert!(all <= bytes * 11 / 10, "{all} for {bytes}");
+        // Nothing more comes of what it was asked for.
+        net.release("b", "d");
+        let sent = data(&net, since, "b").0;
+        net.settle();
+        assert_eq!(data(&net, since, "b").0, sent);
+        net.run_millis(10_000);
+        net.assert_equal();
+    }
+}
+
+#[test]
+fn where_removals_were_forgotten_one_sends_a_full_comparison() {
+    let mut net = full(KEYS, Duration::ZERO);
+    assert!(net["a"].counts().records_forgotten > 0);
+    let since = join(&mut net, &FULL);
+    net.settle();
+    assert!(is_here(&mut net));
+    net.run_millis(10_000);
+    net.assert_equal();
+    let sent = FULL.map(|name| net[name].counts().comparisons_sent);
+    assert_eq!(sent.iter().sum::<u64>(), 1, "{sent:?}");
+    assert_eq!(net["d"].counts().events_known, 0);
+    let (_, most) = alone(KEYS);
+    assert!(all_data(&net, since).1 <= most * 11 / 10);
+    // Where that one fails, another does.
+    for frames in [1, 40] {
+        let mut net = full(KEYS, Duration::ZERO);
+        let since = join(&mut net, &FULL);
+        let sends = |net: &Net| {
+            FULL.into_iter()
+                .find(|name| data(net, since, name).0 > frames)
+        };
+        let first = loop {
+            assert!(net.carry_one().is_some());
+            if let Some(first) = sends(&net) {
+                break first;
+            }
+        };
+        net.disconnect(first, "d");
+        net.settle();
+        assert!(net["d"].is_caught_up(), "without a wait");
+        net.run_millis(10_000);
+        net.assert_equal();
+        assert_eq!(net["d"].counts().comparisons_received, 1);
+    }
+}
+
+#[test]
+fn few_events_are_sent_by_one() {
+    let mut net = full(300, FOR_EVER);
+    let since = join(&mut net, &FULL);
+    net.settle();
+    assert!(is_here(&mut net));
+    let status = net["d"].status();
+    assert_eq!(
+        (status.counts.exchanges_received, status.counts.events_known),
+        (1, 0)
+    );
+    assert_eq!(status.counts.shares_received, 0);
+    let sent = FULL.map(|name| data(&net, since, name).0);
+    let one = sent.iter().filter(|sent| **sent > 1).count();
+    assert_eq!(one, 1, "{sent:?}: the others say that they give none");
+}
+
+#[test]
+fn who_was_caught_up_asks_one() {
+    let mut net = full(300, FOR_EVER);
+    join(&mut net, &["a"]);
+    net.settle();
+    assert!(is_here(&mut net));
+    net.disconnect("a", "d");
+    for n in 0..KEYS {
+        set(&mut net, "a", n, n);
+        if n % 64 == 0 {
+            net.settle();
+        }
+    }
+    net.settle();
+    for name in FULL {
+        net.connect(name, "d");
+    }
+    net.settle();
+    assert!(is_here(&mut net));
+    let counts = net["d"].counts();
+    assert_eq!((counts.shares_received, counts.events_known), (0, 0));
+}
+
+/// A process that begins with a state that was kept is not sent that again, whatever gaps it has.
+#[test]
+fn what_was_kept_is_not_sent_again() {
+    let mut net = full(KEYS, FOR_EVER);
+    let since = join(&mut net, &["a"]);
+    let frames = alone(KEYS).0;
+    while data(&net, since, "a").0 * 2 < frames {
+        assert!(net.carry_one().is_some());
+    }
+    let half = net.take("d");
+    assert!(!half.is_caught_up());
+    let kept = half.state();
+    let config = Config {
+        chunk: 1024,
+        ..restarted("d", 2, &NAMES)
+    };
+    net.put(Replica::restore(config, kept, net.now));
+    for name in FULL {
+        net.connect(name, "d");
+    }
+    net.settle();
+    assert!(is_here(&mut net));
+    let counts = net["d"].counts();
+    assert!(
+        counts.events_known * 10 < counts.events_received,
+        "{counts:?}"
+    );
+}
