@@ -448,6 +448,7 @@ mod tests {
             timing: Timing::default(),
             limits: Limits::default(),
             chunk: MAX_CHUNK,
+            shared: dd_gossip::MIN_SHARED,
         };
         let replica = Replica::new(config, Time::ZERO);
         let inner = Inner::new(replica, Duration::from_secs(3), Instant::now());
