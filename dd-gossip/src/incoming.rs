@@ -21,6 +21,9 @@ pub const MAX_HELD: usize = 256;
 /// Bytes of flushes of one peer that wait or are incomplete, at most.
 pub const MAX_HELD_BYTES: usize = 2 * MAX_MESSAGE;
 
+/// Bytes of a message beyond which it takes some tenths of a millisecond to take in.
+pub(crate) const LARGE: usize = 256 * 1024;
+
 /// What the replica has to do after a frame.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -168,6 +171,12 @@ impl Incoming {
         self.base = None;
         self.held.clear();
         self.held_bytes = 0;
+    }
+
+    /// Whether a frame may complete a message that takes long to take in.
+    pub(crate) fn completes_large(&self, data: &Data) -> bool {
+        let open = self.open.as_ref().filter(|_| data.ends_message);
+        open.is_some_and(|open| open.message.len() > LARGE)
     }
 
     pub(crate) fn handle(

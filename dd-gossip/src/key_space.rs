@@ -84,10 +84,15 @@ impl KeySpace {
         self.standby = standby.clone();
     }
 
+    /// What follows may take long: readers are shown what is here now, as long as what this returns lasts.
+    pub(crate) fn show(&self) -> Shown {
+        self.standby.show(self.store())
+    }
+
     /// What follows is done to all at and under a path, which takes long if that is much.
     pub(crate) fn show_if_large(&self, path: &[Name]) -> Option<Shown> {
         let large = is_large(self.store().root().get(path));
-        large.then(|| self.standby.show(self.store()))
+        large.then(|| self.show())
     }
 
     pub(crate) fn store(&self) -> &DotStore {
@@ -167,7 +172,7 @@ impl KeySpace {
         let root = self.store().root();
         let kills_many = |(path, _): &(Path, Record)| is_large(root.get(path));
         let long = events.len() > LONG || unit.records.iter().any(kills_many);
-        let _shown = long.then(|| self.standby.show(self.store()));
+        let _shown = long.then(|| self.show());
         let mut effects = std::mem::take(&mut self.effects);
         self.frozen.store.apply_events(unit, events, &mut effects);
         self.follow_and_keep(effects);
@@ -204,7 +209,7 @@ impl KeySpace {
         context: &Context,
         floor: &VersionVector,
     ) {
-        let _shown = self.standby.show(self.store());
+        let _shown = self.show();
         let mut effects = Vec::new();
         let Frozen { store, index } = &mut self.frozen;
         let live = index.live().of_those(context, comparison.kept());

@@ -1,8 +1,8 @@
 //! What readers are shown while a replica is at work for long.
 //!
-//! A replica is driven under its user's lock, and most steps take some tenths of a millisecond. Those of unbounded size,
-//! a full comparison that is committed or a large value that is deleted, put what was there before where readers find
-//! it without that lock, and take it back at their end.
+//! A replica is driven under its user's lock, and most steps take some tenths of a millisecond. Those of unbounded size
+//! put what was there before where readers find it without that lock, and take it back at their end: a full comparison
+//! that is committed, a large value that is deleted, a large message that is made or taken in.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -315,3 +315,56 @@ impl Replica {
         peer.process.as_mut().ok_or(FrameError::NotConnected)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crdt_core::LwwRegister;
+
+    use super::*;
+    use crate::incoming::LARGE;
+    use crate::{MAX_CHUNK, MIN_SHARED, Timing};
+    use crdt_core::Limits;
+
+    #[test]
+    fn readers_are_shown_what_there_is_while_a_large_message_is_made_and_taken_in() {
+        for (bytes, shown) in [(LARGE / 2, 0), (LARGE + MAX_CHUNK, 1)] {
+            let names: [NodeId; 2] = ["a", "b"].map(|name| name.parse().unwrap());
+            let mut nodes = [0, 1].map(|at: usize| {
+                let config = Config {
+                    cluster: "shop".parse().unwrap(),
+                    node: names[at].clone(),
+                    replica: ReplicaId::new(at as u64 + 1, 1),
+                    nonce: at as u64 + 1,
+                    seed: 1,
+                    peers: names.to_vec(),
+                    bootstrap: false,
+                    timing: Timing::default(),
+                    limits: Limits::default(),
+                    chunk: MAX_CHUNK,
+                    shared: MIN_SHARED,
+                };
+                Replica::new(config, Time::ZERO)
+            });
+            let set = |register: &mut crdt_core::LwwRegisterEdit<'_, Vec<u8>>| {
+                register.set(&vec![7; bytes]);
+                Ok::<_, UpdateError>(())
+            };
+            nodes[0]
+                .update::<LwwRegister<Vec<u8>>, _, _>(Time::ZERO, 1, b"blob", set)
+                .unwrap();
+            (0..2).for_each(|at| nodes[at].handle_connected(Time::ZERO, &names[1 - at]));
+            while nodes[0].context() != nodes[1].context() {
+                for at in 0..2 {
+                    while let Some(frame) = nodes[at].poll_transmit(Time::ZERO, &names[1 - at]) {
+                        nodes[1 - at]
+                            .handle_frame(Time::ZERO, &names[at], &frame)
+                            .unwrap();
+                    }
+                }
+            }
+            assert!(nodes[0].standby().shown() > 0);
+            assert_eq!(nodes[1].standby().shown(), shown);
+            assert!(nodes.iter().all(|node| node.standby().view().is_none()));
+        }
+    }
+}

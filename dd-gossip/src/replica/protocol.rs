@@ -324,6 +324,8 @@ impl Replica {
             self.end_sharing(node);
         }
         let (limits, hashes) = (self.config.limits, self.hashes);
+        let large = self.process(node)?.incoming.completes_large(data);
+        let _shown = large.then(|| self.keys.show());
         let process = self.process(node)?;
         let sender = process.replica;
         match process

@@ -198,6 +198,8 @@ impl Replica {
             let session = self.new_flush(now, node)?;
             self.process(node).ok()?.session = Some(session);
         }
+        // A message may have a large value in it, and nothing is written meanwhile.
+        let _shown = self.keys.show();
         let process = self.process(node).ok()?;
         let bind = process.bind_out;
         let session = process.session.as_mut()?;
