@@ -32,7 +32,10 @@ const PATIENCE: Duration = Duration::from_micros(200);
 /// A handle to the store of this process. Clones are the same store; all calls may be made from any
 /// thread.
 ///
-/// Reads and updates work on the local replica alone, whatever becomes of the network. What a
+/// Reads and updates work on the local replica alone, whatever becomes of the network. They take turns with what comes
+/// in, some tenths of a millisecond at a time. Of what takes longer, the delete of a large value, a payload of megabytes
+/// that comes in, a catch-up that takes effect as one, a read shows what was there before, and does not wait; an update
+/// waits, and so do both for the closure of an update. What a
 /// closure is given must not call a store: that is [`StoreError::InsideClosure`]. A panic in a
 /// closure changes nothing.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crdt_core::kernel::{DotStore, EntryRef, Node, NodeRef};
+use crdt_core::kernel::{DotStore, Node, NodeRef};
 use crdt_core::{Crdt, LwwRegister, Name, Shape};
 
 use crate::replica::DEADLINE;
@@ -86,6 +86,5 @@ impl View {
 
 /// Whether there are many events at and under a place, so that something done to all of them takes long.
 pub(crate) fn is_large(place: Option<NodeRef<'_>>) -> bool {
-    let count = |place: NodeRef<'_>| place.visit_some(None, LONG, &mut |_, _: EntryRef<'_>| ());
-    place.is_some_and(|place| count(place).is_some())
+    place.is_some_and(|place| place.count_up_to(LONG) == LONG)
 }

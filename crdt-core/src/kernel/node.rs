@@ -254,6 +254,22 @@ impl<'a> NodeRef<'a> {
         }
     }
 
+    /// How many entries are at and below this place; `most` if there are more. O(`most`).
+    pub fn count_up_to(self, most: usize) -> usize {
+        let mut count = self.entries().take(most).count();
+        // Each of the places has one at least.
+        if count + self.children().len() >= most {
+            return most;
+        }
+        for (_, child) in self.children() {
+            count += child.count_up_to(most - count);
+            if count >= most {
+                break;
+            }
+        }
+        count
+    }
+
     /// As [`visit`](Self::visit), in parts: goes on behind the place at `after`, which need not be there any more, and
     /// when `many` entries were visited, ends with those of a place. Returns that, if it came so far: what to go on
     /// behind. `None` at the end of all.

@@ -335,6 +335,9 @@ fn a_value_is_visited_in_parts_of_any_size() {
         }
         assert_eq!(found, all, "{many}");
     }
+    for most in [1, 2, 300, 603, 604, 605, 10_000] {
+        assert_eq!(root.count_up_to(most), most.min(604));
+    }
     // Behind a place that is not there.
     let gone = [Name::from("map"), Name::from("z"), Name::from("y")];
     let mut found = 0;
