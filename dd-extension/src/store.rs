@@ -26,8 +26,10 @@ pub(crate) const MAX_CONFLICTS: usize = 1024;
 /// Refusals by the transport that are kept for the status.
 pub(crate) const MAX_REFUSALS: usize = 16;
 
-/// How long a reader waits for the replica before it looks whether that is at work for long.
+/// How long a reader waits for the replica before it looks whether that is at work for long; then twice as long, and
+/// so on.
 const PATIENCE: Duration = Duration::from_micros(200);
+const MAX_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A handle to the store of this process. Clones are the same store; all calls may be made from any
 /// thread.
@@ -153,6 +155,7 @@ impl Inner {
         of_replica: impl FnOnce(&Replica) -> R,
         of_view: impl FnOnce(&View) -> R,
     ) -> R {
+        let mut patience = PATIENCE;
         loop {
             if let Some(replica) = self.replica.try_read() {
                 return of_replica(&replica);
@@ -160,9 +163,11 @@ impl Inner {
             if let Some(view) = self.standby.view() {
                 return of_view(&view);
             }
-            if let Some(replica) = self.replica.try_read_for(PATIENCE) {
+            if let Some(replica) = self.replica.try_read_for(patience) {
                 return of_replica(&replica);
             }
+            // It loses its place among those who wait, and is not to lose it for ever.
+            patience = (patience * 2).min(MAX_PATIENCE);
         }
     }
 

@@ -438,6 +438,28 @@ mod tests {
     }
 
     #[test]
+    fn of_long_steps_one_within_the_other_readers_see_nothing_but_what_was_before_all() {
+        let hashes = Hashes::new(&"shop".parse().unwrap());
+        let mut keys = KeySpace::restore(DotStore::new(), hashes);
+        let flush = keys.show();
+        write(&mut keys, |tx| {
+            tx.at(&[Name::from("first"), Name::from("or_set<u64>")])
+                .add(Value::Unit)
+        });
+        let unit = keys.show();
+        let seen = |keys: &KeySpace| {
+            keys.standby()
+                .view()
+                .map(|view| view.keys(b"", None, 9).len())
+        };
+        assert_eq!(seen(&keys), Some(0));
+        drop(unit);
+        assert_eq!(seen(&keys), Some(0));
+        drop(flush);
+        assert_eq!(seen(&keys), None);
+    }
+
+    #[test]
     fn a_removal_that_comes_in_is_long_if_what_it_removes_is_large() {
         let hashes = Hashes::new(&"shop".parse().unwrap());
         for (elements, shown) in [(LONG - 1, 0), (LONG, 1)] {

@@ -22,6 +22,8 @@ pub struct Standby(Arc<Mutex<Place>>);
 #[derive(Debug, Default)]
 struct Place {
     view: Option<View>,
+    /// How many long steps are under way, one within the other: what is shown is from before the first.
+    steps: usize,
     #[cfg(test)]
     shown: usize,
 }
@@ -39,7 +41,10 @@ impl Standby {
     /// A long step begins. It lasts as long as what this returns.
     pub(crate) fn show(&self, store: &DotStore) -> Shown {
         let mut place = self.place();
-        place.view = Some(View(store.root().clone()));
+        place.steps += 1;
+        if place.steps == 1 {
+            place.view = Some(View(store.root().clone()));
+        }
         #[cfg(test)]
         {
             place.shown += 1;
@@ -63,7 +68,16 @@ pub(crate) struct Shown(Standby);
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        self.0.place().view = None;
+        let mut place = self.0.place();
+        place.steps -= 1;
+        let view = if place.steps == 0 {
+            place.view.take()
+        } else {
+            None
+        };
+        // What nobody else holds is freed, for which nobody should wait.
+        drop(place);
+        drop(view);
     }
 }
 

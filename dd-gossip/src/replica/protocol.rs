@@ -42,7 +42,9 @@ impl Replica {
         let mut was_asked = false;
         if let Some(process) = &peer.process {
             peer.left_with = process.known.clone();
-            was_asked = process.asked.is_some();
+            let comes = process.incoming.under_way();
+            was_asked =
+                process.asked.is_some() || comes.is_some_and(|kind| kind != SessionKind::Flush);
         }
         peer.reset(false, now);
         if !peer.member {
@@ -320,18 +322,20 @@ impl Replica {
     }
 
     fn data(&mut self, now: Time, node: &NodeId, data: &Data) -> Result<(), FrameError> {
-        if data.kind == SessionKind::Comparison && data.number == 0 && !self.caught_up {
-            self.end_sharing(node);
-        }
         let (limits, hashes) = (self.config.limits, self.hashes);
         let large = self.process(node)?.incoming.completes_large(data);
         let _shown = large.then(|| self.keys.show());
         let process = self.process(node)?;
         let sender = process.replica;
-        match process
+        let step = process
             .incoming
-            .handle(now, data, sender, &limits, &hashes)?
-        {
+            .handle(now, data, sender, &limits, &hashes)?;
+        // What it was asked for comes as one, and all of it.
+        let compares = process.incoming.under_way() == Some(SessionKind::Comparison);
+        if compares && data.number == 0 && process.asked.is_some() && !self.caught_up {
+            self.end_sharing(node);
+        }
+        match step {
             Step::Wait => {}
             Step::Ask => {
                 self.counts.sessions_broken += 1;
@@ -443,6 +447,9 @@ impl Replica {
         process.due.ack = Some(session);
         process.asked = None;
         process.deferred = false;
+        if !self.caught_up {
+            self.end_sharing(node);
+        }
         self.note_caught_up(node);
         self.ask_deferred();
         self.note_news(now, node);
@@ -465,6 +472,7 @@ impl Replica {
                         self.ask_anew(now, node)?;
                         break;
                     }
+                    let _shown = (held.units.len() > 1).then(|| self.keys.show());
                     for unit in &held.units {
                         let events = unit.events();
                         self.count_events(&events);
@@ -544,7 +552,6 @@ impl Replica {
             process.due.query |= unheard && process.question.is_none();
         }
         if !self.caught_up {
-            self.end_sharing(node);
             self.caught_up = true;
             self.emit(Event::CaughtUp);
         }

@@ -75,15 +75,14 @@ impl Replica {
         let Ok(process) = self.process(node) else {
             return;
         };
-        let share = process.share.take();
+        process.gives_no_share |= !given;
+        let Some(at) = process.share.take() else {
+            return; // It was asked for something else since.
+        };
         process.asked = None;
         if given {
-            if let Some(at) = share {
-                self.sharing.0 |= 1 << at;
-                self.counts.shares_received += 1;
-            }
-        } else {
-            process.gives_no_share = true;
+            self.sharing.0 |= 1 << at;
+            self.counts.shares_received += 1;
         }
         let ask = self.may_ask(now, node);
         if let Ok(process) = self.process(node) {
@@ -105,6 +104,7 @@ impl Replica {
             let will_be = process.due.want == Some(true);
             if will_be {
                 process.due.want = None;
+                process.due.statement.clear();
             }
             process.deferred |= gives || will_be;
         }

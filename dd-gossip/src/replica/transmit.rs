@@ -142,7 +142,9 @@ impl Replica {
         let context = self.keys.context().clone();
         let no_more = std::mem::take(&mut self.process(node).ok()?.due.no_more);
         let send = !no_more && self.process(node).ok()?.due.want.take()?;
-        let share = send.then(|| self.next_share(node)).flatten();
+        // While a statement is told, it is for everything.
+        let goes_on = !self.process(node).ok()?.due.statement.is_empty();
+        let share = (send && !goes_on).then(|| self.next_share(node)).flatten();
         if send && share.is_none() && !self.caught_up {
             self.end_sharing(node);
         }

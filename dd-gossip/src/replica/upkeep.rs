@@ -110,6 +110,7 @@ impl Replica {
         let stale = process.incoming.drop_stale(now.before(timing.retry * 4));
         self.counts.comparisons_cut += u64::from(stale);
         let then = now.before(timing.retry);
+        let mut lost = false;
         if over(process.asked, timing.retry) {
             process.asked = None;
             // It may not have heard what it was told.
@@ -118,11 +119,15 @@ impl Replica {
             let comes = process.incoming.is_catching_up(then);
             process.share = process.share.filter(|_| comes);
             process.due.digest |= !comes;
+            lost = !comes;
         }
         if over(process.incoming.held_since(), timing.hold) {
             self.counts.sessions_broken += 1;
             // The peer is up, so asking can't fail.
             let _ = self.ask_anew(now, node);
+        }
+        if lost && !self.caught_up {
+            self.ask_deferred();
         }
     }
 

@@ -17,11 +17,11 @@ fn the_trace_of_a_seed_is_always_the_same() {
         "1: fe10058606cd5e26",
         "2: 1161b5cd070bf885",
         "8: 846740d023a0a463",
-        "77: c40d883223abcbc5",
-        "4096: c030c58923502c9f",
+        "77: 6790d20de1c51781",
+        "4096: 43cab3154466a764",
         "6: 935d38990e425633",
-        "4: d6371c3ebe20f710",
-        "14: 810e9e5368a43d1a",
+        "4: 227e97d8725b9f3c",
+        "14: 46e6f46024afa07d",
     ];
     assert_eq!(traces, expected);
 }
