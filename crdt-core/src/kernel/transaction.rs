@@ -161,29 +161,27 @@ impl Drop for Guard<'_> {
             return;
         }
         let (store, state) = (&mut *self.store, &mut self.state);
-        {
-            let root = &mut store.root;
-            for effect in state.effects.drain(..).rev() {
-                match effect {
-                    Effect::Born { at, entry } => {
-                        root.change_leaf(&at, |leaf| leaf.remove(entry.dot));
-                    }
-                    Effect::Filled(filling) => {
-                        for (path, entry) in filling.births().rev() {
-                            root.change_leaf(&path, |leaf| leaf.remove(entry.dot));
-                        }
-                    }
-                    Effect::Died { at, entry } => {
-                        root.change_leaf(&at, |leaf| leaf.insert(entry));
-                    }
-                    Effect::Recorded { path, dot } => {
-                        store.records.remove(&path, dot);
-                    }
-                    Effect::Dropped { path, record } => store.records.insert(&path, record),
+        let root = &mut store.root;
+        for effect in state.effects.drain(..).rev() {
+            match effect {
+                Effect::Born { at, entry } => {
+                    root.change_leaf(&at, |leaf| leaf.remove(entry.dot));
                 }
+                Effect::Filled(filling) => {
+                    for (path, entry) in filling.births().rev() {
+                        root.change_leaf(&path, |leaf| leaf.remove(entry.dot));
+                    }
+                }
+                Effect::Died { at, entry } => {
+                    root.change_leaf(&at, |leaf| leaf.insert(entry));
+                }
+                Effect::Recorded { path, dot } => {
+                    store.records.remove(&path, dot);
+                }
+                Effect::Dropped { path, record } => store.records.insert(&path, record),
             }
-            store.context = core::mem::take(&mut state.base);
         }
+        store.context = core::mem::take(&mut state.base);
     }
 }
 
@@ -296,7 +294,7 @@ impl State {
     }
 }
 
-impl<'a> Transaction<'a> {
+impl Transaction<'_> {
     /// A cursor at a path.
     pub fn at(&mut self, path: &[Name]) -> Cursor<'_> {
         Cursor {
