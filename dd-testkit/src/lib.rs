@@ -2,6 +2,7 @@
 
 pub mod enes;
 pub mod exhaust;
+mod free_address;
 pub mod members;
 mod memory_transport;
 pub mod merging;
@@ -16,5 +17,6 @@ mod trace;
 pub mod transport_suite;
 pub mod vectors;
 
+pub use free_address::free_address;
 pub use memory_transport::{MemoryNetwork, MemoryTransport};
 pub use rng::Rng;

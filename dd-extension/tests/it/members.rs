@@ -290,11 +290,7 @@ async fn who_joins_never_begins_a_cluster_of_its_own() {
 #[tokio::test]
 async fn nodes_that_look_for_a_cluster_are_none_when_they_meet() {
     // Addresses that are known beforehand, as those of machines are.
-    let free = |_| {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.local_addr().unwrap()
-    };
-    let [at_a, at_b] = [0, 1].map(free);
+    let [at_a, at_b] = [(); 2].map(|()| dd_testkit::free_address().unwrap());
     let limit = Duration::from_secs(2);
     let config = |name: &str, at: SocketAddr, other: SocketAddr| {
         let config = at_address(name, at).seed(other.to_string());

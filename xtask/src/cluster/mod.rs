@@ -6,12 +6,12 @@ mod relay;
 mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use dd_testkit::free_address;
 use dd_transport_quic::Authority;
 use tempfile::TempDir;
 
@@ -325,11 +325,6 @@ pub(crate) fn is_connected(peers: &str, others: usize) -> bool {
         .split(',')
         .filter(|peer| peer.contains(":up:") && !peer.contains("away"));
     up.count() == others
-}
-
-/// An address of this machine that is free now.
-pub(crate) fn free_address() -> std::io::Result<SocketAddr> {
-    UdpSocket::bind("127.0.0.1:0")?.local_addr()
 }
 
 /// A node by its name.

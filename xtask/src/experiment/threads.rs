@@ -1,6 +1,6 @@
 //! Nodes of one process, each with a runtime and a thread of its own, as if they were alone.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
@@ -20,13 +20,9 @@ pub(super) struct Node {
     thread: JoinHandle<Result<()>>,
 }
 
-/// As many free ports.
-pub(super) fn addresses(count: usize) -> Result<Vec<SocketAddr>> {
-    // Ports are taken and let go, so that everyone can be told everyone's address.
-    let sockets = (0..count).map(|_| UdpSocket::bind("127.0.0.1:0"));
-    let sockets = sockets.collect::<std::io::Result<Vec<_>>>()?;
-    let addresses = sockets.iter().map(UdpSocket::local_addr);
-    Ok(addresses.collect::<std::io::Result<Vec<_>>>()?)
+/// As many free addresses, so that everyone can be told everyone's.
+pub(super) fn addresses(count: usize) -> std::io::Result<Vec<SocketAddr>> {
+    (0..count).map(|_| dd_testkit::free_address()).collect()
 }
 
 /// The identity of a node of experiments.

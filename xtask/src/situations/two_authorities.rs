@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use dd_testkit::free_address;
 use tempfile::TempDir;
 
 use super::Stage;
-use crate::cluster::{LOOK, Node, PATIENCE, Place, clipped, free_address, make_certificates};
+use crate::cluster::{LOOK, Node, PATIENCE, Place, clipped, make_certificates};
 
 /// What each side has to say of the other.
 const WHY: &str = "give both the same authority";
