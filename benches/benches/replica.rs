@@ -20,6 +20,7 @@ fn replica(name: &str) -> Replica {
         limits: Limits::default(),
         chunk: MAX_CHUNK,
         shared: dd_gossip::MIN_SHARED,
+        part: dd_gossip::MAX_PART,
     };
     Replica::new(config, Time::ZERO)
 }

@@ -6,8 +6,8 @@
 pub struct Limits {
     /// Longest component of a path (an element, a map key), encoded, in bytes. Default 64 KiB.
     pub element: usize,
-    /// Longest payload of a register, encoded, in bytes. Default 64 MiB. Concurrent writes of one
-    /// register travel together; in a store they must fit a message of 128 MiB.
+    /// Longest payload of a register, encoded, in bytes. Default 64 MiB. Set it alike on all nodes of a store: one
+    /// refuses what is longer. On its way it is held once more for each peer, by both sides.
     pub payload: usize,
     /// Deepest path, in components. Default 34: the key, its shape, and 32 levels of a value.
     pub depth: usize,

@@ -185,6 +185,7 @@ impl Running {
                 limits: config.limits,
                 chunk: CHUNK,
                 shared: dd_gossip::MIN_SHARED,
+                part: dd_gossip::MAX_PART,
             },
             Time::ZERO,
         );

@@ -457,6 +457,7 @@ mod tests {
             limits: Limits::default(),
             chunk: MAX_CHUNK,
             shared: dd_gossip::MIN_SHARED,
+            part: dd_gossip::MAX_PART,
         };
         let replica = Replica::new(config, Time::ZERO);
         let inner = Inner::new(replica, Duration::from_secs(3), Instant::now());

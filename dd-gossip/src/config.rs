@@ -12,6 +12,9 @@ pub const MAX_KEY: usize = 1024;
 /// From so many events on it is worth while to ask several members for a share each: some ten round trips with each.
 pub const MIN_SHARED: usize = 4096;
 
+/// Bytes of a piece, about, that go in one message.
+pub const MAX_PART: usize = 8 * 1024 * 1024;
+
 /// Least bytes of data in a frame.
 pub const MIN_CHUNK: usize = 64;
 
@@ -48,6 +51,9 @@ pub struct Config {
     /// A peer that catches up for the first time and lacks so many events, or more, is given them in shares, as other
     /// members give theirs; of fewer it is sent all at once. Default [`MIN_SHARED`].
     pub shared: usize,
+    /// A piece of so many bytes, about, or more goes in several messages, of which both sides hold one at a time in bytes.
+    /// It takes effect as one all the same. Default [`MAX_PART`].
+    pub part: usize,
 }
 
 /// When things are done. [`Timing::default`] suits a local network.

@@ -34,6 +34,8 @@
 //! end       = 2 floor context                        the last message of either
 //! share     = 6 given                                the last message of an exchange that was to bring a
 //!                                                    share: whether it did. If not, no share will be given
+//! staged    = 7 unit                                 a part of the unit that comes next: a unit larger than
+//!                                                    `MAX_PART` goes in several messages, and takes effect as one
 //! flush     = 3 context hash floor unit              the last message of a flush: the events that
 //!                                                    the sender saw since its session before, a
 //!                                                    hash of its whole context, how its floor has
@@ -61,9 +63,15 @@ pub(crate) const MAX_CONTEXT: usize = MAX_FRAME - 1024;
 /// Nodes of which incarnations are sealed at one time, at most.
 pub const MAX_SEALS: usize = 256;
 
-/// Largest message that is put together from chunks: the largest payload, and as much again for
-/// everything beside it.
-pub const MAX_MESSAGE: usize = 128 * 1024 * 1024;
+/// Most bytes of a message beside a payload: one goes by itself if it is larger than
+/// [`MAX_PART`](crate::MAX_PART), and so does what a removal says of counters.
+const MAX_BESIDE: usize = 64 * 1024 * 1024;
+
+/// Largest message that is put together from chunks: a payload of the largest size, and 64 MiB for everything
+/// beside it.
+pub const fn max_message(limits: &Limits) -> usize {
+    limits.payload.saturating_add(MAX_BESIDE)
+}
 
 const HELLO: u8 = 1;
 const DIGEST: u8 = 2;
@@ -91,6 +99,7 @@ const FLUSH: u8 = 3;
 const BEGIN: u8 = 4;
 const RANGES: u8 = 5;
 const SHARE: u8 = 6;
+const STAGED: u8 = 7;
 
 const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
@@ -567,6 +576,8 @@ pub(crate) enum Message {
         floor: VersionVector,
     },
     Unit(Unit),
+    /// A part of the unit that comes next.
+    Staged(Unit),
     Part(ComparisonPart),
     Ranges {
         context: Context,
@@ -597,6 +608,10 @@ impl Message {
             }
             Message::Unit(unit) => {
                 w.byte(UNIT);
+                unit.encode(&mut w);
+            }
+            Message::Staged(unit) => {
+                w.byte(STAGED);
                 unit.encode(&mut w);
             }
             Message::Part(part) => {
@@ -641,6 +656,7 @@ impl Message {
                 floor: VersionVector::decode(&mut r)?,
             },
             UNIT => Message::Unit(Unit::decode(&mut r, limits)?),
+            STAGED => Message::Staged(Unit::decode(&mut r, limits)?),
             PART => {
                 let kept = Context::decode(&mut r)?;
                 Message::Part(ComparisonPart {

@@ -10,16 +10,26 @@ use std::collections::VecDeque;
 use crdt_core::kernel::{Comparison, Unit};
 use crdt_core::{Context, Limits, ReplicaId, VersionVector};
 
+use crate::config::MAX_PART;
 use crate::fingerprint::Hashes;
-use crate::frame::{Data, FrameError, MAX_MESSAGE, Message, SessionKind};
+use crate::frame::{Data, FrameError, Message, SessionKind, max_message};
 use crate::key_space::Frozen;
 use crate::range::Range;
 use crate::time::Time;
 
 /// Flushes of one peer that wait for what they build on, at most.
 pub const MAX_HELD: usize = 256;
-/// Bytes of flushes of one peer that wait or are incomplete, at most.
-pub const MAX_HELD_BYTES: usize = 2 * MAX_MESSAGE;
+
+/// Bytes of flushes of one peer that wait or are incomplete, at most: two of the largest messages.
+pub const fn max_held_bytes(limits: &Limits) -> usize {
+    max_message(limits).saturating_mul(2)
+}
+
+/// Bytes of a unit that comes in several messages, at most: as if 32 nodes, which is a large cluster, had each written
+/// the largest payload to one register at one time.
+pub const fn max_staged_bytes(limits: &Limits) -> usize {
+    limits.payload.saturating_add(MAX_PART).saturating_mul(32)
+}
 
 /// Bytes of a message beyond which it takes some tenths of a millisecond to take in.
 pub(crate) const LARGE: usize = 256 * 1024;
@@ -91,11 +101,27 @@ struct Open {
     kind: SessionKind,
     next: u64,
     message: Vec<u8>,
+    /// Parts of the unit that comes next.
+    staged: Unit,
     units: Vec<Unit>,
+    /// Of the messages so far: of a flush of all, of an exchange of those that make up a unit.
     bytes: usize,
     comparison: Comparison,
     compared: Option<Compared>,
     heard: Time,
+}
+
+impl Open {
+    /// A unit together with its parts that came before.
+    fn complete(&mut self, unit: Unit) -> Unit {
+        if self.staged.is_empty() {
+            return unit;
+        }
+        let mut whole = std::mem::take(&mut self.staged);
+        whole.extend(unit);
+        whole.normalize();
+        whole
+    }
 }
 
 /// What a full comparison is about, from its first question on.
@@ -176,7 +202,7 @@ impl Incoming {
     /// Whether a frame may complete a message that takes long to take in.
     pub(crate) fn completes_large(&self, data: &Data) -> bool {
         let open = self.open.as_ref().filter(|_| data.ends_message);
-        open.is_some_and(|open| open.message.len() > LARGE)
+        open.is_some_and(|open| open.message.len() > LARGE || !open.staged.is_empty())
     }
 
     pub(crate) fn handle(
@@ -208,15 +234,19 @@ impl Incoming {
         }
         open.next += 1;
         open.heard = now;
-        if open.message.len() + data.chunk.len() > MAX_MESSAGE {
+        if open.message.len() + data.chunk.len() > max_message(limits) {
             return Err(FrameError::Limit("bytes of a message"));
         }
-        if open.kind == SessionKind::Flush {
-            open.bytes += data.chunk.len();
-            if self.held_bytes + open.bytes > MAX_HELD_BYTES {
+        open.bytes += data.chunk.len();
+        match open.kind {
+            SessionKind::Flush if self.held_bytes + open.bytes > max_held_bytes(limits) => {
                 self.give_up();
                 return Ok(Step::Ask);
             }
+            SessionKind::Exchange if open.bytes > max_staged_bytes(limits) => {
+                return Err(FrameError::Limit("bytes of a unit"));
+            }
+            _ => {}
         }
         if open.message.is_empty() && data.ends_message {
             let message = Message::decode(&data.chunk, limits)?;
@@ -246,6 +276,7 @@ impl Incoming {
             kind: data.kind,
             next: 0,
             message: Vec::new(),
+            staged: Unit::default(),
             units: Vec::new(),
             bytes: 0,
             comparison: Comparison::default(),
@@ -297,9 +328,17 @@ impl Incoming {
         };
         match (message, open.kind, ends) {
             (Message::Begin { floor }, SessionKind::Exchange, false) => Ok(Step::Begin(floor)),
-            (Message::Unit(unit), SessionKind::Exchange, false) => Ok(Step::Apply(unit)),
+            (Message::Unit(unit), SessionKind::Exchange, false) => {
+                open.bytes = 0;
+                Ok(Step::Apply(open.complete(unit)))
+            }
             (Message::Unit(unit), SessionKind::Flush, false) => {
+                let unit = open.complete(unit);
                 open.units.push(unit);
+                Ok(Step::Wait)
+            }
+            (Message::Staged(part), SessionKind::Exchange | SessionKind::Flush, false) => {
+                open.staged.extend(part);
                 Ok(Step::Wait)
             }
             (Message::Part(part), SessionKind::Comparison, false) => {
@@ -352,6 +391,7 @@ impl Incoming {
                 SessionKind::Flush,
                 true,
             ) => {
+                let unit = open.complete(unit);
                 open.units.push(unit);
                 let (units, bytes) = (std::mem::take(&mut open.units), open.bytes);
                 self.open = None;

@@ -30,13 +30,13 @@ mod transport;
 mod walk;
 
 pub use changes::Changed;
-pub use config::{Config, MAX_KEY, MIN_CHUNK, MIN_SHARED, Timing};
+pub use config::{Config, MAX_KEY, MAX_PART, MIN_CHUNK, MIN_SHARED, Timing};
 pub use consistency::Consistency;
 pub use frame::{
-    FRAME_VERSION, FrameError, MAX_CHUNK, MAX_MESSAGE, MAX_SEALS, carries_data, membership_frame,
+    FRAME_VERSION, FrameError, MAX_CHUNK, MAX_SEALS, carries_data, max_message, membership_frame,
     membership_message,
 };
-pub use incoming::{MAX_HELD, MAX_HELD_BYTES};
+pub use incoming::{MAX_HELD, max_held_bytes, max_staged_bytes};
 pub use linked::MAX_LINKED;
 pub use membership::{
     MAX_ADDRESS, MAX_GONE, MAX_MEMBERS, MAX_PACKET, Member, MemberState, Membership, Message,

@@ -4,6 +4,8 @@
 //! the end are those of one moment, whatever is written, received or forgotten meanwhile. Frames are
 //! made when they are asked for; only one message is held as bytes.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use crdt_core::kernel::{ComparisonPart, Unit};
 use crdt_core::{Context, ReplicaId, VersionVector};
@@ -16,6 +18,15 @@ use crate::linked::Linked;
 use crate::range::Range;
 use crate::time::Time;
 use crate::walk::Walk;
+
+/// How what is sent is cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Bytes of data in a frame.
+    pub(crate) chunk: usize,
+    /// Bytes of a unit that go in one message.
+    pub(crate) part: usize,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
@@ -33,6 +44,8 @@ pub(crate) struct Session {
     /// Of an exchange that is to bring a share and no more: whether it does.
     share: Option<bool>,
     walk: Walk,
+    /// What is still to go of a unit that was cut.
+    parts: VecDeque<Unit>,
     message: Bytes,
     number: u64,
     ended: bool,
@@ -149,6 +162,7 @@ impl Session {
             asking: Asking::default(),
             share: None,
             walk,
+            parts: VecDeque::new(),
             message,
             number: 0,
             ended: false,
@@ -199,17 +213,16 @@ impl Session {
         &mut self,
         now: Time,
         bind: u64,
-        chunk: usize,
+        sizes: Sizes,
         hashes: &Hashes,
     ) -> Option<Frame> {
         if self.message.is_empty() {
             if self.ended {
                 return None;
             }
-            // Units of three quarters of a frame mostly fit one, with what surrounds them.
-            self.message = self.next_message(now, chunk / 4 * 3, hashes)?.encode();
+            self.message = self.next_message(now, sizes, hashes)?.encode();
         }
-        let chunk = self.message.split_to(self.message.len().min(chunk));
+        let chunk = self.message.split_to(self.message.len().min(sizes.chunk));
         self.asking.note_sent(now, chunk.len());
         let ends_message = self.message.is_empty();
         let number = self.number;
@@ -225,7 +238,7 @@ impl Session {
         }))
     }
 
-    fn next_message(&mut self, now: Time, weight: usize, hashes: &Hashes) -> Option<Message> {
+    fn next_message(&mut self, now: Time, sizes: Sizes, hashes: &Hashes) -> Option<Message> {
         if self.share == Some(false) {
             self.ended = true;
             return Some(Message::Share { given: false });
@@ -237,6 +250,8 @@ impl Session {
             let floor = self.floor().clone();
             return Some(Message::Begin { floor });
         }
+        // Units of three quarters of a frame mostly fit one, with what surrounds them.
+        let weight = sizes.chunk / 4 * 3;
         let (frozen, against) = (&self.frozen, &self.against);
         let next = match self.kind {
             SessionKind::Comparison => {
@@ -265,19 +280,18 @@ impl Session {
                 }
                 is_some.then_some(Message::Part(part))
             }
-            SessionKind::Exchange => self.walk.pieces(frozen, against, weight).map(Message::Unit),
-            SessionKind::Flush => {
-                let unit = self
-                    .walk
-                    .pieces(frozen, against, weight)
-                    .unwrap_or_default();
-                if self.walk.clone().pieces(frozen, against, 1).is_some() {
-                    Some(Message::Unit(unit))
-                } else {
+            SessionKind::Exchange => self.next_unit(weight, sizes.part),
+            SessionKind::Flush => match self.next_unit(weight, sizes.part) {
+                Some(Message::Unit(unit)) if !self.has_pieces() => {
                     self.ended = true;
                     return Some(self.end_of_flush(unit, hashes));
                 }
-            }
+                None => {
+                    self.ended = true;
+                    return Some(self.end_of_flush(Unit::default(), hashes));
+                }
+                unit => unit,
+            },
         };
         Some(next.unwrap_or_else(|| {
             self.ended = true;
@@ -290,6 +304,25 @@ impl Session {
                 context: store.context().clone(),
             }
         }))
+    }
+
+    /// The next unit, or the next part of one that is too large for a message.
+    fn next_unit(&mut self, weight: usize, part: usize) -> Option<Message> {
+        if self.parts.is_empty() {
+            let unit = self.walk.pieces(&self.frozen, &self.against, weight)?;
+            self.parts = unit.cut(part);
+        }
+        let part = self.parts.pop_front()?;
+        Some(if self.parts.is_empty() {
+            Message::Unit(part)
+        } else {
+            Message::Staged(part)
+        })
+    }
+
+    fn has_pieces(&self) -> bool {
+        let next = self.walk.clone().pieces(&self.frozen, &self.against, 1);
+        next.is_some()
     }
 
     fn end_of_flush(&self, unit: Unit, hashes: &Hashes) -> Message {

@@ -147,5 +147,6 @@ pub(crate) fn config(at: usize, count: usize) -> Result<dd_gossip::Config, Strin
         limits: crdt_core::Limits::default(),
         chunk: dd_gossip::MAX_CHUNK,
         shared: dd_gossip::MIN_SHARED,
+        part: dd_gossip::MAX_PART,
     })
 }

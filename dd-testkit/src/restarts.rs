@@ -96,6 +96,7 @@ fn config(node: u64, incarnation: u64, seals: bool) -> Result<Config, String> {
         limits: Limits::default(),
         chunk: dd_gossip::MAX_CHUNK,
         shared: dd_gossip::MIN_SHARED,
+        part: dd_gossip::MAX_PART,
     })
 }
 

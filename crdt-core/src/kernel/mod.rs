@@ -41,7 +41,7 @@ pub use names::Names;
 pub use node::{EntryIter, Node, NodeRef};
 pub use record::{Cut, CutKey, Record};
 pub use store::DotStore;
-pub use transaction::{Committed, Cursor, EditError, MAX_CUTS, Transaction};
+pub use transaction::{Committed, Cursor, EditError, MAX_CUT_NAMES, MAX_CUTS, Transaction};
 pub use unit::{Unit, UnitBuilder};
 pub use unit_codec::MAX_ITEMS;
 pub use zip::Differences;

@@ -47,6 +47,16 @@ pub enum EditError {
         /// The limit.
         max: usize,
     },
+    /// A removal would take away counters whose names are more than one record can hold.
+    #[error(
+        "a removal of counters whose names have {bytes} bytes; at most {max}: remove them in parts"
+    )]
+    CounterNamesTooLong {
+        /// What the names below the path have together, once for each replica that counted.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
     /// A transaction writes at too many keys.
     #[error(
         "a transaction over {count} keys; at most {max}: what has to be seen together must be fewer"
@@ -78,6 +88,9 @@ const SPARE: u64 = 1 << 32;
 
 /// Most shares of counters that one removal takes away: its record has to fit a unit.
 pub const MAX_CUTS: usize = super::unit_codec::MAX_ITEMS / 2;
+
+/// Most bytes of the names of these counters: the record has to fit a message.
+pub const MAX_CUT_NAMES: usize = 32 * 1024 * 1024;
 
 /// A local update under way.
 #[derive(Debug)]
@@ -367,9 +380,15 @@ impl Transaction<'_> {
             Some(dot) => self.store.seen_of(BTreeSet::from([dot.replica]), path),
             None => self.store.seen_at(path),
         };
+        let below = cuts.keys().flat_map(|cut| cut.path.iter().skip(path.len()));
+        let bytes: usize = below.map(|name| name.len()).sum();
         if cuts.len() > MAX_CUTS {
             let (count, max) = (cuts.len(), MAX_CUTS);
             let error = EditError::TooManyCounters { count, max };
+            self.state.error.get_or_insert(error);
+        } else if bytes > MAX_CUT_NAMES {
+            let max = MAX_CUT_NAMES;
+            let error = EditError::CounterNamesTooLong { bytes, max };
             self.state.error.get_or_insert(error);
         }
         let dot = self.mint();

@@ -1,6 +1,6 @@
 //! Units: pieces of what a peer lacks, applied as one.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use super::leaf::Entry;
@@ -52,6 +52,50 @@ impl Unit {
         self.adds.extend(other.adds);
     }
 
+    /// About how many bytes it would take.
+    pub fn weight(&self) -> usize {
+        let records = self.records.iter();
+        let records = records.map(|(path, record)| record_weight(path, record));
+        let adds = self.adds.iter();
+        let adds = adds.map(|(path, entries)| {
+            path_weight(path) + entries.iter().map(entry_weight).sum::<usize>()
+        });
+        let links = self.links.iter().map(link_weight);
+        records.sum::<usize>() + links.sum::<usize>() + adds.sum::<usize>()
+    }
+
+    /// Parts of about `weight` bytes, or of one record, link or entry that has more by itself. Only together are
+    /// they complete: a receiver puts them together again by [`extend`](Self::extend) before it applies any.
+    pub fn cut(self, weight: usize) -> VecDeque<Unit> {
+        if self.weight() <= weight {
+            return VecDeque::from([self]);
+        }
+        let mut parts = Parts {
+            done: VecDeque::new(),
+            last: Unit::default(),
+            left: weight,
+            weight,
+        };
+        for (path, record) in self.records {
+            let part = parts.with_room(record_weight(&path, &record));
+            part.records.push((path, record));
+        }
+        for link in self.links {
+            parts.with_room(link_weight(&link)).links.push(link);
+        }
+        for (path, entries) in self.adds {
+            for entry in entries {
+                let part = parts.with_room(path_weight(&path) + entry_weight(&entry));
+                match part.adds.last_mut() {
+                    Some((last, entries)) if *last == path => entries.push(entry),
+                    _ => part.adds.push((path.clone(), alloc::vec![entry])),
+                }
+            }
+        }
+        parts.done.push_back(parts.last);
+        parts.done
+    }
+
     /// Puts it in canonical order, each path, dot and link once.
     pub fn normalize(&mut self) {
         self.records
@@ -70,6 +114,27 @@ impl Unit {
             entries.sort_by_key(|entry| entry.dot);
             entries.dedup_by_key(|entry| entry.dot);
         }
+    }
+}
+
+/// What a unit is cut into.
+struct Parts {
+    done: VecDeque<Unit>,
+    last: Unit,
+    /// Bytes that the last one may still take.
+    left: usize,
+    weight: usize,
+}
+
+impl Parts {
+    /// The part that takes something of so many bytes.
+    fn with_room(&mut self, bytes: usize) -> &mut Unit {
+        if bytes > self.left && !self.last.is_empty() {
+            self.done.push_back(core::mem::take(&mut self.last));
+            self.left = self.weight;
+        }
+        self.left = self.left.saturating_sub(bytes);
+        &mut self.last
     }
 }
 
@@ -166,8 +231,7 @@ impl<'a> UnitBuilder<'a> {
 
     /// Adds a link. The pieces at its paths are the caller's affair.
     pub fn link(&mut self, link: &Link) {
-        let paths = link.paths.iter().map(|path| 8 + path_weight(path));
-        self.weight += 8 + paths.sum::<usize>();
+        self.weight += link_weight(link);
         self.unit.links.push(link.clone());
     }
 
@@ -188,12 +252,7 @@ impl<'a> UnitBuilder<'a> {
     fn record(&mut self, path: &Path, record: Record) -> bool {
         let new = self.records.insert(record.dot);
         if new {
-            self.weight += path_weight(path) + 24 * (1 + record.seen.origins());
-            self.weight += record
-                .cuts
-                .keys()
-                .map(|k| path_weight(&k.path) + 40)
-                .sum::<usize>();
+            self.weight += record_weight(path, &record);
             self.unit.records.push((path.clone(), record));
         }
         new
@@ -210,10 +269,87 @@ fn path_weight(path: &[Name]) -> usize {
     path.iter().map(|name| name.len() + 2).sum()
 }
 
+fn record_weight(path: &[Name], record: &Record) -> usize {
+    let cuts = record.cuts.keys().map(|cut| path_weight(&cut.path) + 40);
+    path_weight(path) + 24 * (1 + record.seen.origins()) + cuts.sum::<usize>()
+}
+
+fn link_weight(link: &Link) -> usize {
+    let paths = link.paths.iter().map(|path| 8 + path_weight(path));
+    8 + paths.sum::<usize>()
+}
+
 fn entry_weight(entry: &Entry) -> usize {
     match &entry.value {
         super::Value::Unit => 8,
         super::Value::Bytes(bytes) => 12 + bytes.len(),
         super::Value::Run(_) => 40,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Value;
+    use super::*;
+    use crate::ReplicaId;
+
+    fn entry(seq: u64, bytes: usize) -> Entry {
+        let value = if bytes == 0 {
+            Value::Unit
+        } else {
+            Value::Bytes(alloc::vec![0; bytes].into())
+        };
+        let dot = Dot::new(ReplicaId::new(1, 1), seq);
+        Entry { dot, value }
+    }
+
+    fn unit() -> Unit {
+        let path = |name: &str| Path::from([Name::from("key"), Name::from(name)]);
+        let record = |seq| {
+            let dot = Dot::new(ReplicaId::new(2, 1), seq);
+            let seen = Context::new();
+            let cuts = Default::default();
+            Record { dot, seen, cuts }
+        };
+        let link = |last| Link {
+            replica: ReplicaId::new(1, 1),
+            first: last - 1,
+            last,
+            paths: [path("a"), path("b")].into(),
+        };
+        let sizes = [0, 5, 300, 0, 40, 1000, 10];
+        let entries = sizes.iter().zip(1..).map(|(size, seq)| entry(seq, *size));
+        let mut unit = Unit {
+            records: [("a", 1), ("a", 2), ("b", 3)]
+                .map(|(name, seq)| (path(name), record(seq)))
+                .into(),
+            links: [link(2), link(5)].into(),
+            adds: [
+                (path("a"), entries.collect()),
+                (path("b"), [entry(9, 0)].into()),
+            ]
+            .into(),
+        };
+        unit.normalize();
+        unit
+    }
+
+    #[test]
+    fn parts_are_small_and_together_the_whole() {
+        let whole = unit();
+        for weight in 1..=whole.weight() + 1 {
+            let parts = whole.clone().cut(weight);
+            assert_eq!(parts.len() == 1, weight >= whole.weight(), "{weight}");
+            let mut again = Unit::default();
+            for part in parts {
+                let entries = part.adds.iter().map(|(_, entries)| entries.len());
+                let things = part.records.len() + part.links.len() + entries.sum::<usize>();
+                assert!(part.weight() <= weight || things == 1, "{weight}: {part:?}");
+                assert!(!part.is_empty(), "{weight}");
+                again.extend(part);
+            }
+            again.normalize();
+            assert_eq!(again, whole, "{weight}");
+        }
     }
 }

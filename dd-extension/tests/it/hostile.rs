@@ -73,6 +73,7 @@ impl Peer {
             limits: Limits::default(),
             chunk: MAX_CHUNK,
             shared: dd_gossip::MIN_SHARED,
+            part: dd_gossip::MAX_PART,
         };
         let now = Time::ZERO;
         let mut replica = Replica::restore(config, state, now);

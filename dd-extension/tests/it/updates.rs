@@ -223,3 +223,27 @@ async fn values_beyond_a_limit_are_refused_whole() {
         .update(&counts, |counts| counts.entry("a").insert("b"))
         .unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn counters_with_long_names_are_removed_in_parts() {
+    let node = Node::alone().await;
+    let store = &node.store;
+    let views = Key::<GCounterMap<String>>::new("views");
+    let len = StoreConfig::default().limits.element;
+    let longest = |n: usize| format!("{n:0>3}{}", "x".repeat(len - 3));
+    let count = 32 * 1024 * 1024 / len + 1;
+    for n in 0..count {
+        let name = longest(n);
+        store
+            .update(&views, |views| views.entry(&name).add(1))
+            .unwrap();
+    }
+    let before = state(store);
+    let (bytes, max) = (count * len, 32 * 1024 * 1024);
+    let error = EditError::CounterNamesTooLong { bytes, max };
+    let refused = store.update(&views, |views| views.clear());
+    assert_eq!(refused, Err(UpdateError::Edit(error).into()));
+    assert_eq!(state(store), before);
+    let remove = store.update(&views, |views| views.remove(&longest(0)));
+    assert_eq!(remove, Ok(true));
+}

@@ -61,6 +61,7 @@ impl Node {
             limits: Limits::default(),
             chunk: dd_gossip::MAX_CHUNK,
             shared: dd_gossip::MIN_SHARED,
+            part: dd_gossip::MAX_PART,
         };
         Ok(Self {
             replica: Replica::new(config, Time::ZERO),

@@ -322,7 +322,7 @@ mod tests {
 
     use super::*;
     use crate::incoming::LARGE;
-    use crate::{MAX_CHUNK, MIN_SHARED, Timing};
+    use crate::{MAX_CHUNK, MAX_PART, MIN_SHARED, Timing};
     use crdt_core::Limits;
 
     #[test]
@@ -342,6 +342,7 @@ mod tests {
                     limits: Limits::default(),
                     chunk: MAX_CHUNK,
                     shared: MIN_SHARED,
+                    part: MAX_PART,
                 };
                 Replica::new(config, Time::ZERO)
             });

@@ -287,7 +287,7 @@ impl Replica {
 
     /// Begins what a peer asks for, or ends it.
     fn answer_to(&mut self, node: &NodeId, ask: Ask, frozen: Frozen) -> Result<(), FrameError> {
-        let chunk = self.chunk();
+        let chunk = self.sizes().chunk;
         // Who has not caught up itself has nothing to share.
         let least = if self.caught_up {
             self.config.shared

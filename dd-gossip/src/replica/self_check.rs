@@ -259,6 +259,7 @@ mod tests {
             limits: Limits::default(),
             chunk: MAX_CHUNK,
             shared: crate::MIN_SHARED,
+            part: crate::MAX_PART,
         };
         let mut replica = Replica::new(config, Time::ZERO);
         for key in 0..keys {

@@ -8,7 +8,7 @@ use crate::NodeId;
 use crate::config::MIN_CHUNK;
 use crate::frame::{Answer, Ask, Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
 use crate::peer::{MAX_UNACKNOWLEDGED, Question};
-use crate::session::Session;
+use crate::session::{Session, Sizes};
 use crate::statement;
 use crate::time::Time;
 
@@ -189,13 +189,15 @@ impl Replica {
         })
     }
 
-    /// Bytes of data in a frame.
-    pub(super) fn chunk(&self) -> usize {
-        self.config.chunk.clamp(MIN_CHUNK, MAX_CHUNK)
+    pub(super) fn sizes(&self) -> Sizes {
+        Sizes {
+            chunk: self.config.chunk.clamp(MIN_CHUNK, MAX_CHUNK),
+            part: self.config.part,
+        }
     }
 
     fn next_data_frame(&mut self, now: Time, node: &NodeId) -> Option<Frame> {
-        let (hashes, chunk) = (self.hashes, self.chunk());
+        let (hashes, sizes) = (self.hashes, self.sizes());
         if self.process(node).ok()?.session.is_none() {
             let session = self.new_flush(now, node)?;
             self.process(node).ok()?.session = Some(session);
@@ -205,7 +207,7 @@ impl Replica {
         let process = self.process(node).ok()?;
         let bind = process.bind_out;
         let session = process.session.as_mut()?;
-        let frame = session.next_frame(now, bind, chunk, &hashes)?;
+        let frame = session.next_frame(now, bind, sizes, &hashes)?;
         if matches!(&frame, Frame::Data(data) if data.ends_session) {
             if session.is_share() {
                 process.session = None;
@@ -231,7 +233,7 @@ impl Replica {
     fn new_flush(&mut self, now: Time, node: &NodeId) -> Option<Session> {
         let own = self.config.replica;
         let newest = self.keys.context().max(own);
-        let chunk = self.chunk();
+        let chunk = self.sizes().chunk;
         let process = self.process(node).ok()?;
         let sent = process.base.as_ref()?.max(own);
         if process.flush_at.is_some_and(|at| at <= now) {

@@ -135,6 +135,7 @@ fn config(name: &str) -> Config {
         limits: Limits::default(),
         chunk: MAX_CHUNK,
         shared: dd_gossip::MIN_SHARED,
+        part: dd_gossip::MAX_PART,
     }
 }
 

@@ -109,6 +109,22 @@ const SHARE: &[(&str, &str)] = &[
     ("end of a share", "01050dd3ac863dcd62cc8101000c0600"),
 ];
 
+/// What a replica sends that cuts each piece.
+const PARTS: &[(&str, &str)] = &[
+    (
+        "part of a unit",
+        "01053dd3ac863dcd62cc81010004070100000000000000620000000000000001000100030666727569740c6f725f7365743c7374723e066170706c6501000200",
+    ),
+    (
+        "unit of an exchange",
+        "01053cd3ac863dcd62cc81010104000100000000000000620000000000000001000100030666727569740c6f725f7365743c7374723e057065617201000400",
+    ),
+    (
+        "end of an exchange",
+        "010520d3ac863dcd62cc8101020c020001000000000000006200000000000000010200",
+    ),
+];
+
 /// What is asked and answered in a full comparison.
 const RANGES: &[(&str, &str)] = &[
     (
@@ -136,6 +152,7 @@ fn name(frame: &[u8]) -> &'static str {
         (_, Some((craft::EXCHANGE, 0))) => "unit of an exchange",
         (_, Some((craft::EXCHANGE, 2))) => "end of an exchange",
         (_, Some((craft::EXCHANGE, 6))) => "end of a share",
+        (_, Some((craft::EXCHANGE, 7))) => "part of a unit",
         (_, Some((craft::FLUSH, 3))) => "flush",
         (_, Some((craft::COMPARISON, 1))) => "part of a comparison",
         (_, Some((craft::COMPARISON, 2))) => "end of a comparison",
@@ -143,14 +160,17 @@ fn name(frame: &[u8]) -> &'static str {
     }
 }
 
-fn assert_golden(recording: &Recording, golden: &[(&str, &str)]) {
+fn assert_golden(recording: &Recording, golden: &[(&'static str, &str)]) {
     let frames = recording.frames.iter().map(|(_, frame)| frame);
     let found: Vec<_> = frames.map(|frame| (name(frame), hex(frame))).collect();
-    let golden: Vec<_> = golden
-        .iter()
+    assert_eq!(found, owned(golden));
+}
+
+fn owned(golden: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    let golden = golden.iter();
+    golden
         .map(|(name, bytes)| (*name, (*bytes).to_owned()))
-        .collect();
-    assert_eq!(found, golden);
+        .collect()
 }
 
 #[test]
@@ -220,10 +240,7 @@ fn bytes_of_ranges() {
     let found: Vec<_> = found
         .filter(|(name, _)| ["differs", "ranges of a comparison"].contains(name))
         .collect();
-    let golden = RANGES
-        .iter()
-        .map(|(name, bytes)| (*name, (*bytes).to_owned()));
-    assert_eq!(found, golden.collect::<Vec<_>>());
+    assert_eq!(found, owned(RANGES));
 }
 
 #[test]
@@ -246,10 +263,28 @@ fn bytes_of_shares() {
         let data = frames.iter().filter(|f| craft::kind(f) == craft::DATA);
         heard.extend(data.map(|f| (name(f), hex(f))));
     }
-    let golden = SHARE
-        .iter()
-        .map(|(name, bytes)| (*name, (*bytes).to_owned()));
-    assert_eq!(heard, golden.collect::<Vec<_>>());
+    assert_eq!(heard, owned(SHARE));
+}
+
+#[test]
+fn bytes_of_parts() {
+    let config = Config {
+        part: 1,
+        ..config("b", &[])
+    };
+    let nonce = config.nonce;
+    let mut b = Replica::new(config, Time::ZERO);
+    write::<OrSet<String>>(&mut b, Time::ZERO, "fruit", |set| {
+        set.insert("apple");
+        set.insert("pear");
+    });
+    let stranger = Stranger::meet("a", &mut b, nonce);
+    let ask = stranger.want(true, &Context::new());
+    assert_eq!(stranger.say(&mut b, &ask), Ok(()));
+    let frames = stranger.hear(&mut b);
+    let data = frames.iter().filter(|f| craft::kind(f) == craft::DATA);
+    let heard: Vec<_> = data.map(|f| (name(f), hex(f))).collect();
+    assert_eq!(heard, owned(PARTS));
 }
 
 #[test]
@@ -267,10 +302,7 @@ fn bytes_of_answers() {
             set.insert("x");
         });
     }
-    let golden = ANSWERS
-        .iter()
-        .map(|(name, bytes)| (*name, (*bytes).to_owned()));
-    assert_eq!(answers, golden.collect::<Vec<_>>());
+    assert_eq!(answers, owned(ANSWERS));
 }
 
 #[test]
@@ -286,10 +318,7 @@ fn bytes_of_what_is_sealed_and_of_a_stated_clock() {
     b.handle_timeout(Time::ZERO + wait);
     let heard = stranger.hear(&mut b);
     let found: Vec<_> = heard.iter().map(|f| (name(f), hex(f))).collect();
-    let golden = SEALS
-        .iter()
-        .map(|(name, bytes)| (*name, (*bytes).to_owned()));
-    assert_eq!(found, golden.collect::<Vec<_>>());
+    assert_eq!(found, owned(SEALS));
 }
 
 #[test]

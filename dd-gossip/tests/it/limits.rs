@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crdt_core::kernel::{DotStore, Entry, Unit, Value};
-use crdt_core::{Context, Dot, LwwRegister, OrSet, PnCounter, ReplicaId, Seqs};
+use crdt_core::{Context, Dot, Limits, LwwRegister, OrSet, PnCounter, ReplicaId, Seqs};
 use dd_gossip::{
     Changed, Event, FrameError, MAX_CHUNK, MAX_EVENTS, MAX_FLUSH_EVENTS, MAX_FRAME, MAX_HELD,
-    MAX_HELD_BYTES, MAX_KEY, MAX_MESSAGE, MAX_RECORDS, MAX_UNACKNOWLEDGED, MIN_CHUNK, Replica,
-    Time, UpdateError,
+    MAX_KEY, MAX_RECORDS, MAX_UNACKNOWLEDGED, MIN_CHUNK, Replica, Time, UpdateError,
+    max_held_bytes, max_message,
 };
 
 use crate::support::craft::{self, ENDS_MESSAGE, EXCHANGE, FLUSH, Stranger};
@@ -127,12 +127,14 @@ fn scene() -> (Replica, Stranger) {
 fn a_message_has_at_most_128_mib() {
     let (mut b, stranger) = scene();
     let chunk = vec![0; MAX_FRAME - 64];
-    let whole = (MAX_MESSAGE / chunk.len()) as u64;
+    let most = max_message(&Limits::default());
+    assert_eq!(most, 128 * 1024 * 1024);
+    let whole = (most / chunk.len()) as u64;
     for number in 0..whole {
         let frame = stranger.data(1, number, EXCHANGE, &chunk);
         assert_eq!(stranger.say(&mut b, &frame), Ok(()));
     }
-    let rest = MAX_MESSAGE % chunk.len();
+    let rest = most % chunk.len();
     let frame = stranger.data(1, whole, EXCHANGE, &chunk[..rest]);
     assert_eq!(stranger.say(&mut b, &frame), Ok(()));
     let frame = stranger.data(1, whole + 1, EXCHANGE, &[0]);
@@ -186,7 +188,8 @@ fn at_most_256_mib_of_flushes_are_held() {
     let (mut b, stranger) = scene();
     // Units with a large payload each, of a flush that never ends.
     let payload = 60 * 1024 * 1024;
-    let units = (MAX_HELD_BYTES / payload) as u64;
+    let most = max_held_bytes(&Limits::default());
+    let units = (most / payload) as u64;
     let mut number = 0;
     let mut bytes = 0;
     for seq in 1..=units + 1 {
@@ -212,7 +215,7 @@ fn at_most_256_mib_of_flushes_are_held() {
             let frame = stranger.data(1, number, flags, chunk);
             assert_eq!(stranger.say(&mut b, &frame), Ok(()));
             number += 1;
-            let broken = u64::from(bytes > MAX_HELD_BYTES);
+            let broken = u64::from(bytes > most);
             assert_eq!(b.counts().sessions_broken, broken, "after {bytes} bytes");
             if broken > 0 {
                 let kinds: Vec<u8> = stranger

@@ -9,6 +9,7 @@ mod forgetting;
 mod golden;
 mod hostile;
 mod joining;
+mod large;
 mod limits;
 mod membership;
 mod order;

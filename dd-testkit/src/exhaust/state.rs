@@ -192,6 +192,7 @@ impl State {
             limits: Limits::default(),
             chunk: dd_gossip::MIN_CHUNK,
             shared: dd_gossip::MIN_SHARED,
+            part: dd_gossip::MAX_PART,
         };
         Ok(Replica::restore(config, state, self.now))
     }

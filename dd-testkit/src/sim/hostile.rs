@@ -83,6 +83,7 @@ impl<'r> Attack<'r> {
             limits: Limits::default(),
             chunk: [dd_gossip::MIN_CHUNK, dd_gossip::MAX_CHUNK][rng.below(2)],
             shared: [1, dd_gossip::MIN_SHARED][rng.below(2)],
+            part: [1, dd_gossip::MAX_PART][rng.below(2)],
         };
         let mut peer = Replica::restore(config, made_up(victim, rng), now);
         for _ in 0..rng.below(6) {

@@ -432,6 +432,7 @@ impl World {
         let chunk = [64, 100, 300, dd_gossip::MAX_CHUNK][self.rng.below(4)];
         let nonce = self.rng.next_u64();
         let shared = [1, 5, dd_gossip::MIN_SHARED][(nonce % 3) as usize];
+        let part = [1, 200, dd_gossip::MAX_PART][(nonce / 3 % 3) as usize];
         let (mut replica, mut bootstrap) = (ReplicaId::new(at as u64 + 1, incarnation), false);
         let mut peers: Vec<NodeId> = self.nodes.iter().map(|node| node.id.clone()).collect();
         if let Some(members) = &self.members {
@@ -453,6 +454,7 @@ impl World {
             limits: Limits::default(),
             chunk,
             shared,
+            part,
         };
         let full = self.unsealed(state.context())?;
         let node = &mut self.nodes[at];

@@ -43,6 +43,7 @@ impl Method for ThroughTheStore {
                 limits: Limits::default(),
                 chunk: MIN_CHUNK,
                 shared: dd_gossip::MIN_SHARED,
+                part: dd_gossip::MAX_PART,
             };
             Replica::new(config, Time::ZERO)
         };

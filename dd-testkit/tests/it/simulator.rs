@@ -13,15 +13,15 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: e0363d5d26c8d993",
-        "1: fe10058606cd5e26",
-        "2: 1161b5cd070bf885",
-        "8: 846740d023a0a463",
-        "77: 6790d20de1c51781",
-        "4096: 43cab3154466a764",
-        "6: 935d38990e425633",
-        "4: 227e97d8725b9f3c",
-        "14: 46e6f46024afa07d",
+        "0: 09d5784471a9b5aa",
+        "1: baa38e54ecdeef2d",
+        "2: 62231512bc677b94",
+        "8: 986428616a141992",
+        "77: 61574a25cf35ba54",
+        "4096: d2a727de95c5ce38",
+        "6: d80f2c4d6590c556",
+        "4: 86f809820d4646fb",
+        "14: 238abb91068e9d48",
     ];
     assert_eq!(traces, expected);
 }
@@ -45,15 +45,20 @@ fn a_hostile_peer_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn values_end_in_every_fourth_run() {
-    let (mut deadlines, mut ended) = (0, 0);
+fn values_end_in_every_fourth_run_and_no_other() {
+    let (mut runs, mut deadlines, mut ended) = (0, 0, 0);
     for seed in 0..40 {
         let tally = run(seed, Options::default()).expect("no failure");
-        assert_eq!(tally.deadlines > 0, seed % 4 == 3, "seed {seed}");
+        assert!(tally.deadlines == 0 || seed % 4 == 3, "seed {seed}");
+        runs += u64::from(tally.deadlines > 0);
         deadlines += tally.deadlines;
         ended += tally.ended;
     }
-    assert!(deadlines > 20 && ended > 5, "{deadlines} {ended}");
+    // Of the ten that may, some stop before they come to it.
+    assert!(
+        runs >= 8 && deadlines > 20 && ended > 5,
+        "{runs} {deadlines} {ended}"
+    );
 }
 
 #[test]

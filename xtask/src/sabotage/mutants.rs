@@ -166,6 +166,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        name: "parts",
+        what: "a piece that goes in several messages takes effect as one",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: INCOMING,
+            from: "                open.staged.extend(part);\n                Ok(Step::Wait)",
+            to: "                Ok(Step::Apply(part))",
+        }],
+    },
+    Mutant {
         name: "nomore",
         what: "of whom the rest is not asked is told to send no more",
         found_by: FoundBy::Test("dd-gossip", "joining::one_that_is_slow_or_silent_holds_up_nothing"),

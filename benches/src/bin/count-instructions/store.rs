@@ -32,6 +32,7 @@ fn replica(at: u64) -> Replica {
             limits: crdt_core::Limits::default(),
             chunk: MAX_CHUNK,
             shared: dd_gossip::MIN_SHARED,
+            part: dd_gossip::MAX_PART,
         },
         NOW,
     )

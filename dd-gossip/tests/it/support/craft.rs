@@ -110,6 +110,14 @@ pub(crate) fn unit(unit: &Unit) -> Vec<u8> {
     w.finish()
 }
 
+/// A part of the unit that comes next.
+pub(crate) fn staged(unit: &Unit) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.byte(7);
+    unit.encode(&mut w);
+    w.finish()
+}
+
 pub(crate) fn part(kept: &Context, unit: &Unit) -> Vec<u8> {
     let mut w = Writer::new();
     w.byte(1);

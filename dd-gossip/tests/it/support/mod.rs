@@ -53,6 +53,7 @@ pub(crate) fn restarted(name: &str, n: u64, peers: &[&str]) -> Config {
         limits: Limits::default(),
         chunk: MAX_CHUNK,
         shared: dd_gossip::MIN_SHARED,
+        part: dd_gossip::MAX_PART,
     }
 }
 
