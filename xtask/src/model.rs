@@ -136,7 +136,7 @@ fn say(name: &str, runs: u64, failure: &Failure) {
     );
 }
 
-fn settings() -> [(&'static str, Features); 4] {
+fn settings() -> [(&'static str, Features); 5] {
     let faults = Features::default();
     [
         ("crashes, lost nodes", faults),
@@ -151,6 +151,13 @@ fn settings() -> [(&'static str, Features); 4] {
             "with lazy pieces",
             Features {
                 lazy: true,
+                ..faults
+            },
+        ),
+        (
+            "with renewed syncs",
+            Features {
+                renewed: true,
                 ..faults
             },
         ),

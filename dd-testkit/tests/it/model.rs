@@ -16,6 +16,10 @@ const LAZY: Features = Features {
     lazy: true,
     ..FAULTS
 };
+const RENEWED: Features = Features {
+    renewed: true,
+    ..FAULTS
+};
 const TRANSACTIONS: Features = Features {
     transactions: true,
     ..FAULTS
@@ -42,6 +46,7 @@ fn assert_holds(features: Features, seeds: u64) {
             "{tally:?}"
         );
         assert!(tally.killed > seeds / 2, "{tally:?}");
+        assert_eq!(tally.renewed > seeds, features.renewed, "{tally:?}");
     }
 }
 
@@ -58,6 +63,11 @@ fn it_holds_with_counters() {
 #[test]
 fn it_holds_when_pieces_are_made_while_they_are_sent() {
     assert_holds(LAZY, 2000);
+}
+
+#[test]
+fn it_holds_when_syncs_go_on_from_what_there_is_by_then() {
+    assert_holds(RENEWED, 2000);
 }
 
 #[test]

@@ -62,6 +62,8 @@ pub struct Features {
     pub transactions: bool,
     /// Half of the syncs make their pieces while they send instead of at the start.
     pub lazy: bool,
+    /// The other syncs may go on from what the sender has by then instead of what it had at the start.
+    pub renewed: bool,
     /// Processes that die and return from an old snapshot.
     pub crash: bool,
     /// Nodes that are lost for ever.
@@ -74,6 +76,7 @@ impl Features {
         counters: true,
         transactions: true,
         lazy: true,
+        renewed: true,
         crash: true,
         kill: true,
     };
@@ -82,6 +85,7 @@ impl Features {
         counters: false,
         transactions: false,
         lazy: false,
+        renewed: false,
         crash: false,
         kill: false,
     };
@@ -143,6 +147,10 @@ impl Options {
             lazy: true,
             ..faults
         };
+        let renewed = Features {
+            renewed: true,
+            ..faults
+        };
         let transactions = Features {
             transactions: true,
             ..faults
@@ -159,6 +167,8 @@ impl Options {
             Rule::Unit => (faults, Forget::Any, 0..200),
             Rule::Dirty => (lazy, Forget::Stable, 0..200),
             Rule::Pin => (lazy, Forget::Any, 0..200),
+            Rule::News => (renewed, Forget::Stable, 0..200),
+            Rule::Behind => (renewed, Forget::Any, 0..200),
             Rule::Session | Rule::Upward => (faults, Forget::Stable, 0..300),
             Rule::Cuts => (counters, Forget::Stable, 0..50),
             Rule::CutJoin => (counters, Forget::Stable, 0..200),
@@ -185,6 +195,8 @@ pub struct Tally {
     pub runs: u64,
     /// Syncs that ended with the receiver taking over the sender's context.
     pub takeovers: u64,
+    /// Syncs that went on from a later state of the sender.
+    pub renewed: u64,
     /// Full comparisons that were begun.
     pub full: u64,
     /// Full comparisons that were committed.
@@ -203,6 +215,7 @@ impl Tally {
     pub(super) fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.takeovers += other.takeovers;
+        self.renewed += other.renewed;
         self.full += other.full;
         self.full_committed += other.full_committed;
         self.cut += other.cut;

@@ -51,6 +51,12 @@ pub enum Rule {
     /// lacked at the start.
     /// Left out: it does not notice.
     Pin,
+    /// A sync that goes on from what the sender has by now brings what changed meanwhile once more.
+    /// Left out: only what it had not sent yet.
+    News,
+    /// It does so only if the sender has forgotten nothing that the receiver lacks.
+    /// Left out: it does not look.
+    Behind,
     /// A session ends when its receiver's process does.
     /// Left out: it goes on with the receiver's next process.
     Session,
@@ -79,7 +85,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Piece,
         Self::Above,
         Self::Dead,
@@ -92,6 +98,8 @@ impl Rule {
         Self::Unit,
         Self::Dirty,
         Self::Pin,
+        Self::News,
+        Self::Behind,
         Self::Session,
         Self::Upward,
         Self::Cuts,
@@ -117,6 +125,8 @@ impl Rule {
             Self::Unit => "unit",
             Self::Dirty => "dirty",
             Self::Pin => "pin",
+            Self::News => "news",
+            Self::Behind => "behind",
             Self::Session => "session",
             Self::Upward => "upward",
             Self::Cuts => "cuts",

@@ -21,7 +21,7 @@ pub(super) struct Session {
     pub(super) to: usize,
     from_process: u64,
     to_process: u64,
-    /// The receiver's context at the start: what it is known to have.
+    /// The receiver's context at the start, and what it was sent since: what it has if nothing was lost.
     peer: Dots,
     /// The sender's context at the start, which the receiver takes over at the end.
     start: Dots,
@@ -38,6 +38,7 @@ enum Plan {
     Frozen {
         units: VecDeque<Unit>,
         transactions: Transactions,
+        mark: usize,
     },
     /// Pieces that are made when their turn comes; `mark` is what the sender had changed before.
     Lazy {
@@ -78,14 +79,10 @@ impl Session {
                 mark: x.touched.len(),
             }
         } else {
-            let units = x.state.units(&x.state.paths(), peer, rng).into();
-            // Those of which the takeover brings a dot.
-            let mut transactions = x.state.transactions_lacking(peer);
-            let brings = |dot: &EventDot| x.state.context.contains(dot) && !peer.contains(dot);
-            transactions.retain(|_, transaction| transaction.dots.iter().any(brings));
             Plan::Frozen {
-                units,
-                transactions,
+                units: x.state.units(&x.state.paths(), peer, rng).into(),
+                transactions: brought(&x.state, peer),
+                mark: x.touched.len(),
             }
         };
         Self {
@@ -128,6 +125,35 @@ impl Session {
         is_up(self.to) && same_receiver && (has_sender || !needs_sender)
     }
 
+    /// Goes on from what the sender has now, as if it began anew against what the receiver has by now. What was sent
+    /// and has not changed since is not sent again. A receiver has to take nothing that comes after a gap then.
+    pub(super) fn renew(&mut self, x: &Node, rng: &mut Rng, tally: &mut Tally) {
+        let Plan::Frozen { units, mark, .. } = &self.plan else {
+            return;
+        };
+        let rules = x.state.rules;
+        let is_behind = x.state.has_forgotten_for(&self.peer);
+        if self.lost || x.process != self.from_process || (is_behind && rules.keep(Rule::Behind)) {
+            return;
+        }
+        let changed: BTreeSet<_> = x.touched.iter().skip(*mark).collect();
+        let mut paths = x.state.paths();
+        paths.retain(|path| {
+            let unsent = units.iter().any(|unit| unit.is_at_path(path));
+            unsent || (changed.contains(path) && rules.keep(Rule::News))
+        });
+        let tied: BTreeSet<_> = paths.iter().flat_map(|path| self.linked(x, path)).collect();
+        paths.extend(tied);
+        self.plan = Plan::Frozen {
+            units: x.state.units(&paths, &self.peer, rng).into(),
+            transactions: brought(&x.state, &self.peer),
+            mark: x.touched.len(),
+        };
+        self.start.clone_from(&x.state.context);
+        self.floor.clone_from(&x.state.floor);
+        tally.renewed += 1;
+    }
+
     /// Lets one frame arrive, or the end of the session. Returns whether it is over.
     pub(super) fn step(&mut self, nodes: &mut [Node], rng: &mut Rng, tally: &mut Tally) -> bool {
         let (x, y) = pair(nodes, self.from, self.to);
@@ -143,6 +169,9 @@ impl Session {
             self.finish(x, y, rng, tally);
             return true;
         };
+        if let Frame::Unit(unit) = &frame {
+            self.peer.extend(unit.dots());
+        }
         if rng.chance(LOSS) {
             self.lost = true;
         } else if !self.deliver(frame, x, y, rng) {
@@ -254,6 +283,14 @@ impl Plan {
             Self::Full { frames, .. } => frames.pop_front().map(Frame::Full),
         }
     }
+}
+
+/// The transactions of which a takeover from this state brings a dot.
+fn brought(state: &State, peer: &Dots) -> Transactions {
+    let mut transactions = state.transactions_lacking(peer);
+    let brings = |dot: &EventDot| state.context.contains(dot) && !peer.contains(dot);
+    transactions.retain(|_, transaction| transaction.dots.iter().any(brings));
+    transactions
 }
 
 fn full_plan(x: &Node, y: &Node, rng: &mut Rng) -> Plan {

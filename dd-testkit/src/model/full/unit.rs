@@ -35,6 +35,21 @@ impl Unit {
         })
     }
 
+    /// The events that the receiver has seen once it has applied the unit.
+    pub(super) fn dots(&self) -> Dots {
+        let mut dots = Dots::new();
+        for piece in &self.pieces {
+            dots.extend(&piece.live);
+            dots.extend(piece.runs.iter().map(|(origin, run)| (*origin, run.newest)));
+            dots.extend(piece.records.iter().map(|(_, record)| record.event));
+        }
+        dots
+    }
+
+    pub(super) fn is_at_path(&self, path: &ModelPath) -> bool {
+        self.pieces.iter().any(|piece| piece.path == *path)
+    }
+
     /// Whether the unit has a piece at a path of the transaction, or a record at or above one.
     fn concerns(&self, transaction: &Transaction) -> bool {
         self.pieces.iter().any(|piece| {
@@ -151,15 +166,7 @@ impl Node {
         for piece in &unit.pieces {
             self.apply_dots(piece);
         }
-        for piece in &unit.pieces {
-            self.state.context.extend(&piece.live);
-            self.state
-                .context
-                .extend(piece.runs.iter().map(|(origin, run)| (*origin, run.newest)));
-            self.state
-                .context
-                .extend(piece.records.iter().map(|(_, record)| record.event));
-        }
+        self.state.context.extend(unit.dots());
     }
 
     fn apply_dots(&mut self, piece: &Piece) {

@@ -179,6 +179,9 @@ impl<'a> World<'a> {
                 break;
             }
             let session = &mut self.sessions[at];
+            if self.options.features.renewed && is_up(session.from) && self.rng.chance(30) {
+                session.renew(&self.nodes[session.from], &mut self.rng, &mut self.tally);
+            }
             let over = session.step(&mut self.nodes, &mut self.rng, &mut self.tally);
             let (to, kind) = (session.to, session.kind());
             if over {
