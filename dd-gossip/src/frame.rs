@@ -23,7 +23,8 @@
 //!
 //! `bind` is a hash of the nonces of the two processes: a frame from or for another incarnation of
 //! either is refused. The messages of a session are cut over its frames anywhere, so that nothing
-//! is too large for a frame:
+//! is too large for a frame. A whole one may go in a single frame between those of another: a unit of what is newer,
+//! or the floor under which that was made.
 //!
 //! ```text
 //! begin     = 4 floor                                first of an exchange, if anything was forgotten
@@ -104,6 +105,7 @@ const STAGED: u8 = 7;
 const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
 const ENDS_SESSION: u8 = 0b1000;
+const ASIDE: u8 = 0b1_0000;
 
 /// A frame that carries a message of a membership service.
 pub fn membership_frame(message: &[u8]) -> Bytes {
@@ -241,9 +243,19 @@ pub(crate) struct Data {
     pub(crate) session: u64,
     pub(crate) number: u64,
     pub(crate) kind: SessionKind,
-    pub(crate) ends_message: bool,
-    pub(crate) ends_session: bool,
+    pub(crate) ends: Ends,
     pub(crate) chunk: Bytes,
+}
+
+/// What the chunk of a data frame ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    Nothing,
+    Message,
+    /// Its last message, and so the session.
+    Session,
+    /// It is a message by itself, in the middle of another.
+    Aside,
 }
 
 impl Frame {
@@ -486,9 +498,13 @@ impl Data {
             SessionKind::Flush => 1,
             SessionKind::Comparison => 2,
         };
-        let message = if self.ends_message { ENDS_MESSAGE } else { 0 };
-        let session = if self.ends_session { ENDS_SESSION } else { 0 };
-        w.byte(kind | message | session);
+        let ends = match self.ends {
+            Ends::Nothing => 0,
+            Ends::Message => ENDS_MESSAGE,
+            Ends::Session => ENDS_MESSAGE | ENDS_SESSION,
+            Ends::Aside => ASIDE,
+        };
+        w.byte(kind | ends);
         w.raw(&self.chunk);
     }
 
@@ -503,20 +519,21 @@ impl Data {
             2 => SessionKind::Comparison,
             _ => return Err(DecodeError::Invalid("kind of a session").into()),
         };
-        let ends_message = flags & ENDS_MESSAGE != 0;
-        let ends_session = flags & ENDS_SESSION != 0;
-        let unknown = flags & !(KIND_BITS | ENDS_MESSAGE | ENDS_SESSION) != 0;
-        if unknown || (ends_session && !ends_message) {
-            return Err(DecodeError::Invalid("flags of a data frame").into());
-        }
+        const BOTH: u8 = ENDS_MESSAGE | ENDS_SESSION;
+        let ends = match flags & !KIND_BITS {
+            0 => Ends::Nothing,
+            ENDS_MESSAGE => Ends::Message,
+            BOTH => Ends::Session,
+            ASIDE => Ends::Aside,
+            _ => return Err(DecodeError::Invalid("flags of a data frame").into()),
+        };
         let chunk = frame.slice_ref(r.rest());
         Ok(Self {
             bind,
             session,
             number,
             kind,
-            ends_message,
-            ends_session,
+            ends,
             chunk,
         })
     }

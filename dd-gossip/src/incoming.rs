@@ -12,7 +12,7 @@ use crdt_core::{Context, Limits, ReplicaId, VersionVector};
 
 use crate::config::MAX_PART;
 use crate::fingerprint::Hashes;
-use crate::frame::{Data, FrameError, Message, SessionKind, max_message};
+use crate::frame::{Data, Ends, FrameError, Message, SessionKind, max_message};
 use crate::key_space::Frozen;
 use crate::range::Range;
 use crate::time::Time;
@@ -201,7 +201,8 @@ impl Incoming {
 
     /// Whether a frame may complete a message that takes long to take in.
     pub(crate) fn completes_large(&self, data: &Data) -> bool {
-        let open = self.open.as_ref().filter(|_| data.ends_message);
+        let ends = [Ends::Message, Ends::Session].contains(&data.ends);
+        let open = self.open.as_ref().filter(|_| ends);
         open.is_some_and(|open| open.message.len() > LARGE || !open.staged.is_empty())
     }
 
@@ -234,6 +235,13 @@ impl Incoming {
         }
         open.next += 1;
         open.heard = now;
+        if data.ends == Ends::Aside {
+            return match (Message::decode(&data.chunk, limits)?, open.kind) {
+                (Message::Begin { floor }, SessionKind::Exchange) => Ok(Step::Begin(floor)),
+                (Message::Unit(unit), SessionKind::Exchange) => Ok(Step::Apply(unit)),
+                _ => Err(FrameError::Untrue("a message that does not belong there")),
+            };
+        }
         if open.message.len() + data.chunk.len() > max_message(limits) {
             return Err(FrameError::Limit("bytes of a message"));
         }
@@ -248,17 +256,18 @@ impl Incoming {
             }
             _ => {}
         }
-        if open.message.is_empty() && data.ends_message {
+        let ends_session = data.ends == Ends::Session;
+        if open.message.is_empty() && data.ends != Ends::Nothing {
             let message = Message::decode(&data.chunk, limits)?;
-            return self.message(now, message, data.ends_session, sender, hashes);
+            return self.message(now, message, ends_session, sender, hashes);
         }
         open.message.extend_from_slice(&data.chunk);
-        if !data.ends_message {
+        if data.ends == Ends::Nothing {
             return Ok(Step::Wait);
         }
         let bytes = std::mem::take(&mut open.message);
         let message = Message::decode(&bytes, limits)?;
-        self.message(now, message, data.ends_session, sender, hashes)
+        self.message(now, message, ends_session, sender, hashes)
     }
 
     /// A flush follows the session before it without a gap; an exchange may begin at any time.

@@ -3,21 +3,29 @@
 //! The view is frozen when the session begins, so that the pieces, the records and the context at
 //! the end are those of one moment, whatever is written, received or forgotten meanwhile. Frames are
 //! made when they are asked for; only one message is held as bytes.
+//!
+//! An exchange may go on from a later view, as if it had begun anew against what the peer has by then: what changed goes
+//! first, in between the chunks of a large message too, so that nothing that is new waits for all that is old.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use crdt_core::kernel::{ComparisonPart, Unit};
-use crdt_core::{Context, ReplicaId, VersionVector};
+use crdt_core::{Context, Dot, ReplicaId, VersionVector};
 
 use crate::asking::Asking;
 use crate::fingerprint::Hashes;
-use crate::frame::{Data, Frame, Message, SessionKind, Share};
+use crate::frame::{Data, Ends, Frame, Message, SessionKind, Share};
 use crate::key_space::Frozen;
 use crate::linked::Linked;
 use crate::range::Range;
 use crate::time::Time;
 use crate::walk::Walk;
+
+/// Links that a peer lacks, at most, for an exchange with it to go on from a later view: what they tie together is looked
+/// for anew each time.
+const MAX_RENEWED_LINKS: usize = 64;
 
 /// How what is sent is cut.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +34,13 @@ pub(crate) struct Sizes {
     pub(crate) chunk: usize,
     /// Bytes of a unit that go in one message.
     pub(crate) part: usize,
+}
+
+impl Sizes {
+    /// Of a unit: three quarters of a frame mostly fit one, with what surrounds them.
+    fn weight(self) -> usize {
+        self.chunk / 4 * 3
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +61,16 @@ pub(crate) struct Session {
     walk: Walk,
     /// What is still to go of a unit that was cut.
     parts: VecDeque<Unit>,
+    /// Events that the peer has once all of what is under way is there. Not before: what goes aside overtakes it.
+    under_way: Vec<Dot>,
+    /// When the view was made, if it was renewed.
+    renewed: Option<Time>,
+    /// What was sent last is old: news have their turn.
+    news_turn: bool,
+    /// The message is news.
+    is_news: bool,
+    /// News that does not fit a frame, and waits for the end of what is under way.
+    waiting: Option<Unit>,
     message: Bytes,
     number: u64,
     ended: bool,
@@ -163,6 +188,11 @@ impl Session {
             share: None,
             walk,
             parts: VecDeque::new(),
+            under_way: Vec::new(),
+            renewed: None,
+            news_turn: true,
+            is_news: false,
+            waiting: None,
             message,
             number: 0,
             ended: false,
@@ -185,6 +215,37 @@ impl Session {
     /// Whether any frame of it was made.
     pub(crate) fn has_begun(&self) -> bool {
         self.number > 0
+    }
+
+    /// Whether it can go on from a later view now, if `interval` is over since it last did.
+    pub(crate) fn is_renewable(&self, now: Time, interval: Duration) -> bool {
+        let is_due = self.renewed.is_none_or(|at| at + interval <= now);
+        let is_open = self.has_begun() && !self.ended && self.share.is_none();
+        is_due && is_open && self.kind == SessionKind::Exchange && !self.has_news()
+    }
+
+    /// Goes on from a later view, unless what was forgotten or sealed since would have to be told first, or
+    /// transactions tie too much together.
+    pub(crate) fn renew(&mut self, now: Time, frozen: Frozen) {
+        self.renewed = Some(now);
+        let (later, store) = (&frozen.store, &self.frozen.store);
+        let links = later.links_lacked_by(&self.against);
+        if later.is_behind_floor(&self.against)
+            || later.context().seals() != store.context().seals()
+            || links.take(MAX_RENEWED_LINKS + 1).count() > MAX_RENEWED_LINKS
+        {
+            return;
+        }
+        let Ok(linked) = Linked::of(later, &self.against) else {
+            return;
+        };
+        self.begun &= later.floor() == store.floor();
+        self.walk.renew(store.context().clone(), linked);
+        self.frozen = frozen;
+    }
+
+    fn has_news(&self) -> bool {
+        self.walk.has_news() || self.waiting.is_some()
     }
 
     /// The context that the peer takes over at the end.
@@ -216,26 +277,42 @@ impl Session {
         sizes: Sizes,
         hashes: &Hashes,
     ) -> Option<Frame> {
+        let is_under_way = !self.message.is_empty() || !self.parts.is_empty();
+        if is_under_way && let Some(chunk) = self.next_aside(sizes) {
+            return Some(self.frame(bind, Ends::Aside, chunk));
+        }
+        if !is_under_way {
+            self.against.extend_sorted(&self.under_way);
+            self.under_way.clear();
+        }
         if self.message.is_empty() {
             if self.ended {
                 return None;
             }
             self.message = self.next_message(now, sizes, hashes)?.encode();
         }
+        self.news_turn = !self.is_news;
         let chunk = self.message.split_to(self.message.len().min(sizes.chunk));
         self.asking.note_sent(now, chunk.len());
-        let ends_message = self.message.is_empty();
+        let ends = match (self.message.is_empty(), self.ended) {
+            (false, _) => Ends::Nothing,
+            (true, false) => Ends::Message,
+            (true, true) => Ends::Session,
+        };
+        Some(self.frame(bind, ends, chunk))
+    }
+
+    fn frame(&mut self, bind: u64, ends: Ends, chunk: Bytes) -> Frame {
         let number = self.number;
         self.number += 1;
-        Some(Frame::Data(Data {
+        Frame::Data(Data {
             bind,
             session: self.id,
             number,
             kind: self.kind,
-            ends_message,
-            ends_session: ends_message && self.ended,
+            ends,
             chunk,
-        }))
+        })
     }
 
     fn next_message(&mut self, now: Time, sizes: Sizes, hashes: &Hashes) -> Option<Message> {
@@ -245,13 +322,12 @@ impl Session {
         }
         // Before the first piece, so that whoever gets a removal knows what its maker had forgotten:
         // it names only what was there or on record at its maker.
-        let states_floor = self.kind == SessionKind::Exchange && !self.floor().is_empty();
-        if states_floor && !std::mem::replace(&mut self.begun, true) {
+        if self.states_floor() {
+            self.begun = true;
             let floor = self.floor().clone();
             return Some(Message::Begin { floor });
         }
-        // Units of three quarters of a frame mostly fit one, with what surrounds them.
-        let weight = sizes.chunk / 4 * 3;
+        let weight = sizes.weight();
         let (frozen, against) = (&self.frozen, &self.against);
         let next = match self.kind {
             SessionKind::Comparison => {
@@ -280,8 +356,8 @@ impl Session {
                 }
                 is_some.then_some(Message::Part(part))
             }
-            SessionKind::Exchange => self.next_unit(weight, sizes.part),
-            SessionKind::Flush => match self.next_unit(weight, sizes.part) {
+            SessionKind::Exchange => self.next_old_or_new(sizes),
+            SessionKind::Flush => match self.next_unit(sizes) {
                 Some(Message::Unit(unit)) if !self.has_pieces() => {
                     self.ended = true;
                     return Some(self.end_of_flush(unit, hashes));
@@ -306,12 +382,78 @@ impl Session {
         }))
     }
 
-    /// The next unit, or the next part of one that is too large for a message.
-    fn next_unit(&mut self, weight: usize, part: usize) -> Option<Message> {
-        if self.parts.is_empty() {
-            let unit = self.walk.pieces(&self.frozen, &self.against, weight)?;
-            self.parts = unit.cut(part);
+    /// Of an exchange what is old and what is news in turn, the rest of either when there is no more of the other.
+    fn next_old_or_new(&mut self, sizes: Sizes) -> Option<Message> {
+        let news = self.news_turn && self.parts.is_empty();
+        let first = news.then(|| self.next_news(sizes)).flatten();
+        self.is_news = first.is_some();
+        if let Some(message) = first.or_else(|| self.next_unit(sizes)) {
+            return Some(message);
         }
+        let last = self.next_news(sizes);
+        self.is_news = last.is_some();
+        // Only then it is known which links have nothing left that could be sent.
+        last.or_else(|| self.next_unit(sizes))
+    }
+
+    fn next_news(&mut self, sizes: Sizes) -> Option<Message> {
+        let unit = self.waiting.take().or_else(|| self.news(sizes))?;
+        self.under_way = unit.events();
+        self.parts = unit.cut(sizes.part);
+        self.next_part()
+    }
+
+    fn news(&mut self, sizes: Sizes) -> Option<Unit> {
+        let (frozen, against) = (&self.frozen, &self.against);
+        self.walk.news(frozen, against, sizes.weight())
+    }
+
+    /// A message in the middle of what is under way, if there is news, its turn, and room for it in one frame.
+    fn next_aside(&mut self, sizes: Sizes) -> Option<Bytes> {
+        if !self.news_turn || self.waiting.is_some() || !self.walk.has_news() {
+            return None;
+        }
+        if self.states_floor() {
+            let floor = self.floor().clone();
+            let begin = Message::Begin { floor }.encode();
+            self.begun = begin.len() <= sizes.chunk;
+            return self.begun.then_some(begin);
+        }
+        let unit = self.news(sizes)?;
+        let events = unit.events();
+        let message = Message::Unit(unit);
+        let bytes = message.encode();
+        if bytes.len() <= sizes.chunk {
+            self.news_turn = false;
+            self.against.extend_sorted(&events);
+            return Some(bytes);
+        }
+        if let Message::Unit(unit) = message {
+            self.waiting = Some(unit);
+        }
+        None
+    }
+
+    /// Of an exchange: whether the floor has to be stated before any piece.
+    fn states_floor(&self) -> bool {
+        self.kind == SessionKind::Exchange && !self.begun && !self.floor().is_empty()
+    }
+
+    /// The next unit, or the next part of one that is too large for a message.
+    fn next_unit(&mut self, sizes: Sizes) -> Option<Message> {
+        if self.parts.is_empty() {
+            let (frozen, against) = (&self.frozen, &self.against);
+            let unit = self.walk.pieces(frozen, against, sizes.weight())?;
+            if self.kind == SessionKind::Exchange && !unit.links.is_empty() {
+                // So that what is tied together is not sent again from a later view.
+                self.under_way = unit.events();
+            }
+            self.parts = unit.cut(sizes.part);
+        }
+        self.next_part()
+    }
+
+    fn next_part(&mut self) -> Option<Message> {
         let part = self.parts.pop_front()?;
         Some(if self.parts.is_empty() {
             Message::Unit(part)

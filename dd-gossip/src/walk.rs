@@ -20,6 +20,15 @@ pub(crate) struct Walk {
     /// Links that go before everything else.
     first: VecDeque<Link>,
     linked: Linked,
+    /// What changed since the view before this one, until it was sent.
+    news: Option<News>,
+}
+
+/// The events that a later view has over the one before.
+#[derive(Clone, Debug)]
+struct News {
+    before: Context,
+    next: Dot,
 }
 
 impl Walk {
@@ -30,6 +39,7 @@ impl Walk {
             end: None,
             first: VecDeque::new(),
             linked,
+            news: None,
         }
     }
 
@@ -51,6 +61,35 @@ impl Walk {
         }
     }
 
+    /// Goes on in a later view of the same key space; `before` is what the former had seen, `linked` what the peer lacks
+    /// by now.
+    pub(crate) fn renew(&mut self, before: Context, linked: Linked) {
+        let next = Range::ALL.first();
+        self.news = Some(News { before, next });
+        self.linked = linked;
+    }
+
+    /// Whether something that changed was not sent yet.
+    pub(crate) fn has_news(&self) -> bool {
+        self.news.is_some()
+    }
+
+    /// Complete pieces of what changed since the view before, of about `weight` bytes. `None` when all was sent.
+    pub(crate) fn news(&mut self, frozen: &Frozen, peer: &Context, weight: usize) -> Option<Unit> {
+        let mut builder = UnitBuilder::new(&frozen.store, peer);
+        while builder.weight() < weight
+            && let Some(News { before, next }) = &mut self.news
+        {
+            let Some((dot, path)) = next_lacking(&frozen.index, next, None, before) else {
+                self.news = None;
+                break;
+            };
+            add(&mut self.linked, (&path, dot), before, &mut builder);
+        }
+        let unit = builder.finish();
+        (!unit.is_empty()).then_some(unit)
+    }
+
     /// Complete pieces of what `peer` lacks, of about `weight` bytes and more where transactions tie
     /// more together. `None` at the end.
     pub(crate) fn pieces(
@@ -62,8 +101,10 @@ impl Walk {
         let mut builder = UnitBuilder::new(&frozen.store, peer);
         self.first.drain(..).for_each(|link| builder.link(&link));
         while builder.weight() < weight {
-            let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
-                if self.end.is_some() {
+            let Some((dot, path)) = next_lacking(&frozen.index, &mut self.next, self.end, peer)
+            else {
+                // What is tied together may be news alone.
+                if self.end.is_some() || self.news.is_some() {
                     break;
                 }
                 let mine = frozen.store.context();
@@ -72,14 +113,7 @@ impl Walk {
                 rest.for_each(|link| builder.link(&link));
                 break;
             };
-            if let Some(part) = self.linked.part_of(&path) {
-                self.linked.send(part, &mut builder);
-                continue;
-            }
-            // The piece of a path goes with its first event in this order.
-            if first_lacking(&frozen.store, &path, peer) == Some(dot) {
-                builder.piece(&path);
-            }
+            add(&mut self.linked, (&path, dot), peer, &mut builder);
         }
         let unit = builder.finish();
         (!unit.is_empty()).then_some(unit)
@@ -103,7 +137,8 @@ impl Walk {
             part.unit.links.push(link);
         }
         while done < weight {
-            let Some((dot, path)) = self.next_lacking(&frozen.index, peer) else {
+            let Some((dot, path)) = next_lacking(&frozen.index, &mut self.next, self.end, peer)
+            else {
                 break;
             };
             done += add_live(&frozen.store, &path, dot, &mut part.unit);
@@ -115,22 +150,43 @@ impl Walk {
         }
         done
     }
+}
 
-    fn next_lacking(&mut self, index: &Index, peer: &Context) -> Option<(Dot, Path)> {
-        loop {
-            let (dot, place) = index.next(self.next)?;
-            if self.end.is_some_and(|end| dot >= end) {
-                return None;
-            }
-            let missing = peer
-                .get(dot.replica)
-                .map_or(dot.seq, |seqs| seqs.next_missing(dot.seq));
-            if missing == dot.seq {
-                self.next = Dot::new(dot.replica, dot.seq + 1);
-                return Some((dot, place.path()));
-            }
-            self.next = Dot::new(dot.replica, missing);
+/// Adds what goes with an event at a path: what is tied to that, or the piece of the path with the first event there, in
+/// this order, that was not seen.
+fn add(
+    linked: &mut Linked,
+    (path, dot): (&Path, Dot),
+    seen: &Context,
+    builder: &mut UnitBuilder<'_>,
+) {
+    if let Some(part) = linked.part_of(path) {
+        linked.send(part, builder);
+    } else if first_lacking(builder.store(), path, seen) == Some(dot) {
+        builder.piece(path);
+    }
+}
+
+/// The next event from `next` on, and before `end`, that is not in a context, and where it stands.
+fn next_lacking(
+    index: &Index,
+    next: &mut Dot,
+    end: Option<Dot>,
+    seen: &Context,
+) -> Option<(Dot, Path)> {
+    loop {
+        let (dot, place) = index.next(*next)?;
+        if end.is_some_and(|end| dot >= end) {
+            return None;
         }
+        let missing = seen
+            .get(dot.replica)
+            .map_or(dot.seq, |seqs| seqs.next_missing(dot.seq));
+        if missing == dot.seq {
+            *next = Dot::new(dot.replica, dot.seq + 1);
+            return Some((dot, place.path()));
+        }
+        *next = Dot::new(dot.replica, missing);
     }
 }
 

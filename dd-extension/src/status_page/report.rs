@@ -43,6 +43,7 @@ pub(super) fn report(status: &StoreStatus) -> Value {
         },
         "sessions": {
             "exchanges_sent": counts.exchanges_sent,
+            "exchanges_renewed": counts.exchanges_renewed,
             "exchanges_received": counts.exchanges_received,
             "flushes_sent": counts.flushes_sent,
             "flushes_received": counts.flushes_received,

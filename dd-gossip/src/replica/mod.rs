@@ -128,6 +128,8 @@ pub struct Counts {
     pub frames_refused: u64,
     /// Exchanges sent to their end.
     pub exchanges_sent: u64,
+    /// How often an exchange went on from what had been written here meanwhile.
+    pub exchanges_renewed: u64,
     /// Flushes sent to their end.
     pub flushes_sent: u64,
     /// Full comparisons sent to their end.

@@ -6,7 +6,7 @@ use crdt_core::Context;
 use super::Replica;
 use crate::NodeId;
 use crate::config::MIN_CHUNK;
-use crate::frame::{Answer, Ask, Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
+use crate::frame::{Answer, Ask, Ends, Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
 use crate::peer::{MAX_UNACKNOWLEDGED, Question};
 use crate::session::{Session, Sizes};
 use crate::statement;
@@ -202,13 +202,14 @@ impl Replica {
             let session = self.new_flush(now, node)?;
             self.process(node).ok()?.session = Some(session);
         }
+        self.renew_session(now, node);
         // A message may have a large value in it, and nothing is written meanwhile.
         let _shown = self.keys.show();
         let process = self.process(node).ok()?;
         let bind = process.bind_out;
         let session = process.session.as_mut()?;
         let frame = session.next_frame(now, bind, sizes, &hashes)?;
-        if matches!(&frame, Frame::Data(data) if data.ends_session) {
+        if matches!(&frame, Frame::Data(data) if data.ends == Ends::Session) {
             if session.is_share() {
                 process.session = None;
                 return Some(frame);
@@ -227,6 +228,24 @@ impl Replica {
             self.schedule_flushes(now);
         }
         Some(frame)
+    }
+
+    /// What was written while an exchange is under way does not wait for its end.
+    fn renew_session(&mut self, now: Time, node: &NodeId) {
+        let (own, interval) = (self.config.replica, self.config.timing.flush);
+        let newest = self.keys.context().max(own);
+        let is_due = |session: &&mut Session| {
+            session.is_renewable(now, interval) && session.context().max(own) < newest
+        };
+        let process = self
+            .peers
+            .get_mut(node)
+            .and_then(|peer| peer.process.as_mut());
+        let session = process.and_then(|process| process.session.as_mut());
+        if let Some(session) = session.filter(is_due) {
+            session.renew(now, self.keys.freeze());
+            self.counts.exchanges_renewed += 1;
+        }
     }
 
     /// A flush of the newest own events, if it is due and the peer can take it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crdt_core::{Context, LwwRegister, OrSet, PnCounter};
 use dd_gossip::{Config, MIN_CHUNK, Replica, Time, Timing};
 
-use crate::support::craft::Stranger;
+use crate::support::craft::{ASIDE, Stranger};
 use crate::support::recording::{Recording, comparison, exchange_and_flush};
 use crate::support::{assert_sound, config, craft, hex, incarnation, node, unhex, write};
 
@@ -109,19 +109,23 @@ const SHARE: &[(&str, &str)] = &[
     ("end of a share", "01050dd3ac863dcd62cc8101000c0600"),
 ];
 
-/// What a replica sends that cuts each piece.
+/// What a replica sends that cuts each piece, and that writes while it sends.
 const PARTS: &[(&str, &str)] = &[
     (
         "part of a unit",
         "01053dd3ac863dcd62cc81010004070100000000000000620000000000000001000100030666727569740c6f725f7365743c7374723e066170706c6501000200",
     ),
     (
+        "unit aside",
+        "010539d3ac863dcd62cc810101100001000000000000006200000000000000010001000205686974730b706e5f636f756e7465720100060203020000",
+    ),
+    (
         "unit of an exchange",
-        "01053cd3ac863dcd62cc81010104000100000000000000620000000000000001000100030666727569740c6f725f7365743c7374723e057065617201000400",
+        "01053cd3ac863dcd62cc81010204000100000000000000620000000000000001000100030666727569740c6f725f7365743c7374723e057065617201000400",
     ),
     (
         "end of an exchange",
-        "010520d3ac863dcd62cc8101020c020001000000000000006200000000000000010200",
+        "010520d3ac863dcd62cc8101030c020001000000000000006200000000000000010300",
     ),
 ];
 
@@ -136,7 +140,7 @@ const RANGES: &[(&str, &str)] = &[
 
 /// A frame by name: its kind, for data that of the message too.
 fn name(frame: &[u8]) -> &'static str {
-    let message = craft::data_frame(frame).map(|data| (data.flags & 3, data.chunk[0]));
+    let message = craft::data_frame(frame).map(|data| (data.flags & (3 | ASIDE), data.chunk[0]));
     match (craft::kind(frame), message) {
         (craft::HELLO, _) => "hello",
         (craft::DIGEST, _) => "digest",
@@ -153,6 +157,7 @@ fn name(frame: &[u8]) -> &'static str {
         (_, Some((craft::EXCHANGE, 2))) => "end of an exchange",
         (_, Some((craft::EXCHANGE, 6))) => "end of a share",
         (_, Some((craft::EXCHANGE, 7))) => "part of a unit",
+        (_, Some((ASIDE, 0))) => "unit aside",
         (_, Some((craft::FLUSH, 3))) => "flush",
         (_, Some((craft::COMPARISON, 1))) => "part of a comparison",
         (_, Some((craft::COMPARISON, 2))) => "end of a comparison",
@@ -267,7 +272,7 @@ fn bytes_of_shares() {
 }
 
 #[test]
-fn bytes_of_parts() {
+fn bytes_of_parts_and_what_goes_between_them() {
     let config = Config {
         part: 1,
         ..config("b", &[])
@@ -281,9 +286,16 @@ fn bytes_of_parts() {
     let stranger = Stranger::meet("a", &mut b, nonce);
     let ask = stranger.want(true, &Context::new());
     assert_eq!(stranger.say(&mut b, &ask), Ok(()));
-    let frames = stranger.hear(&mut b);
-    let data = frames.iter().filter(|f| craft::kind(f) == craft::DATA);
-    let heard: Vec<_> = data.map(|f| (name(f), hex(f))).collect();
+    let mut heard = Vec::new();
+    while let Some(frame) = b.poll_transmit(Time::ZERO, &stranger.node) {
+        if craft::kind(&frame) != craft::DATA {
+            continue;
+        }
+        if heard.is_empty() {
+            write::<PnCounter>(&mut b, Time::ZERO, "hits", |hits| hits.add(1));
+        }
+        heard.push((name(&frame), hex(&frame)));
+    }
     assert_eq!(heard, owned(PARTS));
 }
 

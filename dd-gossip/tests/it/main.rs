@@ -15,6 +15,7 @@ mod membership;
 mod order;
 mod owned;
 mod quorum;
+mod renewing;
 mod sealing;
 mod situations;
 mod support;

@@ -11,7 +11,7 @@ use crdt_core::{
 };
 use dd_gossip::{Config, FrameError, MAX_KEY, Replica, Time};
 
-use crate::support::craft::{self, COMPARISON, EXCHANGE, FLUSH, Stranger};
+use crate::support::craft::{self, ASIDE, COMPARISON, EXCHANGE, FLUSH, Stranger};
 use crate::support::{assert_sound, config, incarnation, replica_id, restarted, visible, write};
 
 /// A replica that has made one event, and a peer that says whatever it is told to.
@@ -297,7 +297,7 @@ fn messages_that_do_not_belong_into_their_session() {
 
 #[test]
 fn flags_that_mean_nothing() {
-    for flags in [3, 8, 9, 16, 32, 64, 128, 255] {
+    for flags in [3, 8, 9, 20, 24, 28, 32, 64, 128, 255] {
         let (mut b, stranger) = scene();
         let frame = stranger.data(1, 0, flags, &[0]);
         let what = if flags & 3 == 3 {
@@ -308,6 +308,38 @@ fn flags_that_mean_nothing() {
         let error = DecodeError::Invalid(what).into();
         assert_refused(&mut b, &stranger, &[frame], &error);
     }
+}
+
+#[test]
+fn what_goes_aside_is_a_unit_or_a_floor_of_an_exchange() {
+    let unit = craft::unit(&craft::add(&element(), theirs(1)));
+    let end = craft::end(&VersionVector::new(), &Context::new());
+    let share = vec![6, 1];
+    let error = FrameError::Untrue("a message that does not belong there");
+    for (kind, message) in [
+        (EXCHANGE, &end),
+        (EXCHANGE, &share),
+        (EXCHANGE, &craft::staged(&craft::add(&element(), theirs(1)))),
+        (FLUSH, &unit),
+        (COMPARISON, &unit),
+    ] {
+        let (mut b, stranger) = scene();
+        let first = stranger.data(1, 0, kind, &[0]);
+        let aside = stranger.data(1, 1, kind | ASIDE, message);
+        assert_refused(&mut b, &stranger, &[first, aside], &error);
+    }
+    // Nor is it one that ends amidst, or behind a gap.
+    let (mut b, stranger) = scene();
+    let first = stranger.data(1, 0, EXCHANGE, &[0]);
+    let cut = stranger.data(1, 1, EXCHANGE | ASIDE, &unit[..unit.len() - 1]);
+    let error = DecodeError::Truncated.into();
+    assert_refused(&mut b, &stranger, &[first.clone(), cut], &error);
+    let (mut b, stranger) = scene();
+    let late = stranger.data(1, 2, EXCHANGE | ASIDE, &unit);
+    for frame in [first, late] {
+        assert_eq!(stranger.say(&mut b, &frame), Ok(()));
+    }
+    assert!(!b.state().context().contains(theirs(1)));
 }
 
 #[test]

@@ -13,12 +13,12 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: 09d5784471a9b5aa",
-        "1: baa38e54ecdeef2d",
-        "2: 62231512bc677b94",
+        "0: db62dba2d98e6b15",
+        "1: 832079e876a19042",
+        "2: 8b3dc839d7101587",
         "8: 986428616a141992",
         "77: 61574a25cf35ba54",
-        "4096: d2a727de95c5ce38",
+        "4096: c565b479f2daf078",
         "6: d80f2c4d6590c556",
         "4: 86f809820d4646fb",
         "14: 238abb91068e9d48",

@@ -96,8 +96,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[
             Change {
                 file: WALK,
-                from: "builder.piece(&path);",
-                to: "let _ = builder.piece_of(&path, dot);",
+                from: "builder.piece(path);",
+                to: "let _ = builder.piece_of(path, dot);",
             },
             Change {
                 file: UNIT,
@@ -118,8 +118,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
             },
             Change {
                 file: WALK,
-                from: "if first_lacking(&frozen.store, &path, peer) == Some(dot) {",
-                to: "let _ = first_lacking; {",
+                from: "} else if first_lacking(builder.store(), path, seen) == Some(dot) {",
+                to: "} else { let _ = (first_lacking, seen);",
             },
         ],
     },
@@ -173,6 +173,39 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: INCOMING,
             from: "                open.staged.extend(part);\n                Ok(Step::Wait)",
             to: "                Ok(Step::Apply(part))",
+        }],
+    },
+    Mutant {
+        name: "news",
+        what: "an exchange that goes on from a later view brings what changed",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: WALK,
+            from: "self.news = Some(News { before, next });",
+            to: "let _ = News { before, next };",
+        }],
+    },
+    Mutant {
+        name: "behind",
+        what: "it does so only if nothing was forgotten that the peer lacks",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: SESSION,
+            from: "if later.is_behind_floor(&self.against)",
+            to: "if false",
+        }],
+    },
+    Mutant {
+        name: "overtake",
+        what: "what goes aside does not count on what is still under way",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: SESSION,
+            from: "            if self.kind == SessionKind::Exchange && !unit.links.is_empty() {
+                // So that what is tied together is not sent again from a later view.
+                self.under_way = unit.events();",
+            to: "            if self.kind == SessionKind::Exchange && !unit.links.is_empty() {
+                self.against.extend_sorted(&unit.events());",
         }],
     },
     Mutant {

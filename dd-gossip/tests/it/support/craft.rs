@@ -27,6 +27,8 @@ pub(crate) const EXCHANGE: u8 = 0;
 pub(crate) const FLUSH: u8 = 1;
 pub(crate) const COMPARISON: u8 = 2;
 pub(crate) const ENDS_MESSAGE: u8 = 4;
+/// A message by itself, in the middle of another.
+pub(crate) const ASIDE: u8 = 16;
 /// A session ends with the end of a message.
 pub(crate) const ENDS_SESSION: u8 = 8 | ENDS_MESSAGE;
 
