@@ -63,8 +63,8 @@ pub(crate) struct Session {
     parts: VecDeque<Unit>,
     /// Events that the peer has once all of what is under way is there. Not before: what goes aside overtakes it.
     under_way: Vec<Dot>,
-    /// When the view was made, if it was renewed.
-    renewed: Option<Time>,
+    /// When it was looked last whether there is a later view.
+    looked: Option<Time>,
     /// What was sent last is old: news have their turn.
     news_turn: bool,
     /// The message is news.
@@ -189,7 +189,7 @@ impl Session {
             walk,
             parts: VecDeque::new(),
             under_way: Vec::new(),
-            renewed: None,
+            looked: None,
             news_turn: true,
             is_news: false,
             waiting: None,
@@ -217,17 +217,27 @@ impl Session {
         self.number > 0
     }
 
-    /// Whether it can go on from a later view now, if `interval` is over since it last did.
-    pub(crate) fn is_renewable(&self, now: Time, interval: Duration) -> bool {
-        let is_due = self.renewed.is_none_or(|at| at + interval <= now);
+    /// Whether to go on from a later view, if this is what was seen by now here, and by the peer: once in an `interval`.
+    pub(crate) fn is_outdated(
+        &mut self,
+        now: Time,
+        interval: Duration,
+        context: &Context,
+        peer: &Context,
+    ) -> bool {
+        let is_due = self.looked.is_none_or(|at| at + interval <= now);
         let is_open = self.has_begun() && !self.ended && self.share.is_none();
-        is_due && is_open && self.kind == SessionKind::Exchange && !self.has_news()
+        let is_exchange = self.kind == SessionKind::Exchange;
+        if !is_due || !is_open || !is_exchange || self.has_news() {
+            return false;
+        }
+        self.looked = Some(now);
+        !context.is_subset(self.context()) && !context.difference(self.context()).is_subset(peer)
     }
 
     /// Goes on from a later view, unless what was forgotten or sealed since would have to be told first, or
     /// transactions tie too much together.
-    pub(crate) fn renew(&mut self, now: Time, frozen: Frozen) {
-        self.renewed = Some(now);
+    pub(crate) fn renew(&mut self, frozen: Frozen) {
         let (later, store) = (&frozen.store, &self.frozen.store);
         let links = later.links_lacked_by(&self.against);
         if later.is_behind_floor(&self.against)

@@ -230,20 +230,18 @@ impl Replica {
         Some(frame)
     }
 
-    /// What was written while an exchange is under way does not wait for its end.
+    /// What is written, or comes, while an exchange is under way does not wait for its end.
     fn renew_session(&mut self, now: Time, node: &NodeId) {
-        let (own, interval) = (self.config.replica, self.config.timing.flush);
-        let newest = self.keys.context().max(own);
-        let is_due = |session: &&mut Session| {
-            session.is_renewable(now, interval) && session.context().max(own) < newest
-        };
+        let interval = self.config.timing.flush;
         let process = self
             .peers
             .get_mut(node)
             .and_then(|peer| peer.process.as_mut());
-        let session = process.and_then(|process| process.session.as_mut());
-        if let Some(session) = session.filter(is_due) {
-            session.renew(now, self.keys.freeze());
+        let session = process.and_then(|process| Some((process.session.as_mut()?, &process.known)));
+        if let Some((session, known)) = session
+            && session.is_outdated(now, interval, self.keys.context(), known)
+        {
+            session.renew(self.keys.freeze());
             self.counts.exchanges_renewed += 1;
         }
     }

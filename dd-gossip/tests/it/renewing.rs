@@ -1,5 +1,7 @@
 //! What is written while a peer is brought up to date does not wait for the end of that.
 
+use std::time::Duration;
+
 use crdt_core::{LwwRegister, OrSet, PnCounter};
 use dd_gossip::{Config, UpdateError};
 
@@ -14,14 +16,21 @@ const CHUNK: usize = 8 * 1024;
 
 /// Two that were equal and apart since; a has written much meanwhile, and has sent some of it by now.
 fn catching_up() -> Net {
-    let names = ["a", "b"];
+    catching_up_in(&["a", "b"])
+}
+
+/// As above, with others that are connected to a alone.
+fn catching_up_in(names: &[&str]) -> Net {
     let with_chunk = |name: &&str| Config {
         chunk: CHUNK,
-        ..config(name, &names)
+        ..config(name, names)
     };
     let mut net = Net::with(names.iter().map(with_chunk).collect());
     net.connect_all();
     net.run_millis(2_000);
+    for other in &names[1..] {
+        net.disconnect("b", other);
+    }
     net.disconnect("a", "b");
     net.write::<OrSet<u64>>("a", "many", |set| {
         (0..20_000).for_each(|n| _ = set.insert(&n));
@@ -39,7 +48,9 @@ fn set_large(net: &mut Net, letter: &str) {
     net.write::<LwwRegister<String>>("a", "large", |large| large.set(&letter.repeat(4 * MIB)));
 }
 
+/// Counts, a while after what was before.
 fn count(net: &mut Net) {
+    net.now = net.now + Duration::from_millis(1);
     net.write::<PnCounter>("a", "hits", |hits| hits.add(1));
 }
 
@@ -78,7 +89,6 @@ fn a_small_update_overtakes_what_is_old() {
     let mut net = catching_up();
     for n in 1..5 {
         count(&mut net);
-        net.now = net.now + std::time::Duration::from_millis(1);
         assert!(carry_until(&mut net, n) < 4, "the {n}-th");
     }
     assert_eq!(large(&net), None, "while the rest is on its way");
@@ -110,7 +120,7 @@ fn a_small_update_overtakes_a_large_value_that_is_under_way() {
     assert_eq!((asides(&net), large(&net)), (1, None));
     // One that is too large for that waits for its end, and nothing else does, as soon as that one is here.
     let names: Vec<String> = (0..2000).map(|n| format!("element {n}")).collect();
-    net.now = net.now + std::time::Duration::from_millis(1);
+    net.now = net.now + Duration::from_millis(1);
     net.write::<OrSet<String>>("a", "words", |set| {
         names.iter().for_each(|name| _ = set.insert(name.as_str()));
     });
@@ -118,6 +128,18 @@ fn a_small_update_overtakes_a_large_value_that_is_under_way() {
     net.assert_equal();
     assert_eq!(net["b"].view::<OrSet<String>>(b"words").len(), 2000);
     assert_eq!(large(&net), Some('x'));
+}
+
+#[test]
+fn so_does_what_others_write() {
+    let mut net = catching_up_in(&["a", "b", "c"]);
+    net.now = net.now + Duration::from_millis(1);
+    net.write::<PnCounter>("c", "hits", |hits| hits.add(1));
+    // c has to catch up with a as well.
+    let frames = carry_until(&mut net, 1);
+    assert_eq!(large(&net), None, "after {frames} frames");
+    net.settle();
+    net.assert_equal();
 }
 
 #[test]
@@ -132,7 +154,7 @@ fn what_is_under_way_may_be_overwritten_and_deleted() {
                 set_large(&mut net, "y");
                 count(&mut net);
             }
-            net.now = net.now + std::time::Duration::from_millis(1);
+            net.now = net.now + Duration::from_millis(1);
             net.carry_one();
         }
         net.settle();
@@ -153,7 +175,6 @@ fn what_is_new_leaves_half_of_the_frames_to_what_is_old() {
         frames += 1;
         assert!(frames < 3_000, "it is starved");
         count(&mut net);
-        net.now = net.now + std::time::Duration::from_millis(1);
         net.carry_one();
     }
     net.settle();
@@ -163,6 +184,7 @@ fn what_is_new_leaves_half_of_the_frames_to_what_is_old() {
 #[test]
 fn transactions_among_what_is_new_come_whole() {
     let mut net = catching_up();
+    net.now = net.now + Duration::from_millis(1);
     let now = net.now;
     net["a"]
         .transaction::<_, UpdateError>(now, 0, |tx| {

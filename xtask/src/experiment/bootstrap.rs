@@ -1,19 +1,16 @@
 //! An empty node joins a full cluster.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use dd_extension::types::{LwwRegister, OrSet};
 use dd_extension::{Key, Keys};
 
 use super::chart::Chart;
-use super::latency;
-use super::report::{About, Cell, Column, Output, Report, cells, number, processors, text};
+use super::report::{About, Cell, Output, Report, cells, processors};
+use super::small_writes::{COLUMNS, SmallWrites, equal, row, until};
 use super::threads::{self, Node};
-use super::times::Times;
 
 const VALUES: Keys<LwwRegister<String>> = Keys::with_prefix("value/");
 const BLOB: Key<LwwRegister<Vec<u8>>> = Key::new("blob");
@@ -21,19 +18,6 @@ const SET: Key<OrSet<u64>> = Key::new("set");
 /// Bytes of a value of most keys.
 const VALUE: usize = 100;
 const MEMBERS: u64 = 20_000;
-const PATIENCE: Duration = Duration::from_secs(600);
-
-const COLUMNS: [Column; 9] = [
-    text("", 30),
-    number("seen", "", 0),
-    number("p50", "us", 0),
-    number("p99", "us", 0),
-    number("most", "us", 0),
-    number("took", "s", 2),
-    number("payload", "MB", 1),
-    number("received", "MB", 1),
-    number("ratio", "", 2),
-];
 
 /// An empty node catches up with full ones: time, bytes and what share each sent, and what becomes meanwhile of small
 /// writes between two of those.
@@ -48,9 +32,8 @@ pub(crate) struct Bootstrap {
     /// Full nodes, two at least
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=9))]
     full: u8,
-    /// Small writes a second meanwhile
-    #[arg(long, default_value_t = 100)]
-    rate: u32,
+    #[command(flatten)]
+    small: SmallWrites,
 }
 
 impl Bootstrap {
@@ -69,7 +52,7 @@ impl Bootstrap {
                 self.full + 1,
                 processors(),
                 self.blob,
-                self.rate
+                self.small.rate
             ),
             columns: &COLUMNS,
             chart: Chart::bars(&[""], &["p50", "p99", "most"]).log(),
@@ -80,52 +63,25 @@ impl Bootstrap {
             .collect::<Result<_>>()?;
         self.fill(&full[0])?;
         equal(&full)?;
-        let began = Instant::now();
-        let quiet = small(&full, began, self.rate, Duration::from_secs(2))?;
+        let [writer, reader, ..] = &full[..] else {
+            bail!("two full nodes at least");
+        };
+        let small = self.small.begin();
+        let quiet = small.alone((writer, reader))?;
         report.row(row("small writes before", &quiet))?;
 
         let payload = self.keys * (VALUE + 14) + self.blob + MEMBERS as usize * 8;
         let joined = Instant::now();
         let joiner = Node::start(full.len(), &addresses)?;
-        let done = Arc::new(AtomicBool::new(false));
-        let meanwhile = {
-            let (stores, done) = (
-                [full[0].store.clone(), full[1].store.clone()],
-                Arc::clone(&done),
-            );
-            let watcher = full[1]
-                .runtime
-                .spawn(latency::watch(stores[1].clone(), began, 0)?);
-            let rate = self.rate;
-            std::thread::spawn(move || -> Result<_> {
-                let mut at = 0;
-                while !done.load(Ordering::Relaxed) {
-                    std::thread::sleep(Duration::from_secs(1) / rate);
-                    latency::write(&stores[0], began, at % 1000)?;
-                    at += 1;
-                }
-                latency::write(&stores[0], began, u32::MAX)?;
-                Ok(watcher)
-            })
-        };
-        let deadline = Instant::now() + PATIENCE;
-        while joiner.store.status()?.replica.keys < self.keys {
-            if Instant::now() > deadline {
-                bail!("it has not caught up after {PATIENCE:?}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let took = joined.elapsed();
-        done.store(true, Ordering::Relaxed);
-        let watcher = match meanwhile.join() {
-            Ok(watcher) => watcher?,
-            Err(_) => bail!("the writer panicked"),
-        };
-        let waiting = tokio::runtime::Builder::new_current_thread().build()?;
-        let times = waiting
-            .block_on(watcher)
-            .context("the watcher panicked")??;
-        report.row(row("small writes meanwhile", &Times::of(times, took)))?;
+        let mut took = Duration::ZERO;
+        let meanwhile = small.meanwhile((writer, reader), || {
+            until("it has caught up", || {
+                Ok(joiner.store.status()?.replica.keys >= self.keys)
+            })?;
+            took = joined.elapsed();
+            Ok(())
+        })?;
+        report.row(row("small writes meanwhile", &meanwhile))?;
         let status = joiner.store.status()?.replica;
         let brought = status.peers.iter().map(|peer| peer.brought);
         let all = brought.clone().sum::<u64>().max(1);
@@ -165,54 +121,5 @@ impl Bootstrap {
             }
         })?;
         Ok(())
-    }
-}
-
-fn row(what: &str, times: &Times) -> Vec<Cell> {
-    let micros = [50.0, 99.0, 100.0].map(|percent| Cell::from(times.micros(percent)));
-    let mut row = cells![what, times.count()];
-    row.extend(micros);
-    row.resize(COLUMNS.len(), Cell::None);
-    row
-}
-
-fn small(nodes: &[Node], began: Instant, rate: u32, span: Duration) -> Result<Times> {
-    let watcher = nodes[1]
-        .runtime
-        .spawn(latency::watch(nodes[1].store.clone(), began, 0)?);
-    let count = rate * span.as_secs() as u32;
-    for at in 0..count {
-        std::thread::sleep(Duration::from_secs(1) / rate);
-        latency::write(&nodes[0].store, began, at % 1000)?;
-    }
-    latency::write(&nodes[0].store, began, u32::MAX)?;
-    let waiting = tokio::runtime::Builder::new_current_thread().build()?;
-    let times = waiting
-        .block_on(watcher)
-        .context("the watcher panicked")??;
-    Ok(Times::of(times, span))
-}
-
-fn equal(nodes: &[Node]) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let status = |node: &Node| Ok(node.store.status()?.replica);
-        let all = nodes.iter().map(status).collect::<Result<Vec<_>>>()?;
-        if all
-            .windows(2)
-            .all(|two| two[0].context_hash == two[1].context_hash)
-        {
-            if all
-                .windows(2)
-                .any(|two| two[0].fingerprint != two[1].fingerprint)
-            {
-                bail!("equal contexts with unequal fingerprints");
-            }
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            bail!("the nodes are not equal after {PATIENCE:?}");
-        }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -8,6 +8,7 @@ mod cluster;
 mod detection;
 mod enes;
 mod idle;
+mod large;
 mod latency;
 mod majority;
 mod memory;
@@ -16,6 +17,7 @@ mod partition;
 mod redis;
 mod report;
 mod restarts;
+mod small_writes;
 mod threads;
 mod throughput;
 mod times;
@@ -54,6 +56,8 @@ enum Which {
     Latency(latency::Latency),
     /// An empty node joins two full ones
     Bootstrap(bootstrap::Bootstrap),
+    /// A value of 100 MB on three nodes, and small writes meanwhile
+    Large(large::Large),
     /// Two replicas that were parted while one changed some of many keys: bytes and time to be equal again
     Partition(partition::Partition),
     /// Keys created and deleted on three node processes: their memory before, in between and after
@@ -77,6 +81,7 @@ impl Experiment {
             Which::Enes(enes) => ("enes", enes.run(output)),
             Which::Latency(latency) => ("latency", latency.run(output)),
             Which::Bootstrap(bootstrap) => ("bootstrap", bootstrap.run(output)),
+            Which::Large(large) => ("large", large.run(output)),
             Which::Partition(partition) => ("partition", partition.run(output)),
             Which::Churn(churn) => ("churn", churn.run(output)),
             Which::Restarts(restarts) => ("restarts", restarts.run(output)),

@@ -58,8 +58,16 @@ pub(super) fn start(count: usize) -> Result<Vec<Node>> {
 }
 
 impl Node {
-    /// Starts one node of these addresses.
+    /// Starts one node of these addresses, with the default settings.
     pub(super) fn start(at: usize, addresses: &[SocketAddr]) -> Result<Self> {
+        Self::start_with(at, addresses, StoreConfig::default())
+    }
+
+    pub(super) fn start_with(
+        at: usize,
+        addresses: &[SocketAddr],
+        settings: StoreConfig,
+    ) -> Result<Self> {
         let mut config = ClusterConfig::new(addresses[at]).identity(identity(at)?);
         for (other, address) in addresses.iter().enumerate().filter(|(o, _)| *o != at) {
             config = config.peer(name(other), address.to_string());
@@ -71,7 +79,7 @@ impl Node {
             runtime.block_on(async {
                 let data = DistributedData::new();
                 let cluster = Cluster::join(config).await?;
-                let store = data.start(&cluster, StoreConfig::default()).await?;
+                let store = data.start(&cluster, settings).await?;
                 // Whoever waits for it is there, or nobody is left to tell.
                 let _ = started.send((store, Handle::current()));
                 let _ = stopped.await;

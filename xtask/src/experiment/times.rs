@@ -25,6 +25,11 @@ impl Times {
         self.sorted.get(at).map_or(0.0, |t| t.as_secs_f64() * 1e6)
     }
 
+    /// What they took together.
+    pub(super) fn span(&self) -> Duration {
+        self.all
+    }
+
     pub(super) fn per_second(&self) -> f64 {
         self.sorted.len() as f64 / self.all.as_secs_f64()
     }
