@@ -118,6 +118,7 @@ impl Driver {
         drop(replica);
         self.more = self.transmit(now);
         self.tell();
+        self.store.standby.sweep();
         if std::mem::take(&mut self.heard) {
             self.store.progress.notify_waiters();
         }

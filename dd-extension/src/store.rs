@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) node: NodeId,
     pub(crate) replica: RwLock<Replica>,
     /// Of the replica.
-    standby: Standby,
+    pub(crate) standby: Standby,
     /// Also asked for inside of closures, which hold the replica's lock.
     pub(crate) replica_id: Mutex<ReplicaId>,
     pub(crate) subscribers: Registry,

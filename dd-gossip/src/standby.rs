@@ -24,13 +24,18 @@ struct Place {
     view: Option<View>,
     /// How many long steps are under way, one within the other: what is shown is from before the first.
     steps: usize,
+    /// Views that somebody still read when their steps were over.
+    over: Vec<View>,
     #[cfg(test)]
     shown: usize,
 }
 
 /// Everything as it was before a long step, and as it still is for whoever reads during that.
 #[derive(Clone, Debug)]
-pub struct View(Node);
+pub struct View(Arc<Node>);
+
+/// Views that are kept for those who read them, at most. Of more, whoever reads one last frees what nobody else holds.
+const MAX_OVER: usize = 16;
 
 impl Standby {
     /// What is shown meanwhile; `None` while there is no long step.
@@ -43,7 +48,7 @@ impl Standby {
         let mut place = self.place();
         place.steps += 1;
         if place.steps == 1 {
-            place.view = Some(View(store.root().clone()));
+            place.view = Some(View(Arc::new(store.root().clone())));
         }
         #[cfg(test)]
         {
@@ -55,6 +60,20 @@ impl Standby {
     #[cfg(test)]
     pub(crate) fn shown(&self) -> usize {
         self.place().shown
+    }
+
+    /// Frees the views whose readers are done. For whoever drives the replica, without its lock: to give the memory of
+    /// what was deleted back takes as long as that was large, and no reader is to do it.
+    pub fn sweep(&self) {
+        let mut place = self.place();
+        if place.over.is_empty() {
+            return;
+        }
+        let over = std::mem::take(&mut place.over).into_iter();
+        let (done, read) = over.partition(|View(root)| Arc::strong_count(root) == 1);
+        place.over = read;
+        drop(place);
+        drop::<Vec<View>>(done);
     }
 
     fn place(&self) -> std::sync::MutexGuard<'_, Place> {
@@ -74,6 +93,15 @@ impl Drop for Shown {
             place.view.take()
         } else {
             None
+        };
+        // Nobody gets another one of it while the place is locked.
+        let is_read = |View(root): &View| Arc::strong_count(root) > 1;
+        let view = match view {
+            Some(view) if is_read(&view) && place.over.len() < MAX_OVER => {
+                place.over.push(view);
+                None
+            }
+            view => view,
         };
         // What nobody else holds is freed, for which nobody should wait.
         drop(place);
@@ -101,4 +129,40 @@ impl View {
 /// Whether there are many events at and under a place, so that something done to all of them takes long.
 pub(crate) fn is_large(place: Option<NodeRef<'_>>) -> bool {
     place.is_some_and(|place| place.count_up_to(LONG) == LONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_a_view_last_does_not_free_it() {
+        let (standby, store) = (Standby::default(), DotStore::new());
+        let shown = standby.show(&store);
+        let read = [standby.view().unwrap(), standby.view().unwrap()];
+        drop(shown);
+        assert!(standby.view().is_none());
+        for view in read {
+            standby.sweep();
+            assert_eq!(standby.place().over.len(), 1, "somebody reads it");
+            assert!(Arc::strong_count(&view.0) > 1);
+        }
+        standby.sweep();
+        assert_eq!(standby.place().over.len(), 0);
+        // One that nobody read is not kept.
+        drop(standby.show(&store));
+        assert_eq!(standby.place().over.len(), 0);
+    }
+
+    #[test]
+    fn at_most_16_views_are_kept_for_their_readers() {
+        let (standby, store) = (Standby::default(), DotStore::new());
+        let mut read = Vec::new();
+        for n in 1..=MAX_OVER + 1 {
+            let shown = standby.show(&store);
+            read.extend(standby.view());
+            drop(shown);
+            assert_eq!(standby.place().over.len(), n.min(MAX_OVER));
+        }
+    }
 }

@@ -20,12 +20,7 @@ const COLLECT: Duration = Duration::from_millis(250);
 /// How much of that is done at one time: readers wait for it, some tenths of a millisecond. See
 /// [`DotStore::forget_some`](crdt_core::kernel::DotStore::forget_some).
 const STEP: usize = 1024;
-/// The most that it grows to where there are many records, lest they come faster than they go: readers then wait eight
-/// times as long.
-const LARGE_STEP: usize = 8 * STEP;
-/// For so many records more a step is as much more.
-const PER_STEP: usize = 32 * 1024;
-/// Between two steps.
+/// Between two steps. Some 500 000 records are looked at in a second so, which is more than are made in one.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Removal records for which peers are waited for, at most. With more, those that were here when a pass begins go without
@@ -108,8 +103,7 @@ impl Replica {
             let awaited = if is_old { &nobody } else { &all };
             awaited.lacking(record).next().is_none() && awaited.is_settled(mine, record)
         };
-        let effort = (STEP * (1 + count / PER_STEP)).min(LARGE_STEP);
-        let (gone, next) = self.keys.forget(&from, effort, stable);
+        let (gone, next) = self.keys.forget(&from, STEP, stable);
         self.counts.records_forgotten += gone as u64;
         self.forgetting.pass = next.map(|from| Pass { from, crowded });
         if self.forgetting.pass.is_some() {
