@@ -24,6 +24,8 @@ const BATCH: usize = 64;
 /// Bytes of frames that are sent or taken in one go, at most by a frame more: what else there is to do waits no
 /// longer than that takes.
 const GO: usize = 64 * 1024;
+/// What is due so soon is not waited for: a timer would ring up to a millisecond too late.
+const SOON: Duration = Duration::from_micros(100);
 /// How old the round trips are that the status has, while something happens.
 const ROUND_TRIPS: Duration = Duration::from_millis(100);
 
@@ -39,7 +41,7 @@ pub(crate) struct Driver {
     /// When the round trips are to be asked for again.
     round_trips_at: Time,
     timer: Pin<Box<Sleep>>,
-    /// There was more to send than in one go.
+    /// There was more to send than in one go, or something else is due soon.
     more: bool,
     /// Whose turn it is then.
     next: Option<NodeId>,
@@ -115,8 +117,9 @@ impl Driver {
         if replica.poll_timeout() <= now {
             replica.handle_timeout(now);
         }
+        let soon = replica.poll_timeout() <= now + SOON;
         drop(replica);
-        self.more = self.transmit(now);
+        self.more = self.transmit(now) || soon;
         self.tell();
         self.store.standby.sweep();
         if std::mem::take(&mut self.heard) {

@@ -20,8 +20,12 @@ const COLLECT: Duration = Duration::from_millis(250);
 /// How much of that is done at one time: readers wait for it, some tenths of a millisecond. See
 /// [`DotStore::forget_some`](crdt_core::kernel::DotStore::forget_some).
 const STEP: usize = 1024;
-/// Between two steps. Some 500 000 records are looked at in a second so, which is more than are made in one.
+/// Between two steps.
 const PAUSE: Duration = Duration::from_millis(1);
+/// With so many records there is hardly a pause, lest they come faster than they go: just so long that whatever else
+/// there is to do has its turn.
+const MANY: usize = 32 * 1024;
+const SHORT_PAUSE: Duration = Duration::from_micros(50);
 
 /// Removal records for which peers are waited for, at most. With more, those that were here when a pass begins go without
 /// waiting, and a peer that lacks them catches up by a full comparison; those that came since stay, and those of
@@ -107,7 +111,8 @@ impl Replica {
         self.counts.records_forgotten += gone as u64;
         self.forgetting.pass = next.map(|from| Pass { from, crowded });
         if self.forgetting.pass.is_some() {
-            self.forgetting.at = Some(now + PAUSE);
+            let pause = if count < MANY { PAUSE } else { SHORT_PAUSE };
+            self.forgetting.at = Some(now + pause);
         } else if std::mem::take(&mut self.forgetting.again) {
             self.schedule_forgetting(now);
         }
