@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crdt_core::kernel::{Comparison, Unit};
+use crdt_core::kernel::{Comparison, MAX_ITEMS, Unit};
 use crdt_core::{Context, Limits, ReplicaId, VersionVector};
 
 use crate::config::MAX_PART;
@@ -30,6 +30,9 @@ pub const fn max_held_bytes(limits: &Limits) -> usize {
 pub const fn max_staged_bytes(limits: &Limits) -> usize {
     limits.payload.saturating_add(MAX_PART).saturating_mul(32)
 }
+
+/// Things in the parts of a unit, at most: a few bytes may say many, and each takes memory by itself.
+const MAX_STAGED_ITEMS: usize = 4 * MAX_ITEMS;
 
 /// Bytes of a message beyond which it takes some tenths of a millisecond to take in.
 pub(crate) const LARGE: usize = 256 * 1024;
@@ -101,8 +104,9 @@ struct Open {
     kind: SessionKind,
     next: u64,
     message: Vec<u8>,
-    /// Parts of the unit that comes next.
+    /// Parts of the unit that comes next, and how many things are in them.
     staged: Unit,
+    items: usize,
     units: Vec<Unit>,
     /// Of the messages so far: of a flush of all, of an exchange of those that make up a unit.
     bytes: usize,
@@ -111,12 +115,21 @@ struct Open {
     heard: Time,
 }
 
+/// How much there is in a unit, each with a path or an event of its own.
+fn items(unit: &Unit) -> usize {
+    let records = unit.records.iter().map(|(_, record)| 1 + record.cuts.len());
+    let links = unit.links.iter().map(|link| link.paths.len());
+    let adds = unit.adds.iter().map(|(_, entries)| entries.len());
+    records.sum::<usize>() + links.sum::<usize>() + adds.sum::<usize>()
+}
+
 impl Open {
     /// A unit together with its parts that came before.
     fn complete(&mut self, unit: Unit) -> Unit {
         if self.staged.is_empty() {
             return unit;
         }
+        self.items = 0;
         let mut whole = std::mem::take(&mut self.staged);
         whole.extend(unit);
         whole.normalize();
@@ -148,15 +161,20 @@ impl Incoming {
         }
     }
 
-    /// Gives up a comparison that was not heard of since `then`: it holds a view of everything as it was.
-    /// Returns whether there was one.
-    pub(crate) fn drop_stale(&mut self, then: Time) -> bool {
-        let is_stale = |open: &Open| open.kind == SessionKind::Comparison && open.heard < then;
-        let stale = self.open.as_ref().is_some_and(is_stale);
-        if stale {
+    /// Gives up a comparison that was not heard of since `then`: it holds a view of everything as it was. And whatever
+    /// holds parts of a unit. Returns what it was.
+    pub(crate) fn drop_stale(&mut self, then: Time) -> Option<SessionKind> {
+        let holds = |open: &&Open| {
+            open.kind == SessionKind::Comparison
+                || !open.staged.is_empty()
+                || !open.message.is_empty()
+        };
+        let stale = self.open.as_ref().filter(|open| open.heard < then);
+        let kind = stale.filter(holds).map(|open| open.kind);
+        if kind.is_some() {
             self.give_up();
         }
-        stale
+        kind
     }
 
     /// Whether an exchange or comparison is under way that was heard of since `then`.
@@ -286,6 +304,7 @@ impl Incoming {
             next: 0,
             message: Vec::new(),
             staged: Unit::default(),
+            items: 0,
             units: Vec::new(),
             bytes: 0,
             comparison: Comparison::default(),
@@ -335,6 +354,13 @@ impl Incoming {
         let Some(open) = &mut self.open else {
             return Ok(Step::Wait);
         };
+        let goes_on = matches!(
+            message,
+            Message::Begin { .. } | Message::Staged(_) | Message::Unit(_) | Message::Flush { .. }
+        );
+        if !open.staged.is_empty() && !goes_on {
+            return Err(FrameError::Untrue("a unit without its last part"));
+        }
         match (message, open.kind, ends) {
             (Message::Begin { floor }, SessionKind::Exchange, false) => Ok(Step::Begin(floor)),
             (Message::Unit(unit), SessionKind::Exchange, false) => {
@@ -347,6 +373,10 @@ impl Incoming {
                 Ok(Step::Wait)
             }
             (Message::Staged(part), SessionKind::Exchange | SessionKind::Flush, false) => {
+                open.items += items(&part);
+                if open.items > MAX_STAGED_ITEMS {
+                    return Err(FrameError::Limit("items of a unit"));
+                }
                 open.staged.extend(part);
                 Ok(Step::Wait)
             }

@@ -13,9 +13,30 @@ use crate::range::Range;
 /// [`MAX_ITEMS`](crdt_core::kernel::MAX_ITEMS) paths.
 pub const MAX_LINKED: usize = 8 * 1024 * 1024;
 
-/// Something is tied together that is larger than [`MAX_LINKED`].
+/// Something is tied together that is larger than [`MAX_LINKED`], or more than was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
+
+/// How much is looked at, at most, to find what is tied together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Links, and paths of theirs.
+    pub(crate) paths: usize,
+    /// Events at and under the paths.
+    pub(crate) events: usize,
+}
+
+impl Effort {
+    pub(crate) const ANY: Self = Self {
+        paths: usize::MAX,
+        events: usize::MAX,
+    };
+
+    fn spend(left: &mut usize, spent: usize) -> Result<(), TooLarge> {
+        *left = left.checked_sub(spent).ok_or(TooLarge)?;
+        Ok(())
+    }
+}
 
 /// The parts of a key space that can't be sent apart from each other. Each is all that the peer lacks at
 /// and under some paths.
@@ -41,7 +62,20 @@ impl Linked {
     /// A transaction of which it lacks one event ties its paths, even if that event is void: what replaced
     /// it stands there or above. Whoever shares a path, or a record above, is tied in turn.
     pub(crate) fn of(store: &DotStore, peer: &Context) -> Result<Self, TooLarge> {
-        let links: Vec<&Link> = store.links_lacked_by(peer).collect();
+        Self::with(Effort::ANY, store, peer)
+    }
+
+    /// As [`of`](Self::of), unless that takes more.
+    pub(crate) fn with(
+        mut effort: Effort,
+        store: &DotStore,
+        peer: &Context,
+    ) -> Result<Self, TooLarge> {
+        let mut links: Vec<&Link> = Vec::new();
+        for link in store.links_lacked_by(peer) {
+            Effort::spend(&mut effort.paths, 1 + link.paths.len())?;
+            links.push(link);
+        }
         let mut tied: Vec<(Path, usize)> = Vec::new();
         for (at, link) in links.iter().enumerate() {
             let paths = link.paths.iter();
@@ -55,6 +89,12 @@ impl Linked {
                 Some((above, other)) if path.starts_with(above) => groups.unite(*other, link),
                 _ => outermost.push((path, link)),
             }
+        }
+        for (path, _) in &outermost {
+            let most = effort.events.saturating_add(1);
+            let place = store.root().get(path).filter(|_| most < usize::MAX);
+            let events = place.map_or(0, |place| place.count_up_to(most));
+            Effort::spend(&mut effort.events, events)?;
         }
         let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
         for (at, link) in links.into_iter().enumerate() {

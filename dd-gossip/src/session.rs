@@ -18,14 +18,21 @@ use crate::asking::Asking;
 use crate::fingerprint::Hashes;
 use crate::frame::{Data, Ends, Frame, Message, SessionKind, Share};
 use crate::key_space::Frozen;
-use crate::linked::Linked;
+use crate::linked::{Effort, Linked};
 use crate::range::Range;
 use crate::time::Time;
 use crate::walk::Walk;
 
-/// Links that a peer lacks, at most, for an exchange with it to go on from a later view: what they tie together is looked
-/// for anew each time.
-const MAX_RENEWED_LINKS: usize = 64;
+/// What transactions may tie together of that which a peer lacks, at most, for an exchange with it to go on from a later
+/// view: it is looked for anew each time.
+const RENEWED: Effort = Effort {
+    paths: 256,
+    events: 1024,
+};
+
+/// How often an exchange goes on from a later view: as often as flushes are made at first, and of its duration so many
+/// times, lest each leaves a gap in what the peer has seen until the end, and those become too many.
+const RENEWALS: u32 = 1024;
 
 /// How what is sent is cut.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +70,10 @@ pub(crate) struct Session {
     parts: VecDeque<Unit>,
     /// Events that the peer has once all of what is under way is there. Not before: what goes aside overtakes it.
     under_way: Vec<Dot>,
-    /// When it was looked last whether there is a later view.
-    looked: Option<Time>,
+    /// When it was looked first and last whether there is a later view.
+    looked: Option<(Time, Time)>,
+    /// Nothing is left of what there was at the beginning, or it can't go on from a later view.
+    is_last: bool,
     /// What was sent last is old: news have their turn.
     news_turn: bool,
     /// The message is news.
@@ -78,7 +87,7 @@ pub(crate) struct Session {
 
 /// What is sent to a peer that asks for a share.
 enum Given {
-    Share(Walk),
+    Share(Box<Walk>),
     Whole,
     Nothing,
 }
@@ -96,7 +105,7 @@ impl Given {
                 let parts = Range::ALL.split(index, u64::from(share.of));
                 // Of less than one event for each the last ones are empty.
                 let part = parts.get(usize::from(share.at)).copied();
-                Self::Share(Walk::within(part.unwrap_or(Range::NONE), linked))
+                Self::Share(Box::new(Walk::within(part.unwrap_or(Range::NONE), linked)))
             }
             None if share.at == 0 => Self::Whole,
             None => Self::Nothing,
@@ -138,7 +147,7 @@ impl Session {
     ) -> Self {
         let (given, walk) = match Given::of(&frozen, &against, share, least) {
             Given::Whole => return Self::exchange(id, frozen, against, chunk),
-            Given::Share(walk) => (true, walk),
+            Given::Share(walk) => (true, *walk),
             Given::Nothing => (false, Walk::within(Range::NONE, Linked::default())),
         };
         Self {
@@ -190,6 +199,7 @@ impl Session {
             parts: VecDeque::new(),
             under_way: Vec::new(),
             looked: None,
+            is_last: false,
             news_turn: true,
             is_news: false,
             waiting: None,
@@ -225,33 +235,33 @@ impl Session {
         context: &Context,
         peer: &Context,
     ) -> bool {
-        let is_due = self.looked.is_none_or(|at| at + interval <= now);
-        let is_open = self.has_begun() && !self.ended && self.share.is_none();
+        let is_due = self
+            .looked
+            .is_none_or(|(first, last)| last + interval.max(now.since(first) / RENEWALS) <= now);
+        let is_open = self.has_begun() && !self.is_last && self.share.is_none();
         let is_exchange = self.kind == SessionKind::Exchange;
         if !is_due || !is_open || !is_exchange || self.has_news() {
             return false;
         }
-        self.looked = Some(now);
+        self.looked = Some((self.looked.map_or(now, |(first, _)| first), now));
         !context.is_subset(self.context()) && !context.difference(self.context()).is_subset(peer)
     }
 
     /// Goes on from a later view, unless what was forgotten or sealed since would have to be told first, or
-    /// transactions tie too much together.
-    pub(crate) fn renew(&mut self, frozen: Frozen) {
+    /// transactions tie too much together: then it does not any more. Returns whether it does.
+    pub(crate) fn renew(&mut self, frozen: Frozen) -> bool {
         let (later, store) = (&frozen.store, &self.frozen.store);
-        let links = later.links_lacked_by(&self.against);
-        if later.is_behind_floor(&self.against)
-            || later.context().seals() != store.context().seals()
-            || links.take(MAX_RENEWED_LINKS + 1).count() > MAX_RENEWED_LINKS
-        {
-            return;
-        }
-        let Ok(linked) = Linked::of(later, &self.against) else {
-            return;
+        self.is_last = later.is_behind_floor(&self.against)
+            || later.context().seals() != store.context().seals();
+        let linked = Linked::with(RENEWED, later, &self.against);
+        let Some(linked) = linked.ok().filter(|_| !self.is_last) else {
+            self.is_last = true;
+            return false;
         };
         self.begun &= later.floor() == store.floor();
         self.walk.renew(store.context().clone(), linked);
         self.frozen = frozen;
+        true
     }
 
     fn has_news(&self) -> bool {
@@ -301,8 +311,9 @@ impl Session {
             }
             self.message = self.next_message(now, sizes, hashes)?.encode();
         }
-        self.news_turn = !self.is_news;
         let chunk = self.message.split_to(self.message.len().min(sizes.chunk));
+        // What is larger than a frame is as good as old.
+        self.news_turn = !self.is_news || !self.message.is_empty();
         self.asking.note_sent(now, chunk.len());
         let ends = match (self.message.is_empty(), self.ended) {
             (false, _) => Ends::Nothing,
@@ -453,7 +464,9 @@ impl Session {
     fn next_unit(&mut self, sizes: Sizes) -> Option<Message> {
         if self.parts.is_empty() {
             let (frozen, against) = (&self.frozen, &self.against);
-            let unit = self.walk.pieces(frozen, against, sizes.weight())?;
+            let unit = self.walk.pieces(frozen, against, sizes.weight());
+            self.is_last |= unit.is_none();
+            let unit = unit?;
             if self.kind == SessionKind::Exchange && !unit.links.is_empty() {
                 // So that what is tied together is not sent again from a later view.
                 self.under_way = unit.events();

@@ -20,6 +20,8 @@ pub(crate) struct Walk {
     /// Links that go before everything else.
     first: VecDeque<Link>,
     linked: Linked,
+    /// What the first view had seen, if this is a later one: what is not in that was or is news.
+    old: Option<Context>,
     /// What changed since the view before this one, until it was sent.
     news: Option<News>,
 }
@@ -39,6 +41,7 @@ impl Walk {
             end: None,
             first: VecDeque::new(),
             linked,
+            old: None,
             news: None,
         }
     }
@@ -65,6 +68,7 @@ impl Walk {
     /// by now.
     pub(crate) fn renew(&mut self, before: Context, linked: Linked) {
         let next = Range::ALL.first();
+        self.old.get_or_insert_with(|| before.clone());
         self.news = Some(News { before, next });
         self.linked = linked;
     }
@@ -113,7 +117,9 @@ impl Walk {
                 rest.for_each(|link| builder.link(&link));
                 break;
             };
-            add(&mut self.linked, (&path, dot), peer, &mut builder);
+            if self.old.as_ref().is_none_or(|old| old.contains(dot)) {
+                add(&mut self.linked, (&path, dot), peer, &mut builder);
+            }
         }
         let unit = builder.finish();
         (!unit.is_empty()).then_some(unit)

@@ -27,6 +27,7 @@ use crdt_core::{HybridClock, ReplicaId};
 use crate::changes::Changed;
 use crate::config::Config;
 use crate::fingerprint::Hashes;
+use crate::frame::SessionKind;
 use crate::key_space::KeySpace;
 use crate::peer::{Peer, Process};
 use crate::rng::Rng;
@@ -162,6 +163,17 @@ pub struct Counts {
     pub scrubs: u64,
     /// Events that were dropped because nobody asked for them.
     pub events_dropped: u64,
+}
+
+impl Counts {
+    /// What was being received of this kind ended early.
+    fn cut(&mut self, kind: Option<SessionKind>) {
+        match kind {
+            Some(SessionKind::Exchange) => self.exchanges_cut += 1,
+            Some(SessionKind::Comparison) => self.comparisons_cut += 1,
+            Some(SessionKind::Flush) | None => {}
+        }
+    }
 }
 
 impl Replica {

@@ -501,11 +501,8 @@ impl Replica {
     /// Counts what is under way from a peer and now ends early.
     fn count_cut(&mut self, node: &NodeId) {
         let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
-        match process.and_then(|process| process.incoming.under_way()) {
-            Some(SessionKind::Exchange) => self.counts.exchanges_cut += 1,
-            Some(SessionKind::Comparison) => self.counts.comparisons_cut += 1,
-            Some(SessionKind::Flush) | None => {}
-        }
+        self.counts
+            .cut(process.and_then(|process| process.incoming.under_way()));
     }
 
     /// Of a peer that sent what was refused nothing takes effect later either, a held flush say:

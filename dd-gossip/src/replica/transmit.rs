@@ -5,7 +5,7 @@ use crdt_core::Context;
 
 use super::Replica;
 use crate::NodeId;
-use crate::config::MIN_CHUNK;
+use crate::config::{MAX_PART, MIN_CHUNK};
 use crate::frame::{Answer, Ask, Ends, Frame, MAX_CHUNK, MAX_CONTEXT, SessionKind};
 use crate::peer::{MAX_UNACKNOWLEDGED, Question};
 use crate::session::{Session, Sizes};
@@ -192,7 +192,7 @@ impl Replica {
     pub(super) fn sizes(&self) -> Sizes {
         Sizes {
             chunk: self.config.chunk.clamp(MIN_CHUNK, MAX_CHUNK),
-            part: self.config.part,
+            part: self.config.part.clamp(1, MAX_PART),
         }
     }
 
@@ -241,8 +241,8 @@ impl Replica {
         if let Some((session, known)) = session
             && session.is_outdated(now, interval, self.keys.context(), known)
         {
-            session.renew(self.keys.freeze());
-            self.counts.exchanges_renewed += 1;
+            let renewed = session.renew(self.keys.freeze());
+            self.counts.exchanges_renewed += u64::from(renewed);
         }
     }
 

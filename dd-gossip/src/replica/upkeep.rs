@@ -108,7 +108,7 @@ impl Replica {
             self.counts.sessions_broken += 1;
         }
         let stale = process.incoming.drop_stale(now.before(timing.retry * 4));
-        self.counts.comparisons_cut += u64::from(stale);
+        self.counts.cut(stale);
         let then = now.before(timing.retry);
         let mut lost = false;
         if over(process.asked, timing.retry) {

@@ -135,7 +135,7 @@ fn a_unit_in_parts_is_bounded() {
 #[test]
 fn parts_without_the_rest_of_their_unit_are_nothing() {
     for kind in [EXCHANGE, FLUSH] {
-        let (mut b, mut stranger, _) = scene();
+        let (mut b, stranger, _) = scene();
         let first = craft::staged(&craft::add(&path_of("x"), Dot::new(replica_id("a"), 1)));
         let frame = stranger.data(1, 0, kind | ENDS_MESSAGE, &first);
         assert_eq!(stranger.say(&mut b, &frame), Ok(()));
@@ -145,7 +145,24 @@ fn parts_without_the_rest_of_their_unit_are_nothing() {
         let error = FrameError::Untrue("a message that does not belong into its session");
         assert_eq!(stranger.say(&mut b, &frame), Err(error));
         assert!(b.state().context().is_empty());
+        // Nor is a unit whose last part never came.
+        let (mut b, stranger, _) = scene();
+        let end = craft::end(
+            &Default::default(),
+            &craft::dots(&[Dot::new(replica_id("a"), 1)]),
+        );
+        let begin = stranger.data(1, 0, EXCHANGE | ENDS_MESSAGE, &first);
+        assert_eq!(stranger.say(&mut b, &begin), Ok(()));
+        let end = stranger.data(1, 1, EXCHANGE | ENDS_SESSION, &end);
+        let error = FrameError::Untrue("a unit without its last part");
+        assert_eq!(stranger.say(&mut b, &end), Err(error));
+        assert!(b.state().context().is_empty());
         // Nor does it wait for the next session.
+        let (mut b, mut stranger, _) = scene();
+        assert_eq!(
+            stranger.say(&mut b, &frame_of(&stranger, kind, &first)),
+            Ok(())
+        );
         let _ = stranger.session(kind, &[first]);
         let second = craft::add(&path_of("y"), Dot::new(replica_id("a"), 2));
         for frame in stranger.session(EXCHANGE, &[craft::unit(&second)]) {
@@ -154,6 +171,10 @@ fn parts_without_the_rest_of_their_unit_are_nothing() {
         let set = b.view::<OrSet<String>>(b"key");
         assert!(!set.contains("x"));
     }
+}
+
+fn frame_of(stranger: &Stranger, kind: u8, message: &[u8]) -> bytes::Bytes {
+    stranger.data(1, 0, kind | ENDS_MESSAGE, message)
 }
 
 fn path_of(element: &str) -> crdt_core::Path {

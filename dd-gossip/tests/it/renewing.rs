@@ -182,6 +182,75 @@ fn what_is_new_leaves_half_of_the_frames_to_what_is_old() {
 }
 
 #[test]
+fn an_exchange_ends_though_something_is_written_between_all_frames() {
+    let mut net = catching_up();
+    let mut frames = 0;
+    while net["a"].counts().exchanges_sent == 0 {
+        frames += 1;
+        assert!(frames < 3_000, "it never ends");
+        count(&mut net);
+        count(&mut net);
+        net.carry_one();
+    }
+    assert_eq!(large(&net), Some('x'));
+    assert!(net["a"].counts().exchanges_renewed > 100);
+    let flushes = net["a"].counts().flushes_sent;
+    for _ in 0..20 {
+        net.carry_one();
+    }
+    assert!(net["a"].counts().flushes_sent > flushes, "as before");
+    net.settle();
+    net.assert_equal();
+}
+
+#[test]
+fn the_longer_an_exchange_takes_the_less_often_it_is_renewed() {
+    let mut net = catching_up();
+    // By the time that the first frame takes as long as an hour, a thousandth of that has to be in between.
+    count(&mut net);
+    net.carry_one();
+    net.now = net.now + Duration::from_secs(1024);
+    count(&mut net);
+    net.carry_one();
+    let before = net["a"].counts().exchanges_renewed;
+    for _ in 0..100 {
+        net.now = net.now + Duration::from_millis(8);
+        count(&mut net);
+        net.carry_one();
+    }
+    assert_eq!(net["a"].counts().exchanges_renewed, before);
+    net.now = net.now + Duration::from_secs(1);
+    count(&mut net);
+    assert!(carry_until(&mut net, 103) < 4);
+    assert_eq!(net["a"].counts().exchanges_renewed, before + 1);
+    assert_eq!(large(&net), None);
+}
+
+#[test]
+fn where_transactions_tie_much_together_what_is_new_waits() {
+    let mut net = catching_up();
+    net.now = net.now + Duration::from_millis(1);
+    let now = net.now;
+    net["a"]
+        .transaction::<_, UpdateError>(now, 0, |tx| {
+            tx.edit::<PnCounter>(b"hits").add(1);
+            let mut words = tx.edit::<OrSet<u64>>(b"words");
+            (0..2_000).for_each(|n| _ = words.insert(&n));
+            Ok(())
+        })
+        .unwrap();
+    for n in 0..50 {
+        count(&mut net);
+        net.carry_one();
+        assert_eq!(counted(&net), 0, "{n}");
+    }
+    assert_eq!(net["a"].counts().exchanges_renewed, 0);
+    net.settle();
+    assert_eq!(counted(&net), 51);
+    net.assert_equal();
+}
+
+#[test]
 fn transactions_among_what_is_new_come_whole() {
     let mut net = catching_up();
     net.now = net.now + Duration::from_millis(1);

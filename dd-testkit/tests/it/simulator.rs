@@ -13,14 +13,14 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: db62dba2d98e6b15",
-        "1: 832079e876a19042",
-        "2: 8b3dc839d7101587",
+        "0: a69ccf766937dea7",
+        "1: 8cb21e4048876387",
+        "2: 103797a03c1bac62",
         "8: 986428616a141992",
         "77: 61574a25cf35ba54",
         "4096: c565b479f2daf078",
         "6: d80f2c4d6590c556",
-        "4: 86f809820d4646fb",
+        "4: 2a7fbe1de958142f",
         "14: 238abb91068e9d48",
     ];
     assert_eq!(traces, expected);
