@@ -149,9 +149,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: SESSION,
-            from: "SessionKind::Exchange => self.walk.pieces(frozen, against, weight).map(Message::Unit),",
+            from: "SessionKind::Exchange => self.next_old_or_new(sizes),",
             to: "SessionKind::Exchange => (self.number == 0)
-                .then(|| self.walk.pieces(frozen, against, weight).map(Message::Unit))
+                .then(|| self.next_old_or_new(sizes))
                 .flatten(),",
         }],
     },
@@ -191,8 +191,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: SESSION,
-            from: "if later.is_behind_floor(&self.against)",
-            to: "if false",
+            from: "self.is_last = later.is_behind_floor(&self.against)",
+            to: "self.is_last = false",
+        }],
+    },
+    Mutant {
+        name: "endless",
+        what: "an exchange goes on from later views only while there is something old to be sent",
+        found_by: FoundBy::Test(
+            "dd-gossip",
+            "renewing::an_exchange_ends_though_something_is_written_between_all_frames",
+        ),
+        changes: &[Change {
+            file: SESSION,
+            from: "self.is_last |= unit.is_none();",
+            to: "",
         }],
     },
     Mutant {
@@ -266,8 +279,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[
             Change {
                 file: SESSION,
-                from: "let states_floor = self.kind == SessionKind::Exchange && !self.floor().is_empty();",
-                to: "let states_floor = false;",
+                from: "self.kind == SessionKind::Exchange && !self.begun && !self.floor().is_empty()",
+                to: "false",
             },
             Change {
                 file: SESSION,
