@@ -45,7 +45,7 @@ fn catching_up_in(names: &[&str]) -> Net {
 }
 
 fn set_large(net: &mut Net, letter: &str) {
-    net.write::<LwwRegister<String>>("a", "large", |large| large.set(&letter.repeat(4 * MIB)));
+    net.write::<LwwRegister<String>>("a", "large", |large| large.set(&letter.repeat(MIB)));
 }
 
 /// Counts, a while after what was before.

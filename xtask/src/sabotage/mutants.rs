@@ -196,6 +196,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        name: "endless",
+        what: "an exchange goes on from later views only while there is something old to be sent",
+        found_by: FoundBy::Test(
+            "dd-gossip",
+            "renewing::an_exchange_ends_though_something_is_written_between_all_frames",
+        ),
+        changes: &[Change {
+            file: SESSION,
+            from: "self.is_last |= unit.is_none();",
+            to: "",
+        }],
+    },
+    Mutant {
         name: "overtake",
         what: "what goes aside does not count on what is still under way",
         found_by: FoundBy::Simulator,
