@@ -26,6 +26,14 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    /// All have changed.
+    pub(crate) fn all() -> Self {
+        Self {
+            keys: Vec::new(),
+            all: true,
+        }
+    }
+
     /// Counts one change of a key.
     pub(crate) fn note(&mut self, key: Name) {
         if self.all {

@@ -9,6 +9,8 @@
 //! want      = bind 1 context                         "as well; send what I lack"
 //! want      = bind 2 at of context                   "as well; send what I lack of one of so many shares"
 //! want      = bind 3 context                         "as well; send no more of the share"
+//! want      = bind 4 context                         "these values are in my draft, and others"
+//! want      = bind 5 context                         "and these; send everything else that you hold"
 //! data      = bind session number flags chunk        a part of a message of a session
 //! ack       = bind session                           "all up to this session is here"
 //! query     = bind number hash                       "this is the hash of my context; what is yours?"
@@ -92,6 +94,8 @@ const NOTHING: u8 = 0;
 const EVERYTHING: u8 = 1;
 const ONE_SHARE: u8 = 2;
 const NO_MORE: u8 = 3;
+const PART_OF_DRAFT: u8 = 4;
+const REST: u8 = 5;
 
 const UNIT: u8 = 0;
 const PART: u8 = 1;
@@ -106,6 +110,7 @@ const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
 const ENDS_SESSION: u8 = 0b1000;
 const ASIDE: u8 = 0b1_0000;
+const FOR_DRAFT: u8 = 0b10_0000;
 
 /// A frame that carries a message of a membership service.
 pub fn membership_frame(message: &[u8]) -> Bytes {
@@ -156,6 +161,10 @@ pub(crate) enum Ask {
     Share(Share),
     /// No more of the share that it was asked for.
     NoMore,
+    /// Nothing yet: the context is a part of what is in a draft, not of what was seen.
+    PartOfDraft,
+    /// Everything but what is in the draft, of which this is the last part.
+    Rest,
 }
 
 /// The `at`-th of `of` parts of what a replica holds, which are about equal.
@@ -243,6 +252,8 @@ pub(crate) struct Data {
     pub(crate) session: u64,
     pub(crate) number: u64,
     pub(crate) kind: SessionKind,
+    /// What it brings is for a draft: a share if it is an exchange, the rest if it is a comparison.
+    pub(crate) for_draft: bool,
     pub(crate) ends: Ends,
     pub(crate) chunk: Bytes,
 }
@@ -468,6 +479,8 @@ impl Ask {
                 w.byte(of);
             }
             Self::NoMore => w.byte(NO_MORE),
+            Self::PartOfDraft => w.byte(PART_OF_DRAFT),
+            Self::Rest => w.byte(REST),
         }
     }
 
@@ -483,6 +496,8 @@ impl Ask {
                 Ok(Self::Share(Share { at, of }))
             }
             NO_MORE => Ok(Self::NoMore),
+            PART_OF_DRAFT => Ok(Self::PartOfDraft),
+            REST => Ok(Self::Rest),
             _ => Err(DecodeError::Invalid("what is wanted")),
         }
     }
@@ -504,7 +519,8 @@ impl Data {
             Ends::Session => ENDS_MESSAGE | ENDS_SESSION,
             Ends::Aside => ASIDE,
         };
-        w.byte(kind | ends);
+        let draft = if self.for_draft { FOR_DRAFT } else { 0 };
+        w.byte(kind | ends | draft);
         w.raw(&self.chunk);
     }
 
@@ -520,7 +536,11 @@ impl Data {
             _ => return Err(DecodeError::Invalid("kind of a session").into()),
         };
         const BOTH: u8 = ENDS_MESSAGE | ENDS_SESSION;
-        let ends = match flags & !KIND_BITS {
+        let for_draft = flags & FOR_DRAFT != 0;
+        if for_draft && kind == SessionKind::Flush {
+            return Err(DecodeError::Invalid("kind of a session for a draft").into());
+        }
+        let ends = match flags & !(KIND_BITS | FOR_DRAFT) {
             0 => Ends::Nothing,
             ENDS_MESSAGE => Ends::Message,
             BOTH => Ends::Session,
@@ -533,6 +553,7 @@ impl Data {
             session,
             number,
             kind,
+            for_draft,
             ends,
             chunk,
         })
@@ -737,11 +758,13 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_read_back_and_has_these_bytes() {
         let share = Share { at: 7, of: 32 };
-        let asks: [(Ask, &[u8]); 4] = [
+        let asks: [(Ask, &[u8]); 6] = [
             (Ask::Nothing, &[0]),
             (Ask::Everything, &[1]),
             (Ask::Share(share), &[2, 7, 32]),
             (Ask::NoMore, &[3]),
+            (Ask::PartOfDraft, &[4]),
+            (Ask::Rest, &[5]),
         ];
         for (ask, golden) in asks {
             let want = Frame::Want {

@@ -102,6 +102,7 @@ pub(crate) struct Incoming {
 #[derive(Clone, Debug)]
 struct Open {
     kind: SessionKind,
+    for_draft: bool,
     next: u64,
     message: Vec<u8>,
     /// Parts of the unit that comes next, and how many things are in them.
@@ -247,7 +248,7 @@ impl Incoming {
         if data.number < open.next {
             return Ok(Step::Wait); // repeated
         }
-        if data.number > open.next || data.kind != open.kind {
+        if data.number > open.next || (data.kind, data.for_draft) != (open.kind, open.for_draft) {
             self.give_up();
             return Ok(Step::Ask);
         }
@@ -301,6 +302,7 @@ impl Incoming {
         self.session = data.session;
         self.open = Some(Open {
             kind: data.kind,
+            for_draft: data.for_draft,
             next: 0,
             message: Vec::new(),
             staged: Unit::default(),

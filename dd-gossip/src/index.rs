@@ -52,6 +52,16 @@ impl Index {
         self.records.remove(dot);
     }
 
+    /// Forgets where records are.
+    pub(crate) fn drop_records(&mut self) {
+        self.records = Places::default();
+    }
+
+    /// Where records are.
+    pub(crate) fn records(&self) -> &Places {
+        &self.records
+    }
+
     /// Where dots are live.
     pub(crate) fn live(&self) -> &Places {
         &self.live
@@ -121,6 +131,28 @@ impl Places {
         self.origins.get(&dot.replica)?.get(dot.seq)
     }
 
+    /// The events. O(n).
+    pub(crate) fn context(&self) -> Context {
+        let mut context = Context::new();
+        for (origin, places) in self.origins.iter() {
+            let mut range: Option<(u64, u64)> = None;
+            for (seq, _) in places.from(0) {
+                match &mut range {
+                    Some((_, last)) if *last + 1 == seq => *last = seq,
+                    _ => {
+                        if let Some((first, last)) = range.replace((seq, seq)) {
+                            context.insert_range(*origin, first, last);
+                        }
+                    }
+                }
+            }
+            if let Some((first, last)) = range {
+                context.insert_range(*origin, first, last);
+            }
+        }
+        context
+    }
+
     fn len(&self) -> usize {
         self.origins.iter().map(|(_, places)| places.len()).sum()
     }
@@ -151,7 +183,8 @@ impl Places {
         })
     }
 
-    fn next(&self, from: Dot) -> Option<(Dot, Place<'_>)> {
+    /// The first at or behind `from`, in the order of origins and numbers.
+    pub(crate) fn next(&self, from: Dot) -> Option<(Dot, Place<'_>)> {
         for (origin, places) in self.from(from.replica) {
             let first = if origin == from.replica { from.seq } else { 0 };
             if let Some((seq, place)) = places.from(first).next() {

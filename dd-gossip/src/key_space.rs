@@ -20,6 +20,7 @@ use crate::fingerprint::{Hashes, write_place};
 use crate::index::Index;
 use crate::replica::DEADLINE;
 use crate::standby::{LONG, Shown, Standby, is_large};
+use crate::walk::Walk;
 
 /// Room that is kept from one change to the next, in entries.
 const ROOM: usize = 64;
@@ -147,6 +148,11 @@ impl KeySpace {
         self.marks = prefixes;
     }
 
+    /// As if these keys had changed.
+    pub(crate) fn note_marked(&mut self, keys: impl IntoIterator<Item = &'static [u8]>) {
+        self.marked.extend(keys.into_iter().map(Name::new));
+    }
+
     /// The noted keys that changed since this was asked last.
     pub(crate) fn take_marked(&mut self) -> BTreeSet<Name> {
         std::mem::take(&mut self.marked)
@@ -216,6 +222,82 @@ impl KeySpace {
         let live = live.map(|(place, dot)| (place.path(), dot));
         store.commit(comparison, context, floor, live, &mut effects);
         self.follow(&mut effects);
+    }
+
+    /// What is live here, to be filled with what is live elsewhere; see [`DotStore::values`]. Nobody is shown it.
+    pub(crate) fn values(&self) -> Self {
+        let mut values = Self {
+            changes: Changes::default(),
+            marked: BTreeSet::new(),
+            standby: Standby::default(),
+            ..self.clone()
+        };
+        values.frozen.store = self.store().values();
+        values.frozen.index.drop_records();
+        values
+    }
+
+    /// Of values: leaves nothing beside them, nor runs that have a cut, and says in the context which they are. O(n).
+    pub(crate) fn reduce_to_values(&mut self) {
+        let index = &self.frozen.index;
+        let place = |dot: Dot| Some((index.live().get(dot)?.path(), dot));
+        let cut = index.cuts().iter().filter_map(|((dot, _), ())| place(*dot));
+        let cut = cut.collect();
+        self.discard(cut);
+        let live = self.frozen.index.live().context();
+        self.frozen.store.reduce_to_values(live);
+        self.frozen.index.drop_records();
+    }
+
+    fn discard(&mut self, gone: Vec<(Path, Dot)>) {
+        let mut effects = Vec::new();
+        self.frozen.store.discard(gone, &mut effects);
+        self.follow(&mut effects);
+    }
+
+    /// Makes values what the sender of a comparison with them had; see [`DotStore::complete`].
+    pub(crate) fn complete(
+        &mut self,
+        comparison: &Comparison,
+        context: &Context,
+        floor: &VersionVector,
+    ) {
+        // What the sender has not seen may be dead where it was, or not have been visible.
+        let beyond = self.context().difference(context);
+        let seen = self.context().difference(&beyond);
+        let none = Context::new();
+        let gone = self.frozen.index.live().of_those(&beyond, &none);
+        let gone = gone.map(|(place, dot)| (place.path(), dot)).collect();
+        self.discard(gone);
+        self.frozen.store.reduce_to_values(seen);
+        let mut effects = Vec::new();
+        let Frozen { store, index } = &mut self.frozen;
+        let live = index.live().of_those(context, comparison.kept());
+        let live = live.map(|(place, dot)| (place.path(), dot));
+        store.complete(comparison, context, floor, live, &mut effects);
+        self.follow(&mut effects);
+    }
+
+    /// Takes the place of a former key space, with what that has and is lacking here: unless it has forgotten what is
+    /// lacking. Returns whether it did; if not, it is of no use any more.
+    pub(crate) fn take_place_of(&mut self, former: &mut Self) -> bool {
+        let here = &former.frozen;
+        let against = self.context().clone();
+        if here.store.is_behind_floor(&against) {
+            return false;
+        }
+        let links = here.store.links_lacked_by(&against).cloned();
+        let mut walk = Walk::as_one(links.collect());
+        while let Some(unit) = walk.pieces(here, &against, usize::MAX) {
+            self.apply(&unit, &unit.events());
+        }
+        self.take_over(here.store.context(), here.store.floor());
+        self.standby = former.standby.clone();
+        self.marked.append(&mut former.marked);
+        self.marks.clone_from(&former.marks);
+        self.changes = Changes::all();
+        std::mem::swap(self, former);
+        true
     }
 
     /// Forgets some records; see [`DotStore::forget_some`].

@@ -9,6 +9,7 @@ mod by_number;
 mod changes;
 mod config;
 mod consistency;
+mod draft;
 mod fingerprint;
 mod frame;
 mod incoming;

@@ -59,6 +59,8 @@ pub(crate) struct Process {
     pub(crate) share: Option<u8>,
     /// It said that it gives none.
     pub(crate) gives_no_share: bool,
+    /// The values that it said are in its draft.
+    pub(crate) draft: Context,
     /// Events that it brought in exchanges and full comparisons, some of which may have been here.
     pub(crate) brought: u64,
     pub(crate) sessions: u64,
@@ -99,6 +101,8 @@ pub(crate) struct Due {
     pub(crate) want: Option<bool>,
     /// What else it is told of this replica's context before it is asked.
     pub(crate) statement: VecDeque<Context>,
+    /// That is of the draft.
+    pub(crate) states_draft: bool,
     /// It is to send no more of its share.
     pub(crate) no_more: bool,
     pub(crate) ack: Option<u64>,
@@ -173,6 +177,7 @@ impl Process {
             deferred: false,
             share: None,
             gives_no_share: false,
+            draft: Context::new(),
             brought: 0,
             sessions: 0,
             session: None,

@@ -54,6 +54,8 @@ impl Sizes {
 pub(crate) struct Session {
     id: u64,
     kind: SessionKind,
+    /// What it brings is for the peer's draft.
+    for_draft: bool,
     frozen: Frozen,
     against: Context,
     /// Of a flush: the events since the session before, and how the floor has risen since.
@@ -97,9 +99,7 @@ impl Given {
         let Frozen { store, index } = frozen;
         let lacking = store.context().difference(against).len();
         let few = lacking.min(index.len() as u64) < least as u64;
-        let linked = (!few && !store.is_behind_floor(against))
-            .then(|| Linked::of(store, against).ok())
-            .flatten();
+        let linked = (!few).then(|| Linked::of(store, against).ok()).flatten();
         match linked {
             Some(linked) => {
                 let parts = Range::ALL.split(index, u64::from(share.of));
@@ -135,8 +135,9 @@ impl Session {
     }
 
     /// What a peer with context `against` lacks of a share; together with the others it is all, but the peer can't
-    /// know that, and asks for what it still lacks at the end. Where that would be a full comparison, which is staged
-    /// and committed as one, or fewer than `least` events, everything goes with the first share, and no other is given.
+    /// know that, and asks for what it still lacks at the end. Where it lacks something that was forgotten the share is
+    /// for a draft. Where that would be fewer than `least` events, or transactions tie too much together, everything goes
+    /// with the first share, and no other is given.
     pub(crate) fn share(
         id: u64,
         frozen: Frozen,
@@ -152,7 +153,20 @@ impl Session {
         };
         Self {
             share: Some(given),
+            for_draft: given && frozen.store.is_behind_floor(&against),
             ..Self::new(id, SessionKind::Exchange, frozen, against, walk)
+        }
+    }
+
+    /// Everything but the values that are in a peer's draft.
+    pub(crate) fn rest(id: u64, frozen: Frozen, values: Context, chunk: usize) -> Self {
+        let links = frozen.store.links().cloned();
+        let walk = Walk::with_all_records(links.collect());
+        let asking = Asking::new(&frozen.index, &values, chunk);
+        Self {
+            for_draft: true,
+            asking,
+            ..Self::new(id, SessionKind::Comparison, frozen, values, walk)
         }
     }
 
@@ -188,6 +202,7 @@ impl Session {
         Self {
             id,
             kind,
+            for_draft: false,
             frozen,
             against,
             news: Context::new(),
@@ -331,6 +346,7 @@ impl Session {
             session: self.id,
             number,
             kind: self.kind,
+            for_draft: self.for_draft,
             ends,
             chunk,
         })
@@ -457,7 +473,8 @@ impl Session {
 
     /// Of an exchange: whether the floor has to be stated before any piece.
     fn states_floor(&self) -> bool {
-        self.kind == SessionKind::Exchange && !self.begun && !self.floor().is_empty()
+        let is_sync = self.kind == SessionKind::Exchange && !self.for_draft;
+        is_sync && !self.begun && !self.floor().is_empty()
     }
 
     /// The next unit, or the next part of one that is too large for a message.

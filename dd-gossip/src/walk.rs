@@ -24,6 +24,8 @@ pub(crate) struct Walk {
     old: Option<Context>,
     /// What changed since the view before this one, until it was sent.
     news: Option<News>,
+    /// From where on records go of events that the peer has; none if they do not.
+    records: Option<Dot>,
 }
 
 /// The events that a later view has over the one before.
@@ -43,6 +45,7 @@ impl Walk {
             linked,
             old: None,
             news: None,
+            records: None,
         }
     }
 
@@ -61,6 +64,14 @@ impl Walk {
         Self {
             first: links,
             ..Self::linked(Linked::default())
+        }
+    }
+
+    /// As [`as_one`](Self::as_one), with all records: the peer has nothing but values.
+    pub(crate) fn with_all_records(links: VecDeque<Link>) -> Self {
+        Self {
+            records: Some(Range::ALL.first()),
+            ..Self::as_one(links)
         }
     }
 
@@ -148,10 +159,18 @@ impl Walk {
                 break;
             };
             done += add_live(&frozen.store, &path, dot, &mut part.unit);
-            let mut records = frozen.store.records_at(&path).iter();
-            if let Some(record) = records.find(|record| record.dot == dot) {
-                done += 64 + 24 * record.seen.origins() + 64 * record.cuts.len();
-                part.unit.records.push((path.clone(), record.clone()));
+            done += add_record(&frozen.store, path, dot, &mut part.unit);
+        }
+        while done < weight
+            && let Some(next) = &mut self.records
+        {
+            let Some((dot, place)) = frozen.index.records().next(*next) else {
+                self.records = None;
+                break;
+            };
+            *next = Dot::new(dot.replica, dot.seq + 1);
+            if peer.contains(dot) {
+                done += add_record(&frozen.store, place.path(), dot, &mut part.unit);
             }
         }
         done
@@ -253,6 +272,18 @@ fn add_live(store: &DotStore, path: &Path, dot: Dot, unit: &mut Unit) -> usize {
         ValueRef::Unit | ValueRef::Run(_) => 0,
     };
     32 + names + value
+}
+
+/// Adds the record of an event to a unit, if there is one. Returns how many bytes that are, about.
+fn add_record(store: &DotStore, path: Path, dot: Dot, unit: &mut Unit) -> usize {
+    let mut records = store.records_at(&path).iter();
+    let Some(record) = records.find(|record| record.dot == dot) else {
+        return 0;
+    };
+    let bytes = 64 + 24 * record.seen.origins() + 64 * record.cuts.len();
+    let record = record.clone();
+    unit.records.push((path, record));
+    bytes
 }
 
 fn first_lacking(store: &DotStore, path: &Path, peer: &Context) -> Option<Dot> {

@@ -136,7 +136,7 @@ fn say(name: &str, runs: u64, failure: &Failure) {
     );
 }
 
-fn settings() -> [(&'static str, Features); 5] {
+fn settings() -> [(&'static str, Features); 6] {
     let faults = Features::default();
     [
         ("crashes, lost nodes", faults),
@@ -158,6 +158,13 @@ fn settings() -> [(&'static str, Features); 5] {
             "with renewed syncs",
             Features {
                 renewed: true,
+                ..faults
+            },
+        ),
+        (
+            "with drafts",
+            Features {
+                drafts: true,
                 ..faults
             },
         ),

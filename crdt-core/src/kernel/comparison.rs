@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::effect::Effect;
 use super::leaf::{Value, ValueRef};
-use super::record::CutKey;
+use super::record::{CutKey, Record};
 use super::store::DotStore;
 use super::unit::Unit;
 use crate::name::Path;
@@ -144,6 +144,60 @@ impl DotStore {
             }
         }
         self.take_over(context, floor);
+    }
+
+    /// A store of what is live here and no more, to be filled with what is live elsewhere and [completed](Self::complete)
+    /// to a copy of another store. O(1).
+    pub fn values(&self) -> Self {
+        Self {
+            context: self.context.clone(),
+            root: self.root.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Of a store of values: takes some away, without that being an event.
+    pub fn discard(
+        &mut self,
+        gone: impl IntoIterator<Item = (Path, Dot)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (path, dot) in gone {
+            self.die(&path, dot, effects);
+        }
+    }
+
+    /// Of a store of values: says by `context` which they are, and leaves nothing beside them.
+    pub fn reduce_to_values(&mut self, context: Context) {
+        *self = Self {
+            root: core::mem::take(&mut self.root),
+            context,
+            ..Self::default()
+        };
+    }
+
+    /// Of a store of values all of which the sender has seen: commits a comparison with it that brings all records and
+    /// links, after which it is what the sender had.
+    pub fn complete(
+        &mut self,
+        comparison: &Comparison,
+        context: &Context,
+        floor: &VersionVector,
+        unnamed: impl IntoIterator<Item = (Path, Dot)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.commit(comparison, context, floor, unnamed, effects);
+        // Those too of whose events the values were here.
+        for unit in &comparison.units {
+            let links = unit.links.iter();
+            links.for_each(|link| self.links.insert(link.clone()));
+            for (path, record) in &unit.records {
+                let is_here = |known: &Record| known.dot == record.dot;
+                if !self.records.at(path).iter().any(is_here) {
+                    self.keep_record(path, record.clone(), effects);
+                }
+            }
+        }
     }
 
     /// Those of the live dots that the sender did not bring either.

@@ -36,7 +36,7 @@ pub const MAX_IDLE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// The shape under which the deadline of a key stands, in milliseconds since 1970.
 pub(crate) const DEADLINE: &[u8] = b"deadline";
 /// For how long the keys that begin with a prefix last, in milliseconds.
-const IDLE: &[u8] = b"\0idle";
+pub(super) const IDLE: &[u8] = b"\0idle";
 /// Keys that are deleted at one time.
 const BATCH: usize = 1024;
 

@@ -26,6 +26,7 @@ use crdt_core::{HybridClock, ReplicaId};
 
 use crate::changes::Changed;
 use crate::config::Config;
+use crate::draft::Draft;
 use crate::fingerprint::Hashes;
 use crate::frame::SessionKind;
 use crate::key_space::KeySpace;
@@ -78,6 +79,7 @@ pub struct Replica {
     forgetting: forgetting::Forgetting,
     caught_up: bool,
     sharing: sharing::Sharing,
+    draft: Option<Draft>,
     quorum: quorum::Quorum,
     owned: owned::Owned,
     expiry: expiry::Expiry,
@@ -204,6 +206,7 @@ impl Replica {
             rng,
             caught_up: peers.is_empty(),
             sharing: Default::default(),
+            draft: None,
             peers,
             forgetting: Default::default(),
             quorum: quorum::Quorum::new(config.bootstrap),
@@ -243,6 +246,7 @@ impl Replica {
             forgetting: self.forgetting.clone(),
             caught_up: self.caught_up,
             sharing: self.sharing,
+            draft: self.draft.clone(),
             quorum: self.quorum.clone(),
             owned: self.owned.clone(),
             expiry: self.expiry.clone(),
@@ -261,19 +265,11 @@ impl Replica {
     ///
     /// Those of `out`.
     pub fn write_state(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        let store = self.keys.store();
-        let mut result = Ok(());
-        store.root().visit(&mut Vec::new(), &mut |path, entry| {
-            result = result.and_then(|()| write!(out, "{path:?}{entry:?}"));
-        });
-        result?;
-        for (path, record) in store.records() {
-            write!(out, "{path:?}{record:?}")?;
+        write_store(self.keys.store(), out)?;
+        if let Some(draft) = &self.draft {
+            write_store(draft.store(), out)?;
+            write!(out, "{}", draft.is_closed())?;
         }
-        for link in store.links() {
-            write!(out, "{link:?}")?;
-        }
-        write!(out, "{:?}{:?}", store.context(), store.floor())?;
         let (id, nonce) = (self.config.replica, self.config.nonce);
         let timers = (self.exchange_at, self.exchange_wait, &self.forgetting);
         let (expiry, sealing) = (&self.expiry, &self.sealing);
@@ -328,6 +324,21 @@ impl Replica {
         let peer = self.peers.get_mut(node).ok_or(FrameError::NotConnected)?;
         peer.process.as_mut().ok_or(FrameError::NotConnected)
     }
+}
+
+fn write_store(store: &DotStore, out: &mut impl fmt::Write) -> fmt::Result {
+    let mut result = Ok(());
+    store.root().visit(&mut Vec::new(), &mut |path, entry| {
+        result = result.and_then(|()| write!(out, "{path:?}{entry:?}"));
+    });
+    result?;
+    for (path, record) in store.records() {
+        write!(out, "{path:?}{record:?}")?;
+    }
+    for link in store.links() {
+        write!(out, "{link:?}")?;
+    }
+    write!(out, "{:?}{:?}", store.context(), store.floor())
 }
 
 #[cfg(test)]

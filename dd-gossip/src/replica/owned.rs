@@ -28,7 +28,7 @@ pub const MAX_FAMILY: usize = 255;
 pub const MAX_FAMILIES: usize = 256;
 
 /// Where the families are kept. Keys that begin so are the store's own.
-const FAMILIES: &[u8] = b"\0owned";
+pub(super) const FAMILIES: &[u8] = b"\0owned";
 /// How long each of those that live waits for the one before it to delete what a dead node owned; also how
 /// often it is looked whether something came in late.
 pub(super) const TURN: Duration = Duration::from_secs(1);
@@ -179,6 +179,8 @@ impl Replica {
                 let begin = keys_of(&family, &self.config.node);
                 marked.extend(self.keys.keys(&begin, None, usize::MAX));
             }
+            // Of one that this replica did not know yet, what was gone before is as well.
+            marked.extend(self.owned.mine.keys().cloned());
         }
         for key in marked {
             if !self.note_for_expiry(now, &key) && self.is_own(&key) {

@@ -258,6 +258,11 @@ impl Replica {
             return Ok(());
         }
         self.check_context(&context)?;
+        if matches!(ask, Ask::PartOfDraft | Ask::Rest) {
+            self.process(node)?.draft.union(&context);
+            let frozen = self.keys.freeze();
+            return self.answer_to(node, ask, frozen);
+        }
         self.keys.adopt_seals(&context);
         self.note_different(now);
         let frozen = self.keys.freeze();
@@ -296,7 +301,7 @@ impl Replica {
         };
         let process = self.process(node)?;
         match ask {
-            Ask::Nothing => return Ok(()),
+            Ask::Nothing | Ask::PartOfDraft => return Ok(()),
             Ask::NoMore => {
                 if let Some(session) = process.session.take_if(|session| session.is_share())
                     && !session.has_begun()
@@ -306,12 +311,13 @@ impl Replica {
                 }
                 return Ok(());
             }
-            Ask::Everything | Ask::Share(_) => {}
+            Ask::Everything | Ask::Share(_) | Ask::Rest => {}
         }
         process.sessions += 1;
         let (id, known) = (process.sessions, process.known.clone());
         let session = match ask {
             Ask::Share(share) => Session::share(id, frozen, known, share, least, chunk),
+            Ask::Rest => Session::rest(id, frozen, std::mem::take(&mut process.draft), chunk),
             _ => Session::exchange(id, frozen, known, chunk),
         };
         // No flush can follow a share.
@@ -348,12 +354,16 @@ impl Replica {
             Step::Apply(unit) => {
                 let events = self.check_unit(&unit)?;
                 self.count_events(&events);
-                self.keys.apply(&unit, &events);
+                if data.for_draft {
+                    self.put_into_draft(&unit, &events);
+                } else {
+                    self.keys.apply(&unit, &events);
+                    self.note_news(now, node);
+                }
                 let process = self.process(node)?;
                 process.asked = process.asked.map(|_| now);
                 process.brought += events.len() as u64;
                 process.known.extend_sorted(&events);
-                self.note_news(now, node);
             }
             Step::Ranges {
                 session,
@@ -364,9 +374,11 @@ impl Replica {
                     return Ok(());
                 }
                 self.check_context(&context)?;
-                let now = self.keys.freeze();
+                let Some(view) = self.compared(data.for_draft) else {
+                    return self.ask_anew(now, node);
+                };
                 let process = self.process(node)?;
-                let answer = process.incoming.compare(|| now, context, &ranges);
+                let answer = process.incoming.compare(|| view, context, &ranges);
                 process.due.differs = answer.map(|(number, which)| (session, number, which));
                 self.counts.ranges_compared += ranges.len() as u64;
             }
@@ -403,7 +415,11 @@ impl Replica {
                     return self.ask_anew(now, node);
                 }
                 self.count_events(&events);
-                self.keys.commit(&comparison, &context, &floor);
+                if !data.for_draft {
+                    self.keys.commit(&comparison, &context, &floor);
+                } else if !self.show_draft(&comparison, &context, &floor) {
+                    return self.ask_anew(now, node);
+                }
                 self.counts.comparisons_received += 1;
                 self.process(node)?.brought += events.len() as u64;
                 self.finished(now, node, session, &context)?;
@@ -550,6 +566,7 @@ impl Replica {
         }
         if !self.caught_up {
             self.caught_up = true;
+            self.draft = None;
             self.emit(Event::CaughtUp);
         }
     }

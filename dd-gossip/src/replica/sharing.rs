@@ -5,9 +5,16 @@
 //! free then is told what is here and asked for everything, and the others to send no more: that brings what is still
 //! lacking, whatever the others held back or had more of, and the context at the end.
 
+use crdt_core::kernel::{Comparison, Unit};
+use crdt_core::{Context, Dot, VersionVector};
+
 use super::Replica;
+use super::expiry::IDLE;
+use super::owned::FAMILIES;
 use crate::NodeId;
+use crate::draft::Draft;
 use crate::frame::Share;
+use crate::key_space::Frozen;
 use crate::peer::{Peer, Process};
 use crate::time::Time;
 
@@ -17,9 +24,14 @@ pub const MAX_SOURCES: usize = 3;
 /// Shares of what there is. With fewer, more is left for the last one that is asked; each costs a round trip.
 pub const SHARES: u8 = 32;
 
-/// The shares that are here, a bit for each.
+/// What has come.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sharing(u32);
+pub(super) struct Sharing {
+    /// The shares that are here, a bit for each.
+    given: u32,
+    /// A draft was begun. There is no other: whoever was told of values in it is told of no others.
+    drafted: bool,
+}
 
 const _: () = assert!(SHARES as u32 <= u32::BITS, "there is a bit for each");
 
@@ -51,7 +63,55 @@ impl Replica {
     fn may_share(&self, node: &NodeId) -> bool {
         let process = self.peers.get(node).and_then(|peer| peer.process.as_ref());
         let gives = process.is_some_and(|process| !process.gives_no_share);
-        !self.caught_up && gives
+        let takes = match &self.draft {
+            Some(draft) => !draft.is_closed(),
+            None => !self.sharing.drafted,
+        };
+        !self.caught_up && gives && takes
+    }
+
+    /// Takes in what a share brought that can't be shown yet; after the end of sharing it is too late.
+    pub(super) fn put_into_draft(&mut self, unit: &Unit, events: &[Dot]) {
+        if !self.caught_up && !std::mem::replace(&mut self.sharing.drafted, true) {
+            self.draft = Some(Draft::of(&self.keys));
+        }
+        if let Some(draft) = &mut self.draft {
+            draft.take(unit, events);
+        }
+    }
+
+    /// The values in the draft, if there is one, for whoever is asked for the rest.
+    pub(super) fn close_draft(&mut self) -> Option<Context> {
+        let draft = self.draft.as_mut()?;
+        let _shown = (!draft.is_closed()).then(|| self.keys.show());
+        Some(draft.close().clone())
+    }
+
+    /// With what a full comparison is: what is here, or in the draft. None if there is no draft any more.
+    pub(super) fn compared(&self, draft: bool) -> Option<Frozen> {
+        if draft {
+            self.draft.as_ref().map(Draft::freeze)
+        } else {
+            Some(self.keys.freeze())
+        }
+    }
+
+    /// The rest has come. Returns whether what was put together is here now.
+    pub(super) fn show_draft(
+        &mut self,
+        comparison: &Comparison,
+        context: &Context,
+        floor: &VersionVector,
+    ) -> bool {
+        let Some(draft) = self.draft.take() else {
+            return false;
+        };
+        let _shown = self.keys.show();
+        let complete = draft.complete(comparison, context, floor, &mut self.keys);
+        if complete {
+            self.keys.note_marked([FAMILIES, IDLE]);
+        }
+        complete
     }
 
     /// The share that a peer is to be asked for; none if it is to be asked for everything.
@@ -61,7 +121,7 @@ impl Replica {
         }
         let processes = self.peers.values().filter_map(|peer| peer.process.as_ref());
         let asked_for = processes.filter_map(|process| process.share);
-        let taken = asked_for.fold(self.sharing.0, |taken, at| taken | 1 << at);
+        let taken = asked_for.fold(self.sharing.given, |taken, at| taken | 1 << at);
         let process = self.process(node).ok()?;
         let at = process
             .share
@@ -81,7 +141,7 @@ impl Replica {
         };
         process.asked = None;
         if given {
-            self.sharing.0 |= 1 << at;
+            self.sharing.given |= 1 << at;
             self.counts.shares_received += 1;
         }
         let ask = self.may_ask(now, node);

@@ -148,7 +148,19 @@ impl Replica {
         if send && share.is_none() && !self.caught_up {
             self.end_sharing(node);
         }
+        let draft = if send && share.is_none() {
+            self.close_draft()
+        } else {
+            None
+        };
         let process = self.process(node).ok()?;
+        if std::mem::replace(&mut process.due.states_draft, draft.is_some()) != draft.is_some() {
+            process.due.statement.clear();
+        }
+        let (part_of, all) = match draft {
+            Some(_) => (Ask::PartOfDraft, Ask::Rest),
+            None => (Ask::Nothing, Ask::Everything),
+        };
         let is_told = !process.told.is_empty();
         let (mut ask, mut part) = match share {
             _ if no_more => (Ask::NoMore, Context::new()),
@@ -160,27 +172,32 @@ impl Replica {
             }
             None if send => {
                 if process.due.statement.is_empty() {
-                    process.due.statement = statement::parts(&context, &process.told);
+                    process.due.statement = match &draft {
+                        Some(values) => statement::parts(values, &Context::new()),
+                        None => statement::parts(&context, &process.told),
+                    };
                 }
                 let part = process.due.statement.pop_front().unwrap_or_default();
-                (Ask::Everything, part)
+                (all, part)
             }
             None => {
                 let part = context.untold(&process.told).truncated(MAX_CONTEXT);
                 (Ask::Nothing, part)
             }
         };
-        if !process.due.statement.is_empty() && ask == Ask::Everything {
+        if !process.due.statement.is_empty() && ask == all {
             process.due.want = Some(true);
-            ask = Ask::Nothing;
+            ask = part_of;
         }
-        if matches!(ask, Ask::Everything | Ask::Share(_)) {
+        if matches!(ask, Ask::Everything | Ask::Share(_) | Ask::Rest) {
             process.asked = Some(now);
             process.deferred = false;
         }
-        // Never left out: the peer relies on knowing what was made here by now.
-        part.set(own, context.get(own).cloned().unwrap_or_default());
-        process.told.union(&part);
+        if draft.is_none() {
+            // Never left out: the peer relies on knowing what was made here by now.
+            part.set(own, context.get(own).cloned().unwrap_or_default());
+            process.told.union(&part);
+        }
         let bind = process.bind_out;
         Some(Frame::Want {
             bind,

@@ -297,11 +297,13 @@ fn messages_that_do_not_belong_into_their_session() {
 
 #[test]
 fn flags_that_mean_nothing() {
-    for flags in [3, 8, 9, 20, 24, 28, 32, 64, 128, 255] {
+    for flags in [3, 8, 9, 20, 24, 28, 33, 40, 64, 128, 255] {
         let (mut b, stranger) = scene();
         let frame = stranger.data(1, 0, flags, &[0]);
         let what = if flags & 3 == 3 {
             "kind of a session"
+        } else if flags == 33 {
+            "kind of a session for a draft"
         } else {
             "flags of a data frame"
         };
@@ -415,7 +417,7 @@ fn contexts_with_too_many_ranges() {
 
 #[test]
 fn shares_that_there_are_not() {
-    for ask in [&[2, 2, 2][..], &[2, 0, 0], &[4]] {
+    for ask in [&[2, 2, 2][..], &[2, 0, 0], &[6]] {
         let (mut b, stranger) = scene();
         let what = if ask[0] == 2 {
             "number of a share"

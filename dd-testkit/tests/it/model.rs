@@ -20,6 +20,10 @@ const RENEWED: Features = Features {
     renewed: true,
     ..FAULTS
 };
+const DRAFTS: Features = Features {
+    drafts: true,
+    ..FAULTS
+};
 const TRANSACTIONS: Features = Features {
     transactions: true,
     ..FAULTS
@@ -46,7 +50,8 @@ fn assert_holds(features: Features, seeds: u64) {
             "{tally:?}"
         );
         assert!(tally.killed > seeds / 2, "{tally:?}");
-        assert_eq!(tally.renewed > seeds, features.renewed, "{tally:?}");
+        assert_eq!(tally.renewed > seeds / 2, features.renewed, "{tally:?}");
+        assert_eq!(tally.drafts_shown > seeds / 2, features.drafts, "{tally:?}");
     }
 }
 
@@ -68,6 +73,11 @@ fn it_holds_when_pieces_are_made_while_they_are_sent() {
 #[test]
 fn it_holds_when_syncs_go_on_from_what_there_is_by_then() {
     assert_holds(RENEWED, 2000);
+}
+
+#[test]
+fn it_holds_when_shares_of_several_are_put_together_in_drafts() {
+    assert_holds(DRAFTS, 2000);
 }
 
 #[test]

@@ -13,14 +13,14 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: a69ccf766937dea7",
-        "1: 8cb21e4048876387",
+        "0: bf6df7fb67b088c2",
+        "1: 57256a81158fce99",
         "2: 103797a03c1bac62",
-        "8: 986428616a141992",
+        "8: 901bedb20423be81",
         "77: 61574a25cf35ba54",
-        "4096: c565b479f2daf078",
+        "4096: 15c4d439cb4a8e3f",
         "6: d80f2c4d6590c556",
-        "4: 2a7fbe1de958142f",
+        "4: 2784ab1bf2e56cf1",
         "14: 238abb91068e9d48",
     ];
     assert_eq!(traces, expected);

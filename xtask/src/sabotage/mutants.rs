@@ -78,6 +78,8 @@ const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
 const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
 const EXPIRY: &str = "dd-gossip/src/replica/expiry.rs";
 const WALK: &str = "dd-gossip/src/walk.rs";
+const DRAFT: &str = "dd-gossip/src/draft.rs";
+const KEY_SPACE: &str = "dd-gossip/src/key_space.rs";
 const FORGETTING: &str = "dd-gossip/src/replica/forgetting.rs";
 const SHARING: &str = "dd-gossip/src/replica/sharing.rs";
 const SEALING: &str = "dd-gossip/src/replica/sealing.rs";
@@ -253,6 +255,89 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        name: "draft",
+        what: "of a draft only what the sender of the rest has seen becomes visible",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: KEY_SPACE,
+            from: "self.discard(gone);
+        self.frozen.store.reduce_to_values(seen);",
+            to: "let _: (Vec<(Path, Dot)>, Context) = (gone, seen);",
+        }],
+    },
+    Mutant {
+        name: "draftlive",
+        what: "whoever asks for the rest says which values are in its draft, and not which ever were",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: DRAFT,
+            from: "self.keys.reduce_to_values();",
+            to: "",
+        }],
+    },
+    Mutant {
+        name: "draftclosed",
+        what: "once the rest was asked for, nothing more is taken into a draft",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: DRAFT,
+            from: "if !self.closed {
+            self.keys.apply(unit, events);",
+            to: "{
+            self.keys.apply(unit, events);",
+        }],
+    },
+    Mutant {
+        name: "draftcut",
+        what: "a run of which something was cut is not in a draft",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: KEY_SPACE,
+            from: "self.discard(cut);",
+            to: "let _: Vec<(Path, Dot)> = cut;",
+        }],
+    },
+    Mutant {
+        name: "draftbehind",
+        what: "a draft is given up if something was forgotten here that is not in it",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: KEY_SPACE,
+            from: "if here.store.is_behind_floor(&against) {",
+            to: "if false {",
+        }],
+    },
+    Mutant {
+        name: "draftshown",
+        what: "a share for whoever lacks what was forgotten is put into a draft",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: SESSION,
+            from: "for_draft: given && frozen.store.is_behind_floor(&against),",
+            to: "",
+        }],
+    },
+    Mutant {
+        name: "draftrecords",
+        what: "the rest brings the records of events whose values are in the draft",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: WALK,
+            from: "records: Some(Range::ALL.first()),",
+            to: "",
+        }],
+    },
+    Mutant {
+        name: "draftlinks",
+        what: "the rest brings the transactions of whose events the values are in the draft",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: COMPARISON,
+            from: "links.for_each(|link| self.links.insert(link.clone()));",
+            to: "drop(links);",
+        }],
+    },
+    Mutant {
         name: "floor",
         what: "what was forgotten raises a floor",
         found_by: FoundBy::Simulator,
@@ -279,7 +364,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[
             Change {
                 file: SESSION,
-                from: "self.kind == SessionKind::Exchange && !self.begun && !self.floor().is_empty()",
+                from: "is_sync && !self.begun && !self.floor().is_empty()",
                 to: "false",
             },
             Change {

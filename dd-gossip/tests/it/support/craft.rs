@@ -15,6 +15,8 @@ pub(crate) const HELLO: u8 = 1;
 pub(crate) const DIGEST: u8 = 2;
 pub(crate) const SAME: u8 = 3;
 pub(crate) const WANT: u8 = 4;
+/// What one wants of which this is the last part of its draft.
+pub(crate) const REST: u8 = 5;
 pub(crate) const DATA: u8 = 5;
 pub(crate) const ACK: u8 = 6;
 pub(crate) const QUERY: u8 = 7;
@@ -42,6 +44,12 @@ pub(crate) fn frame(kind: u8, body: &[u8]) -> Bytes {
 
 pub(crate) fn kind(frame: &[u8]) -> u8 {
     frame[1]
+}
+
+/// Of a frame that wants: what.
+pub(crate) fn asks(frame: &[u8]) -> u8 {
+    let mut r = Reader::new(&frame[2..]);
+    r.bytes().expect("a body")[8]
 }
 
 /// What a data frame is a part of, and the part.

@@ -23,8 +23,13 @@
 //! something at or below the floor gets a full comparison instead, in which everything that the
 //! sender has seen and does not show is void.
 //!
+//! Such a receiver may get values from several in shares, for a draft that nobody sees. Who brings the rest is told which
+//! dots are in it, and sends everything else that it holds. Both together are the sender's state. That takes the place of
+//! the receiver's own, of which it is brought what it lacks.
+//!
 //! [`Rule`] lists what all of this depends on. [`Options::broken`] leaves one rule out.
 
+mod draft;
 mod node;
 mod rule;
 mod session;
@@ -64,6 +69,8 @@ pub struct Features {
     pub lazy: bool,
     /// The other syncs may go on from what the sender has by then instead of what it had at the start.
     pub renewed: bool,
+    /// Shares of what there is, for drafts of receivers that lack what was forgotten.
+    pub drafts: bool,
     /// Processes that die and return from an old snapshot.
     pub crash: bool,
     /// Nodes that are lost for ever.
@@ -77,6 +84,7 @@ impl Features {
         transactions: true,
         lazy: true,
         renewed: true,
+        drafts: true,
         crash: true,
         kill: true,
     };
@@ -86,6 +94,7 @@ impl Features {
         transactions: false,
         lazy: false,
         renewed: false,
+        drafts: false,
         crash: false,
         kill: false,
     };
@@ -151,6 +160,10 @@ impl Options {
             renewed: true,
             ..faults
         };
+        let drafts = Features {
+            drafts: true,
+            ..counters
+        };
         let transactions = Features {
             transactions: true,
             ..faults
@@ -169,6 +182,10 @@ impl Options {
             Rule::Pin => (lazy, Forget::Any, 0..200),
             Rule::News => (renewed, Forget::Stable, 0..200),
             Rule::Behind => (renewed, Forget::Any, 0..200),
+            Rule::Draft | Rule::DraftBehind => (drafts, Forget::Any, 0..200),
+            Rule::DraftLive => (drafts, Forget::Any, 2_360..2_380),
+            Rule::DraftClosed => (drafts, Forget::Any, 7_170..7_190),
+            Rule::DraftCut => (drafts, Forget::Any, 55_760..55_780),
             Rule::Session | Rule::Upward => (faults, Forget::Stable, 0..300),
             Rule::Cuts => (counters, Forget::Stable, 0..50),
             Rule::CutJoin => (counters, Forget::Stable, 0..200),
@@ -201,6 +218,10 @@ pub struct Tally {
     pub full: u64,
     /// Full comparisons that were committed.
     pub full_committed: u64,
+    /// Drafts that were shown.
+    pub drafts_shown: u64,
+    /// Drafts that were given up because something was forgotten meanwhile.
+    pub drafts_dropped: u64,
     /// Sessions that were cut.
     pub cut: u64,
     /// Processes that returned from a snapshot.
@@ -218,6 +239,8 @@ impl Tally {
         self.renewed += other.renewed;
         self.full += other.full;
         self.full_committed += other.full_committed;
+        self.drafts_shown += other.drafts_shown;
+        self.drafts_dropped += other.drafts_dropped;
         self.cut += other.cut;
         self.crashes += other.crashes;
         self.killed += other.killed;

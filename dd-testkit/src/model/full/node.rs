@@ -2,8 +2,11 @@
 
 use std::rc::Rc;
 
-use super::rule::Rules;
+use super::draft::Draft;
+use super::rule::{Rule, Rules};
 use super::state::{Cut, Run, State, Transaction};
+use super::unit::Unit;
+use crate::Rng;
 use crate::model::{Dots, EventDot, History, Kind, ModelPath};
 
 /// An operation of a user.
@@ -35,6 +38,9 @@ pub(super) struct Node {
     pub(super) state: State,
     /// The paths that this process changed, in order.
     pub(super) touched: Vec<ModelPath>,
+    pub(super) draft: Option<Draft>,
+    /// How many drafts this replica has begun.
+    drafts: u64,
 }
 
 impl Node {
@@ -45,7 +51,40 @@ impl Node {
             seq: 0,
             state: State::new(rules),
             touched: Vec::new(),
+            draft: None,
+            drafts: 0,
         }
+    }
+
+    /// The draft, which is begun with what is live here.
+    pub(super) fn begin_draft(&mut self) -> &mut Draft {
+        let state = &self.state;
+        self.draft.get_or_insert_with(|| {
+            self.drafts += 1;
+            Draft::of(state, self.drafts)
+        })
+    }
+
+    /// What there is at the sender of the rest takes the place of what is here, which is brought to that by a sync that
+    /// takes effect as one. Returns whether it could.
+    pub(super) fn show_draft(&mut self, sender: &State, stated: &Dots, rng: &mut Rng) -> bool {
+        let Some(draft) = self.draft.take() else {
+            return false;
+        };
+        let mut state = draft.completed(sender, stated);
+        if self.state.has_forgotten_for(&state.context) && state.rules.keep(Rule::DraftBehind) {
+            return false;
+        }
+        std::mem::swap(&mut self.state, &mut state);
+        let here = state;
+        let lacking = Unit::merged(here.units(&here.paths(), &self.state.context, rng));
+        let transactions = here.transactions_lacking(&self.state.context);
+        self.apply(&lacking);
+        self.state.keep_transactions(&transactions);
+        self.state.context.extend(&here.context);
+        self.state.raise_floor(&here.floor);
+        self.touched.extend(self.state.paths());
+        true
     }
 
     /// Starts a new process from a snapshot.
@@ -53,6 +92,7 @@ impl Node {
         self.state = snapshot;
         self.process += 1;
         self.touched.clear();
+        self.draft = None;
         (self.id, self.seq) = (id, 0);
     }
 

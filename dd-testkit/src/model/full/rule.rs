@@ -57,6 +57,21 @@ pub enum Rule {
     /// It does so only if the sender has forgotten nothing that the receiver lacks.
     /// Left out: it does not look.
     Behind,
+    /// Of a draft only what the sender of the rest has seen becomes visible.
+    /// Left out: all of it.
+    Draft,
+    /// Whoever asks for the rest says which dots are in the draft.
+    /// Left out: which ever were.
+    DraftLive,
+    /// Once the rest was asked for, nothing more is taken into a draft: it may replace what was stated.
+    /// Left out: it is.
+    DraftClosed,
+    /// A run of which something was cut is not taken into a draft: the sender of the rest may not have seen the cut.
+    /// Left out: it is.
+    DraftCut,
+    /// A draft is given up if something was forgotten here that is not in it.
+    /// Left out: it is not looked.
+    DraftBehind,
     /// A session ends when its receiver's process does.
     /// Left out: it goes on with the receiver's next process.
     Session,
@@ -85,7 +100,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::Piece,
         Self::Above,
         Self::Dead,
@@ -100,6 +115,11 @@ impl Rule {
         Self::Pin,
         Self::News,
         Self::Behind,
+        Self::Draft,
+        Self::DraftLive,
+        Self::DraftClosed,
+        Self::DraftCut,
+        Self::DraftBehind,
         Self::Session,
         Self::Upward,
         Self::Cuts,
@@ -127,6 +147,11 @@ impl Rule {
             Self::Pin => "pin",
             Self::News => "news",
             Self::Behind => "behind",
+            Self::Draft => "draft",
+            Self::DraftLive => "draftlive",
+            Self::DraftClosed => "draftclosed",
+            Self::DraftCut => "draftcut",
+            Self::DraftBehind => "draftbehind",
             Self::Session => "session",
             Self::Upward => "upward",
             Self::Cuts => "cuts",

@@ -28,6 +28,8 @@ pub(super) struct Session {
     /// The sender's floor at the start, or at the end if pieces are made while they are sent.
     floor: BTreeMap<u64, u64>,
     lost: bool,
+    /// The draft of the receiver that it brings something for.
+    draft: Option<u64>,
     plan: Plan,
 }
 
@@ -50,6 +52,10 @@ enum Plan {
         frames: VecDeque<Option<ModelPath>>,
         snapshot: Box<State>,
     },
+    /// Values for a draft.
+    Share { units: VecDeque<Unit> },
+    /// All but what is in a draft, which takes effect at the end.
+    Rest { frames: usize, snapshot: Box<State> },
 }
 
 /// What comes next.
@@ -57,6 +63,8 @@ enum Frame {
     Unit(Unit),
     Lazy(ModelPath),
     Full(Option<ModelPath>),
+    Share(Unit),
+    Rest,
 }
 
 impl Session {
@@ -94,6 +102,44 @@ impl Session {
             start: x.state.context.clone(),
             floor: x.state.floor.clone(),
             lost: false,
+            draft: None,
+            plan,
+        }
+    }
+
+    /// Begins to bring a share, which is any part, for a draft of the receiver, or the rest.
+    pub(super) fn for_draft(
+        nodes: &mut [Node],
+        (from, to): (usize, usize),
+        is_rest: bool,
+        rng: &mut Rng,
+    ) -> Self {
+        let (x, y) = pair(nodes, from, to);
+        let draft = y.begin_draft();
+        let number = draft.number;
+        let mut stated = Dots::new();
+        let plan = if is_rest {
+            stated = draft.close();
+            let frames = 1 + rng.below(4);
+            let snapshot = Box::new(x.state.clone());
+            Plan::Rest { frames, snapshot }
+        } else {
+            let paths = x.state.paths();
+            let units = x.state.units(&paths, &y.state.context, rng);
+            Plan::Share {
+                units: units.into(),
+            }
+        };
+        Self {
+            from,
+            to,
+            from_process: x.process,
+            to_process: y.process,
+            peer: stated,
+            start: x.state.context.clone(),
+            floor: x.state.floor.clone(),
+            lost: false,
+            draft: Some(number),
             plan,
         }
     }
@@ -104,6 +150,8 @@ impl Session {
             Plan::Frozen { .. } => "sync",
             Plan::Lazy { .. } => "lazy sync",
             Plan::Full { .. } => "full comparison",
+            Plan::Share { .. } => "share",
+            Plan::Rest { .. } => "rest",
         }
     }
 
@@ -122,7 +170,9 @@ impl Session {
         let needs_sender = matches!(self.plan, Plan::Lazy { .. });
         let has_sender = is_up(self.from) && x.process == self.from_process;
         let same_receiver = y.process == self.to_process || !y.state.rules.keep(Rule::Session);
-        is_up(self.to) && same_receiver && (has_sender || !needs_sender)
+        let draft = y.draft.as_ref().map(|draft| draft.number);
+        let has_draft = self.draft.is_none() || self.draft == draft;
+        is_up(self.to) && has_draft && same_receiver && (has_sender || !needs_sender)
     }
 
     /// Goes on from what the sender has now, as if it began anew against what the receiver has by now. What was sent
@@ -159,7 +209,8 @@ impl Session {
         let (x, y) = pair(nodes, self.from, self.to);
         // What its maker had forgotten when it made a removal must not be sent piece by piece by
         // whoever has the removal: the removal names only what was there, or on record, at its maker.
-        if y.state.rules.keep(Rule::FloorFirst) && !self.is_full() {
+        let is_sync = matches!(self.plan, Plan::Frozen { .. } | Plan::Lazy { .. });
+        if y.state.rules.keep(Rule::FloorFirst) && is_sync {
             if matches!(self.plan, Plan::Lazy { .. }) {
                 self.floor.clone_from(&x.state.floor);
             }
@@ -177,7 +228,7 @@ impl Session {
         } else if !self.deliver(frame, x, y, rng) {
             return true;
         }
-        if !x.state.rules.keep(Rule::Takeover) && !self.is_full() {
+        if !x.state.rules.keep(Rule::Takeover) && is_sync {
             y.state.context.extend(&self.start);
         }
         false
@@ -200,7 +251,12 @@ impl Session {
             (Frame::Full(Some(path)), Plan::Full { snapshot, .. }) => {
                 compare_path(snapshot, y, &path);
             }
-            (Frame::Full(_), _) => {}
+            (Frame::Share(unit), _) => {
+                if let Some(draft) = &mut y.draft {
+                    draft.take_unit(&unit);
+                }
+            }
+            (Frame::Full(_) | Frame::Rest, _) => {}
         }
         true
     }
@@ -220,6 +276,13 @@ impl Session {
             Plan::Full { snapshot, .. } => {
                 commit(snapshot, y);
                 tally.full_committed += 1;
+                return;
+            }
+            Plan::Share { .. } => return,
+            Plan::Rest { snapshot, .. } => {
+                let shown = y.show_draft(snapshot, &self.peer, rng);
+                tally.drafts_shown += u64::from(shown);
+                tally.drafts_dropped += u64::from(!shown);
                 return;
             }
             Plan::Frozen { transactions, .. } => {
@@ -281,6 +344,11 @@ impl Plan {
             Self::Frozen { units, .. } => units.pop_front().map(Frame::Unit),
             Self::Lazy { paths, .. } => paths.pop_front().map(Frame::Lazy),
             Self::Full { frames, .. } => frames.pop_front().map(Frame::Full),
+            Self::Share { units } => units.pop_front().map(Frame::Share),
+            Self::Rest { frames, .. } => {
+                *frames = frames.checked_sub(1)?;
+                Some(Frame::Rest)
+            }
         }
     }
 }

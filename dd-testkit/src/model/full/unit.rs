@@ -46,6 +46,12 @@ impl Unit {
         dots
     }
 
+    /// What is live, and runs, by path.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&ModelPath, &Dots, &BTreeMap<u64, Run>)> {
+        let pieces = self.pieces.iter();
+        pieces.map(|piece| (&piece.path, &piece.live, &piece.runs))
+    }
+
     pub(super) fn is_at_path(&self, path: &ModelPath) -> bool {
         self.pieces.iter().any(|piece| piece.path == *path)
     }

@@ -163,7 +163,13 @@ impl<'a> World<'a> {
         let to = others[self.rng.below(others.len())];
         if self.sessions.len() < SESSIONS {
             let lazy = self.options.features.lazy && self.rng.chance(50);
-            let session = Session::new(&self.nodes, (at, to), lazy, &mut self.rng);
+            let (nodes, rng) = (&mut self.nodes, &mut self.rng);
+            let session = if self.options.features.drafts && rng.chance(50) {
+                let is_rest = rng.chance(40);
+                Session::for_draft(nodes, (at, to), is_rest, rng)
+            } else {
+                Session::new(nodes, (at, to), lazy, rng)
+            };
             self.tally.full += u64::from(session.is_full());
             self.sessions.push(session);
         }
