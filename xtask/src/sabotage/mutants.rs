@@ -239,7 +239,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: INCOMING,
-            from: "if data.number > open.next || data.kind != open.kind {",
+            from: "if data.number > open.next || (data.kind, data.for_draft) != (open.kind, open.for_draft) {",
             to: "open.next = open.next.max(data.number);
         if data.kind != open.kind {",
         }],
