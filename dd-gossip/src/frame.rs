@@ -26,32 +26,14 @@
 //! `bind` is a hash of the nonces of the two processes: a frame from or for another incarnation of
 //! either is refused. The messages of a session are cut over its frames anywhere, so that nothing
 //! is too large for a frame. A whole one may go in a single frame between those of another: a unit of what is newer,
-//! or the floor under which that was made.
-//!
-//! ```text
-//! begin     = 4 floor                                first of an exchange, if anything was forgotten
-//! unit      = 0 unit                                 pieces with their links, of an exchange or a flush
-//! part      = 1 kept unit                            of a full comparison: what lives, what is lacking
-//! ranges    = 5 context ranges                       of a full comparison: fingerprints of what lives, to be
-//!                                                    answered; in the first the context of its end
-//! end       = 2 floor context                        the last message of either
-//! share     = 6 given                                the last message of an exchange that was to bring a
-//!                                                    share: whether it did. If not, no share will be given
-//! staged    = 7 unit                                 a part of the unit that comes next: a unit larger than
-//!                                                    `MAX_PART` goes in several messages, and takes effect as one
-//! flush     = 3 context hash floor unit              the last message of a flush: the events that
-//!                                                    the sender saw since its session before, a
-//!                                                    hash of its whole context, how its floor has
-//!                                                    risen, and a unit
-//! ```
+//! or the floor under which that was made. What messages there are says `message.rs`.
 
 use bytes::Bytes;
 use crdt_core::codec::{DecodeError, Reader, Writer};
-use crdt_core::kernel::{ComparisonPart, Unit};
-use crdt_core::{Context, Limits, ReplicaId, VersionVector};
+use crdt_core::{Context, ReplicaId};
 
 use crate::MAX_FRAME;
-use crate::range::{self, MAX_COMPARED, Range};
+use crate::range::MAX_COMPARED;
 
 /// The version of the frame format that this crate writes.
 pub const FRAME_VERSION: u8 = 1;
@@ -65,16 +47,6 @@ pub(crate) const MAX_CONTEXT: usize = MAX_FRAME - 1024;
 
 /// Nodes of which incarnations are sealed at one time, at most.
 pub const MAX_SEALS: usize = 256;
-
-/// Most bytes of a message beside a payload: one goes by itself if it is larger than
-/// [`MAX_PART`](crate::MAX_PART), and so does what a removal says of counters.
-const MAX_BESIDE: usize = 64 * 1024 * 1024;
-
-/// Largest message that is put together from chunks: a payload of the largest size, and 64 MiB for everything
-/// beside it.
-pub const fn max_message(limits: &Limits) -> usize {
-    limits.payload.saturating_add(MAX_BESIDE)
-}
 
 const HELLO: u8 = 1;
 const DIGEST: u8 = 2;
@@ -96,15 +68,6 @@ const ONE_SHARE: u8 = 2;
 const NO_MORE: u8 = 3;
 const PART_OF_DRAFT: u8 = 4;
 const REST: u8 = 5;
-
-const UNIT: u8 = 0;
-const PART: u8 = 1;
-const END: u8 = 2;
-const FLUSH: u8 = 3;
-const BEGIN: u8 = 4;
-const RANGES: u8 = 5;
-const SHARE: u8 = 6;
-const STAGED: u8 = 7;
 
 const KIND_BITS: u8 = 0b11;
 const ENDS_MESSAGE: u8 = 0b100;
@@ -560,7 +523,7 @@ impl Data {
     }
 }
 
-fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
+pub(crate) fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
     match r.byte()? {
         0 => Ok(false),
         1 => Ok(true),
@@ -605,125 +568,6 @@ fn few<T>(
         return Err(FrameError::Limit("incarnations to be sealed at one time"));
     }
     Ok((0..count).map(|_| one(r)).collect::<Result<_, _>>()?)
-}
-
-/// A message of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Message {
-    Begin {
-        floor: VersionVector,
-    },
-    Unit(Unit),
-    /// A part of the unit that comes next.
-    Staged(Unit),
-    Part(ComparisonPart),
-    Ranges {
-        context: Context,
-        ranges: Vec<(Range, u64)>,
-    },
-    End {
-        floor: VersionVector,
-        context: Context,
-    },
-    Share {
-        given: bool,
-    },
-    Flush {
-        news: Context,
-        hash: u64,
-        floor: VersionVector,
-        unit: Unit,
-    },
-}
-
-impl Message {
-    pub(crate) fn encode(&self) -> Bytes {
-        let mut w = Writer::new();
-        match self {
-            Message::Begin { floor } => {
-                w.byte(BEGIN);
-                floor.encode(&mut w);
-            }
-            Message::Unit(unit) => {
-                w.byte(UNIT);
-                unit.encode(&mut w);
-            }
-            Message::Staged(unit) => {
-                w.byte(STAGED);
-                unit.encode(&mut w);
-            }
-            Message::Part(part) => {
-                w.byte(PART);
-                part.kept.encode(&mut w);
-                part.unit.encode(&mut w);
-            }
-            Message::Ranges { context, ranges } => {
-                w.byte(RANGES);
-                context.encode(&mut w);
-                range::encode(ranges, &mut w);
-            }
-            Message::End { floor, context } => {
-                w.byte(END);
-                floor.encode(&mut w);
-                context.encode(&mut w);
-            }
-            Message::Share { given } => {
-                w.byte(SHARE);
-                w.byte(u8::from(*given));
-            }
-            Message::Flush {
-                news,
-                hash,
-                floor,
-                unit,
-            } => {
-                w.byte(FLUSH);
-                news.encode(&mut w);
-                w.raw(&hash.to_be_bytes());
-                floor.encode(&mut w);
-                unit.encode(&mut w);
-            }
-        }
-        w.finish().into()
-    }
-
-    pub(crate) fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, FrameError> {
-        let mut r = Reader::new(bytes);
-        let message = match r.byte()? {
-            BEGIN => Message::Begin {
-                floor: VersionVector::decode(&mut r)?,
-            },
-            UNIT => Message::Unit(Unit::decode(&mut r, limits)?),
-            STAGED => Message::Staged(Unit::decode(&mut r, limits)?),
-            PART => {
-                let kept = Context::decode(&mut r)?;
-                Message::Part(ComparisonPart {
-                    kept,
-                    unit: Unit::decode(&mut r, limits)?,
-                })
-            }
-            RANGES => Message::Ranges {
-                context: Context::decode(&mut r)?,
-                ranges: range::decode(&mut r)?,
-            },
-            END => Message::End {
-                floor: VersionVector::decode(&mut r)?,
-                context: Context::decode(&mut r)?,
-            },
-            SHARE => Message::Share {
-                given: flag(&mut r)?,
-            },
-            FLUSH => Message::Flush {
-                news: Context::decode(&mut r)?,
-                hash: u64::from_be_bytes(r.array()?),
-                floor: VersionVector::decode(&mut r)?,
-                unit: Unit::decode(&mut r, limits)?,
-            },
-            _ => return Err(DecodeError::Invalid("kind of a message").into()),
-        };
-        r.finish()?;
-        Ok(message)
-    }
 }
 
 /// Why a frame was refused. It changed nothing, and nothing of what was under way from its sender takes

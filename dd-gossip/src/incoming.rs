@@ -12,8 +12,9 @@ use crdt_core::{Context, Limits, ReplicaId, VersionVector};
 
 use crate::config::MAX_PART;
 use crate::fingerprint::Hashes;
-use crate::frame::{Data, Ends, FrameError, Message, SessionKind, max_message};
+use crate::frame::{Data, Ends, FrameError, SessionKind};
 use crate::key_space::Frozen;
+use crate::message::{Message, max_message};
 use crate::range::Range;
 use crate::time::Time;
 

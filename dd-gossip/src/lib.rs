@@ -17,6 +17,7 @@ mod index;
 mod key_space;
 mod linked;
 mod membership;
+mod message;
 mod node_id;
 mod peer;
 mod range;
@@ -34,7 +35,7 @@ pub use changes::Changed;
 pub use config::{Config, MAX_KEY, MAX_PART, MIN_CHUNK, MIN_SHARED, Timing};
 pub use consistency::Consistency;
 pub use frame::{
-    FRAME_VERSION, FrameError, MAX_CHUNK, MAX_SEALS, carries_data, max_message, membership_frame,
+    FRAME_VERSION, FrameError, MAX_CHUNK, MAX_SEALS, carries_data, membership_frame,
     membership_message,
 };
 pub use incoming::{MAX_HELD, max_held_bytes, max_staged_bytes};
@@ -43,6 +44,7 @@ pub use membership::{
     MAX_ADDRESS, MAX_GONE, MAX_MEMBERS, MAX_PACKET, Member, MemberState, Membership, Message,
     StaticMembers, Swim, SwimTiming,
 };
+pub use message::max_message;
 pub use node_id::{ClusterId, MAX_NAME, NameError, NodeId};
 pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{

@@ -16,9 +16,10 @@ use crdt_core::{Context, Dot, ReplicaId, VersionVector};
 
 use crate::asking::Asking;
 use crate::fingerprint::Hashes;
-use crate::frame::{Data, Ends, Frame, Message, SessionKind, Share};
+use crate::frame::{Data, Ends, Frame, SessionKind, Share};
 use crate::key_space::Frozen;
 use crate::linked::{Effort, Linked};
+use crate::message::Message;
 use crate::range::Range;
 use crate::time::Time;
 use crate::walk::Walk;

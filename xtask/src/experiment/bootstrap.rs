@@ -13,6 +13,7 @@ use super::small_writes::{COLUMNS, SmallWrites, equal, row, until};
 use super::threads::{self, Node};
 
 const VALUES: Keys<LwwRegister<String>> = Keys::with_prefix("value/");
+const GONE: Keys<LwwRegister<u64>> = Keys::with_prefix("gone/");
 const BLOB: Key<LwwRegister<Vec<u8>>> = Key::new("blob");
 const SET: Key<OrSet<u64>> = Key::new("set");
 /// Bytes of a value of most keys.
@@ -32,6 +33,9 @@ pub(crate) struct Bootstrap {
     /// Full nodes, two at least
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=9))]
     full: u8,
+    /// Keys that were there besides, and whose removal was forgotten before the node joins
+    #[arg(long, default_value_t = 1_000)]
+    removed: usize,
     #[command(flatten)]
     small: SmallWrites,
 }
@@ -46,12 +50,14 @@ impl Bootstrap {
             counted: format!(
                 "{} nodes of this process over QUIC on loopback, each with a runtime and a \
                  thread of its own ({} processors). All but one hold keys with {VALUE} bytes, a value of \
-                 {} bytes and a set of {MEMBERS} elements; that one starts with nothing. \
+                 {} bytes and a set of {MEMBERS} elements, and have removed {} others and forgotten that; that one \
+                 starts with nothing. \
                  Payload: keys, values and elements. Received: frames. In brackets: what share of the events \
                  each sent. Meanwhile the first writes {} times a second, which the second notes.",
                 self.full + 1,
                 processors(),
                 self.blob,
+                self.removed,
                 self.small.rate
             ),
             columns: &COLUMNS,
@@ -59,10 +65,11 @@ impl Bootstrap {
         });
         let addresses = threads::addresses(usize::from(self.full) + 1)?;
         let full: Vec<Node> = (0..usize::from(self.full))
-            .map(|at| Node::start(at, &addresses))
+            .map(|at| Node::start(at, &addresses[..usize::from(self.full)]))
             .collect::<Result<_>>()?;
         self.fill(&full[0])?;
         equal(&full)?;
+        self.remove(&full)?;
         let [writer, reader, ..] = &full[..] else {
             bail!("two full nodes at least");
         };
@@ -105,6 +112,25 @@ impl Bootstrap {
         equal(&all)?;
         all.into_iter().try_for_each(Node::stop)?;
         Ok(report)
+    }
+
+    /// Removes keys, and waits until everybody has forgotten that.
+    fn remove(&self, full: &[Node]) -> Result<()> {
+        let gone = |at| GONE.key(format!("{at:08}"));
+        for at in 0..self.removed {
+            full[0].store.update(&gone(at), |value| value.set(&0))?;
+        }
+        for at in 0..self.removed {
+            full[0].store.delete(&gone(at))?;
+        }
+        for node in full {
+            until("removals are forgotten", || {
+                let replica = node.store.status()?.replica;
+                let forgotten = replica.counts.records_forgotten >= self.removed as u64;
+                Ok(forgotten && replica.records == 0)
+            })?;
+        }
+        equal(full)
     }
 
     fn fill(&self, node: &Node) -> Result<()> {
