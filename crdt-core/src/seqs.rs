@@ -83,7 +83,7 @@ impl Seqs {
     }
 
     /// How many ranges are beyond the prefix.
-    pub(crate) fn gaps(&self) -> usize {
+    pub fn gaps(&self) -> usize {
         self.ranges.len()
     }
 

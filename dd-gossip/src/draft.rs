@@ -33,9 +33,10 @@ impl Draft {
     }
 
     /// Takes the values of a unit in, unless it is closed: what comes may replace what was stated.
-    pub(crate) fn take(&mut self, unit: &Unit, events: &[Dot]) {
+    pub(crate) fn take(&mut self, unit: Unit, events: &[Dot]) {
         if !self.closed {
-            self.keys.apply(unit, events);
+            let unit = unit.into_values();
+            self.keys.apply(&unit, events);
         }
     }
 

@@ -256,9 +256,10 @@ impl Incoming {
         open.next += 1;
         open.heard = now;
         if data.ends == Ends::Aside {
-            return match (Message::decode(&data.chunk, limits)?, open.kind) {
-                (Message::Begin { floor }, SessionKind::Exchange) => Ok(Step::Begin(floor)),
-                (Message::Unit(unit), SessionKind::Exchange) => Ok(Step::Apply(unit)),
+            let is_sync = open.kind == SessionKind::Exchange && !open.for_draft;
+            return match Message::decode(&data.chunk, limits)? {
+                Message::Begin { floor } if is_sync => Ok(Step::Begin(floor)),
+                Message::Unit(unit) if is_sync => Ok(Step::Apply(unit)),
                 _ => Err(FrameError::Untrue("a message that does not belong there")),
             };
         }
@@ -365,6 +366,13 @@ impl Incoming {
             return Err(FrameError::Untrue("a unit without its last part"));
         }
         match (message, open.kind, ends) {
+            (Message::Begin { .. } | Message::End { .. }, SessionKind::Exchange, _)
+                if open.for_draft =>
+            {
+                Err(FrameError::Untrue(
+                    "a share for a draft with more than values",
+                ))
+            }
             (Message::Begin { floor }, SessionKind::Exchange, false) => Ok(Step::Begin(floor)),
             (Message::Unit(unit), SessionKind::Exchange, false) => {
                 open.bytes = 0;

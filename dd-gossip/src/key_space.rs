@@ -149,8 +149,8 @@ impl KeySpace {
     }
 
     /// As if these keys had changed.
-    pub(crate) fn note_marked(&mut self, keys: impl IntoIterator<Item = &'static [u8]>) {
-        self.marked.extend(keys.into_iter().map(Name::new));
+    pub(crate) fn note_marked(&mut self, keys: impl IntoIterator<Item = Name>) {
+        self.marked.extend(keys);
     }
 
     /// The noted keys that changed since this was asked last.

@@ -6,8 +6,10 @@ use crdt_core::{Context, ReplicaId, VersionVector};
 
 use crate::NodeId;
 use crate::fingerprint::Hashes;
+use crate::frame::FrameError;
 use crate::incoming::Incoming;
 use crate::session::Session;
+use crate::statement::MAX_STATEMENT;
 use crate::time::Time;
 
 /// Flushes that a peer has not acknowledged, at most; more wait until it does.
@@ -59,8 +61,8 @@ pub(crate) struct Process {
     pub(crate) share: Option<u8>,
     /// It said that it gives none.
     pub(crate) gives_no_share: bool,
-    /// The values that it said are in its draft.
-    pub(crate) draft: Context,
+    /// The values that it said are in its draft, until it asks for something.
+    pub(crate) its_values: Values,
     /// Events that it brought in exchanges and full comparisons, some of which may have been here.
     pub(crate) brought: u64,
     pub(crate) sessions: u64,
@@ -76,6 +78,13 @@ pub(crate) struct Process {
     pub(crate) relay_at: Option<Time>,
     /// Its wall clock less the own one, in milliseconds, as it stated it last.
     pub(crate) skew: Option<i64>,
+}
+
+/// What a peer said is in its draft, and in how many parts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Values {
+    pub(crate) values: Context,
+    parts: usize,
 }
 
 /// A question for a peer's context. Until it is answered it is repeated as it was, and no other is
@@ -177,7 +186,7 @@ impl Process {
             deferred: false,
             share: None,
             gives_no_share: false,
-            draft: Context::new(),
+            its_values: Values::default(),
             brought: 0,
             sessions: 0,
             session: None,
@@ -190,6 +199,16 @@ impl Process {
             relay_at: None,
             skew: None,
         }
+    }
+
+    /// It has these values in its draft, with those that it named before.
+    pub(crate) fn note_values(&mut self, values: &Context) -> Result<(), FrameError> {
+        self.its_values.parts += 1;
+        if self.its_values.parts > MAX_STATEMENT {
+            return Err(FrameError::Limit("parts of a draft"));
+        }
+        self.its_values.values.union(values);
+        Ok(())
     }
 
     /// It had this context at one moment.

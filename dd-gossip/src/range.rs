@@ -5,14 +5,19 @@
 //! not of keys: of a dot that both have seen, whether it is live says everything, and the sums over
 //! ranges of numbers come with the index.
 
+use std::ops::Bound;
+
 use crdt_core::codec::{DecodeError, Reader, Writer};
-use crdt_core::{Context, Dot, Group, ReplicaId, Seqs};
+use crdt_core::{Context, Dot, Group, Measure, ReplicaId, Seqs};
 
 use crate::by_number::ByNumber;
 use crate::index::{Census, Index, mix};
 
 /// Ranges of one question, at most.
 pub(crate) const MAX_COMPARED: usize = 4096;
+
+/// Of a set of numbers with a range for every so many live events or fewer the events are looked at one by one.
+const MANY_GAPS: u64 = 16;
 
 /// The events from `first` up to and without `end`, in the order of origins and numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,14 +81,13 @@ impl Range {
     pub(crate) fn fingerprint(&self, index: &Index, seen: &Context) -> u64 {
         let mut print = 0u64;
         for (origin, places, numbers) in self.live(index) {
-            let mut census = Census::default();
-            for (from, to) in clipped(seen.get(origin), numbers) {
-                census = census.plus(of_numbers(places, (from, to)));
-                let at = |seq| (Dot::new(origin, seq), 0);
-                let cuts = index.cuts();
-                let cut = cuts.sum_below(&at(to)).minus(cuts.sum_below(&at(from)));
-                census.sum = census.sum.wrapping_add(cut.sum);
-            }
+            let seqs = seen.get(origin);
+            let gaps = seqs.map_or(0, Seqs::gaps) as u64;
+            let census = if gaps * MANY_GAPS > of_numbers(places, numbers).count {
+                one_by_one(index, (origin, places), seqs, numbers)
+            } else {
+                by_sums(index, (origin, places), seqs, numbers)
+            };
             if census.count > 0 {
                 let id = u128::from_be_bytes(origin.to_bytes());
                 let id = mix(mix((id >> 64) as u64) ^ id as u64);
@@ -158,6 +162,47 @@ impl Range {
             }
         }
     }
+}
+
+/// Over what is live between two numbers of an origin and in a set, with its cuts. O(log n) for each range of the set.
+fn by_sums(
+    index: &Index,
+    (origin, places): (ReplicaId, &ByNumber),
+    seqs: Option<&Seqs>,
+    numbers: (u64, u64),
+) -> Census {
+    let at = |seq| (Dot::new(origin, seq), 0);
+    let (mut census, cuts) = (Census::default(), index.cuts());
+    for (from, to) in clipped(seqs, numbers) {
+        let cut = cuts.sum_below(&at(to)).minus(cuts.sum_below(&at(from)));
+        census = census.plus(of_numbers(places, (from, to)));
+        census.sum = census.sum.wrapping_add(cut.sum);
+    }
+    census
+}
+
+/// As [`by_sums`], in steps that are short, one for each event and range.
+fn one_by_one(
+    index: &Index,
+    (origin, places): (ReplicaId, &ByNumber),
+    seqs: Option<&Seqs>,
+    (first, end): (u64, u64),
+) -> Census {
+    let mut ranges = clipped(seqs, (first, end)).peekable();
+    let mut census = Census::default();
+    for (seq, _) in places.from(first).take_while(|(seq, _)| *seq < end) {
+        while ranges.next_if(|(_, to)| *to <= seq).is_some() {}
+        if ranges.peek().is_some_and(|(from, _)| *from <= seq) {
+            census = census.plus(Census::of_event(seq));
+        }
+    }
+    let from = (Dot::new(origin, first), 0);
+    let cuts = index.cuts().iter_from(Bound::Included(&from));
+    let here = cuts.take_while(|((dot, _), ())| dot.replica == origin && dot.seq < end);
+    let seen = here.filter(|((dot, _), ())| seqs.is_some_and(|seqs| seqs.contains(dot.seq)));
+    let sums = seen.map(|(cut, ())| <Census as Measure<(Dot, u64), ()>>::of(cut, &()).sum);
+    census.sum = sums.fold(census.sum, u64::wrapping_add);
+    census
 }
 
 fn of_numbers(places: &ByNumber, (from, to): (u64, u64)) -> Census {
@@ -338,6 +383,35 @@ mod tests {
                         .iter()
                         .all(|dot| kept.contains(*dot))
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_many_ranges_are_those_of_their_events() {
+        let path: Path = [].as_slice().into();
+        let replica = ReplicaId::new(1, 7);
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let (mut index, mut seqs) = (Index::default(), Seqs::default());
+            for seq in 1..=300 {
+                if rng.below(3) > 0 {
+                    let cut = rng.below(2) * rng.below(seq as usize);
+                    index.born(&path, entry(Dot::new(replica, seq), cut as u64));
+                }
+                if rng.below(100) < 40 {
+                    seqs.insert(seq);
+                }
+            }
+            let (_, places) = index.live().from(replica).next().expect("there are some");
+            let from = rng.below(300) as u64;
+            for numbers in [(0, u64::MAX), (from, from + rng.below(100) as u64)] {
+                for seqs in [None, Some(&seqs)] {
+                    assert_eq!(
+                        one_by_one(&index, (replica, places), seqs, numbers),
+                        by_sums(&index, (replica, places), seqs, numbers)
+                    );
+                }
             }
         }
     }

@@ -482,7 +482,14 @@ impl Session {
     fn next_unit(&mut self, sizes: Sizes) -> Option<Message> {
         if self.parts.is_empty() {
             let (frozen, against) = (&self.frozen, &self.against);
-            let unit = self.walk.pieces(frozen, against, sizes.weight());
+            let mut pieces =
+                std::iter::from_fn(|| self.walk.pieces(frozen, against, sizes.weight()));
+            let unit = if self.for_draft {
+                let values = pieces.map(Unit::into_values);
+                values.into_iter().find(|values| !values.is_empty())
+            } else {
+                pieces.next()
+            };
             self.is_last |= unit.is_none();
             let unit = unit?;
             if self.kind == SessionKind::Exchange && !unit.links.is_empty() {

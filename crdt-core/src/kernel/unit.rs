@@ -45,6 +45,15 @@ impl Unit {
         events
     }
 
+    /// What is live in it, without records and links.
+    #[must_use]
+    pub fn into_values(self) -> Self {
+        Self {
+            adds: self.adds,
+            ..Self::default()
+        }
+    }
+
     /// Adds all of `other`; [`normalize`](Self::normalize) afterwards.
     pub fn extend(&mut self, other: Unit) {
         self.records.extend(other.records);

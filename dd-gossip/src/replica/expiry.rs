@@ -85,6 +85,11 @@ impl Expiry {
         families.next().map(|(_, lasts)| *lasts)
     }
 
+    /// The keys that end.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Name> {
+        self.deadlines.keys().chain(self.changed.keys())
+    }
+
     /// The prefixes whose changes have to be noted.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = Name> + '_ {
         self.idle.keys().cloned().chain([Name::new(IDLE)])

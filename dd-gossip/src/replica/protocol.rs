@@ -10,7 +10,7 @@ use crate::config::MAX_KEY;
 use crate::frame::{Ask, Data, Frame, FrameError, SessionKind};
 use crate::incoming::Step;
 use crate::key_space::Frozen;
-use crate::peer::{Peer, Process};
+use crate::peer::{Peer, Process, Values};
 use crate::session::Session;
 use crate::time::Time;
 
@@ -43,8 +43,9 @@ impl Replica {
         if let Some(process) = &peer.process {
             peer.left_with = process.known.clone();
             let comes = process.incoming.under_way();
-            was_asked =
-                process.asked.is_some() || comes.is_some_and(|kind| kind != SessionKind::Flush);
+            let is_told = process.due.want == Some(true);
+            let is_asked = process.asked.is_some() || is_told;
+            was_asked = is_asked || comes.is_some_and(|kind| kind != SessionKind::Flush);
         }
         peer.reset(false, now);
         if !peer.member {
@@ -259,10 +260,11 @@ impl Replica {
         }
         self.check_context(&context)?;
         if matches!(ask, Ask::PartOfDraft | Ask::Rest) {
-            self.process(node)?.draft.union(&context);
+            self.process(node)?.note_values(&context)?;
             let frozen = self.keys.freeze();
             return self.answer_to(node, ask, frozen);
         }
+        self.process(node)?.its_values = Values::default();
         self.keys.adopt_seals(&context);
         self.note_different(now);
         let frozen = self.keys.freeze();
@@ -317,7 +319,10 @@ impl Replica {
         let (id, known) = (process.sessions, process.known.clone());
         let session = match ask {
             Ask::Share(share) => Session::share(id, frozen, known, share, least, chunk),
-            Ask::Rest => Session::rest(id, frozen, std::mem::take(&mut process.draft), chunk),
+            Ask::Rest => {
+                let Values { values, .. } = std::mem::take(&mut process.its_values);
+                Session::rest(id, frozen, values, chunk)
+            }
             _ => Session::exchange(id, frozen, known, chunk),
         };
         // No flush can follow a share.
@@ -355,7 +360,7 @@ impl Replica {
                 let events = self.check_unit(&unit)?;
                 self.count_events(&events);
                 if data.for_draft {
-                    self.put_into_draft(&unit, &events);
+                    self.put_into_draft(unit, &events);
                 } else {
                     self.keys.apply(&unit, &events);
                     self.note_news(now, node);
@@ -412,6 +417,8 @@ impl Replica {
                 self.check_end(&context, &floor)?;
                 let events = self.check_comparison(&comparison, &context)?;
                 if self.is_void(&context) {
+                    // Whoever has what is in a draft is not told of seals.
+                    self.draft = None;
                     return self.ask_anew(now, node);
                 }
                 self.count_events(&events);
@@ -564,7 +571,8 @@ impl Replica {
         if let Ok(process) = self.process(node) {
             process.due.query |= unheard && process.question.is_none();
         }
-        if !self.caught_up {
+        // One that has as little is no proof, while what others have is on its way.
+        if !self.caught_up && !self.is_filling_draft() {
             self.caught_up = true;
             self.draft = None;
             self.emit(Event::CaughtUp);

@@ -6,7 +6,7 @@
 //! lacking, whatever the others held back or had more of, and the context at the end.
 
 use crdt_core::kernel::{Comparison, Unit};
-use crdt_core::{Context, Dot, VersionVector};
+use crdt_core::{Context, Dot, Name, VersionVector};
 
 use super::Replica;
 use super::expiry::IDLE;
@@ -71,7 +71,7 @@ impl Replica {
     }
 
     /// Takes in what a share brought that can't be shown yet; after the end of sharing it is too late.
-    pub(super) fn put_into_draft(&mut self, unit: &Unit, events: &[Dot]) {
+    pub(super) fn put_into_draft(&mut self, unit: Unit, events: &[Dot]) {
         if !self.caught_up && !std::mem::replace(&mut self.sharing.drafted, true) {
             self.draft = Some(Draft::of(&self.keys));
         }
@@ -87,29 +87,44 @@ impl Replica {
         Some(draft.close().clone())
     }
 
+    /// Whether something for the draft was asked for and has not come yet.
+    pub(super) fn is_filling_draft(&self) -> bool {
+        let processes = self.peers.values().filter_map(|peer| peer.process.as_ref());
+        let comes = |process: &Process| {
+            let is_told = process.due.want == Some(true);
+            process.share.is_some() || process.asked.is_some() || is_told
+        };
+        self.draft.is_some() && processes.into_iter().any(comes)
+    }
+
     /// With what a full comparison is: what is here, or in the draft. None if there is no draft any more.
     pub(super) fn compared(&self, draft: bool) -> Option<Frozen> {
         if draft {
-            self.draft.as_ref().map(Draft::freeze)
+            let closed = self.draft.as_ref().filter(|draft| draft.is_closed());
+            closed.map(Draft::freeze)
         } else {
             Some(self.keys.freeze())
         }
     }
 
-    /// The rest has come. Returns whether what was put together is here now.
+    /// The rest has come. Returns whether what was put together is here now: not if there is no draft any more, or its
+    /// values were stated to nobody.
     pub(super) fn show_draft(
         &mut self,
         comparison: &Comparison,
         context: &Context,
         floor: &VersionVector,
     ) -> bool {
-        let Some(draft) = self.draft.take() else {
+        let Some(draft) = self.draft.take_if(|draft| draft.is_closed()) else {
             return false;
         };
         let _shown = self.keys.show();
         let complete = draft.complete(comparison, context, floor, &mut self.keys);
         if complete {
-            self.keys.note_marked([FAMILIES, IDLE]);
+            // What was here and is not any more changed too.
+            let special = [FAMILIES, IDLE].map(Name::new);
+            let keys = special.into_iter().chain(self.expiry.keys().cloned());
+            self.keys.note_marked(keys);
         }
         complete
     }

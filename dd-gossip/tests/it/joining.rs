@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use crdt_core::{LwwRegister, OrSet, PnCounter};
 use dd_gossip::{Config, MAX_SOURCES, Replica, SHARES, Timing, UpdateError};
 
@@ -302,6 +303,112 @@ fn of_who_fails_meanwhile_others_send_what_is_for_a_draft() {
         let all = all_data(&net, since).1;
         assert!(all <= most, "{all}, at most {most}, after {frames}");
     }
+}
+
+/// What is derived of keys follows: a deadline that d set, and that somebody who got it lifted, is none any more.
+#[test]
+fn a_deadline_that_was_lifted_while_a_draft_was_filled_ends_nothing() {
+    let mut net = full(KEYS, Duration::ZERO);
+    join(&mut net, &["a"]);
+    while net["d"].counts().shares_received < 2 {
+        assert!(net.carry_one().is_some());
+    }
+    let (now, key) = (net.now, b"session");
+    net.write::<LwwRegister<String>>("d", "session", |r| r.set(&"first".to_owned()));
+    let set = net["d"].expire_at(now, WALL, key, Some(WALL + 1_000));
+    assert_eq!(set, Ok(true));
+    while net["a"].deadline(key).is_none() {
+        assert!(net.carry_one().is_some());
+    }
+    assert!(!net["d"].is_caught_up());
+    assert!(net.delete("a", "session"));
+    net.write::<PnCounter>("a", "session", |count| count.add(41));
+    net.settle();
+    net.run_millis(3_000);
+    net.assert_equal();
+    assert_eq!(net["d"].deadline(key), None);
+    assert!(!net["d"].is_over(key, WALL + 2_000));
+    for _ in 0..10 {
+        let wall = WALL + 1_000_000 + net.now.since_start().as_millis() as u64;
+        for name in ["a", "d"] {
+            let now = net.now;
+            net[name].set_wall(now, wall);
+        }
+        net.run_millis(1_000);
+    }
+    assert_eq!(net["d"].view::<PnCounter>(key).value(), 41);
+}
+
+/// Two that join know of each other that they have the same, which is nothing.
+#[test]
+fn two_that_join_together_are_not_taken_for_caught_up() {
+    let names = ["a", "b", "c", "d", "e"];
+    let joiner = |name: &str| Config {
+        peers: names.map(|name| name.parse().unwrap()).to_vec(),
+        ..small_frames(name, FOR_EVER)
+    };
+    for met in [1, 60, 140] {
+        let mut net = full(KEYS, Duration::ZERO);
+        let since = net.sent.len();
+        for name in ["d", "e"] {
+            net.put(Replica::new(joiner(name), net.now));
+        }
+        FULL.iter().for_each(|name| net.connect(name, "d"));
+        while all_data(&net, since).0 < met {
+            assert!(net.carry_one().is_some());
+        }
+        assert!(!net["d"].is_caught_up());
+        net.connect("d", "e");
+        while !net["d"].is_caught_up() {
+            assert!(net.carry_one().is_some());
+        }
+        assert!(is_here(&mut net), "{met}");
+        assert!(net["d"].counts().shares_received > 20);
+        let most = alone(KEYS).1 * 11 / 10;
+        assert!(all_data(&net, since).1 <= most);
+        net.run_millis(10_000);
+        net.assert_equal();
+    }
+}
+
+/// So many values with gaps between them that they are told in several parts.
+#[test]
+fn who_fails_while_it_is_told_of_the_draft_is_noticed() {
+    let mut net = Net::with(
+        ["a", "b"]
+            .map(|name| small_frames(name, Duration::ZERO))
+            .to_vec(),
+    );
+    net.connect_all();
+    for n in 0..36_000 {
+        set(&mut net, "a", n, n);
+        set(&mut net, "a", 0, n);
+    }
+    assert!(net.delete("a", "key-00001"));
+    net.settle();
+    net.run_millis(3_000);
+    net.assert_equal();
+    assert!(net["b"].counts().records_forgotten > 0);
+    let since = join(&mut net, &["a", "b"]);
+    let told = |net: &Net, asks: u8| {
+        ["a", "b"].into_iter().find(|name| {
+            let frames = net.frames(since, "d", name);
+            let wants = |f: &Bytes| craft::kind(f) == craft::WANT && craft::asks(f) == asks;
+            frames.iter().any(wants)
+        })
+    };
+    let first = loop {
+        assert!(net.carry_one().is_some());
+        if let Some(first) = told(&net, craft::PART_OF_DRAFT) {
+            break first;
+        }
+    };
+    assert_eq!(told(&net, craft::REST), None);
+    net.disconnect(first, "d");
+    net.settle();
+    assert!(net["d"].is_caught_up(), "without a wait");
+    net.run_millis(10_000);
+    net.assert_equal();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crdt_core::kernel::{Cut, CutKey, Entry, Run, Unit, Value};
 use crdt_core::{
     Context, Dot, GCounter, LwwRegister, OrSet, Path, PnCounter, Shape, VersionVector,
 };
-use dd_gossip::{Config, FrameError, MAX_KEY, Replica, Time};
+use dd_gossip::{Config, FrameError, MAX_KEY, MAX_STATEMENT, Replica, Time};
 
 use crate::support::craft::{self, ASIDE, COMPARISON, EXCHANGE, FLUSH, Stranger};
 use crate::support::{assert_sound, config, incarnation, replica_id, restarted, visible, write};
@@ -413,6 +413,44 @@ fn contexts_with_too_many_ranges() {
     }
     let error = DecodeError::Limit("ranges of an origin").into();
     assert_refused(&mut b, &stranger, &frames, &error);
+}
+
+/// What is for a draft that there is not changes nothing; and what a share can't bring is refused.
+#[test]
+fn what_is_for_a_draft() {
+    const FOR_DRAFT: u8 = 32;
+    let unit = craft::unit(&craft::add(&element(), theirs(1)));
+    let end = craft::end(&VersionVector::new(), &Context::new());
+    let begin = craft::begin(&VersionVector::new());
+    let more = FrameError::Untrue("a share for a draft with more than values");
+    let (mut b, mut stranger) = scene();
+    let before = b.status().context_hash;
+    for frame in stranger.session(EXCHANGE | FOR_DRAFT, &[unit.clone(), vec![6, 1]]) {
+        assert_eq!(stranger.say(&mut b, &frame), Ok(()));
+    }
+    // A rest of what nobody was told of.
+    for frame in stranger.session(COMPARISON | FOR_DRAFT, std::slice::from_ref(&end)) {
+        assert_eq!(stranger.say(&mut b, &frame), Ok(()));
+    }
+    assert_eq!(b.status().context_hash, before);
+    assert_eq!(b.counts().comparisons_received, 0);
+    for message in [&begin, &end] {
+        let (mut b, mut stranger) = scene();
+        let frames = stranger.session(EXCHANGE | FOR_DRAFT, std::slice::from_ref(message));
+        assert_refused(&mut b, &stranger, &frames, &more);
+    }
+    // Values of a draft in more parts than there may be.
+    let (mut b, stranger) = scene();
+    let part = stranger.ask(&[4], &Context::new());
+    for _ in 0..MAX_STATEMENT {
+        assert_eq!(stranger.say(&mut b, &part), Ok(()));
+    }
+    assert_refused(
+        &mut b,
+        &stranger,
+        &[part],
+        &FrameError::Limit("parts of a draft"),
+    );
 }
 
 #[test]

@@ -282,9 +282,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         changes: &[Change {
             file: DRAFT,
             from: "if !self.closed {
-            self.keys.apply(unit, events);",
+            let unit = unit.into_values();",
             to: "{
-            self.keys.apply(unit, events);",
+            let unit = unit.into_values();",
         }],
     },
     Mutant {

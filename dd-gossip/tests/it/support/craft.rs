@@ -15,6 +15,7 @@ pub(crate) const HELLO: u8 = 1;
 pub(crate) const DIGEST: u8 = 2;
 pub(crate) const SAME: u8 = 3;
 pub(crate) const WANT: u8 = 4;
+pub(crate) const PART_OF_DRAFT: u8 = 4;
 /// What one wants of which this is the last part of its draft.
 pub(crate) const REST: u8 = 5;
 pub(crate) const DATA: u8 = 5;
