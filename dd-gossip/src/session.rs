@@ -388,7 +388,8 @@ impl Session {
                     statement.add_kept(frozen, against, rest, &mut part);
                 }
                 part.unit.normalize();
-                let is_some = !part.kept.is_empty() || !part.unit.is_empty();
+                let goes_on = self.walk.is_looking();
+                let is_some = goes_on || !part.kept.is_empty() || !part.unit.is_empty();
                 if waits && !is_some {
                     return None;
                 }
@@ -482,13 +483,10 @@ impl Session {
     fn next_unit(&mut self, sizes: Sizes) -> Option<Message> {
         if self.parts.is_empty() {
             let (frozen, against) = (&self.frozen, &self.against);
-            let mut pieces =
-                std::iter::from_fn(|| self.walk.pieces(frozen, against, sizes.weight()));
-            let unit = if self.for_draft {
-                let values = pieces.map(Unit::into_values);
-                values.into_iter().find(|values| !values.is_empty())
-            } else {
-                pieces.next()
+            let unit = self.walk.pieces(frozen, against, sizes.weight());
+            let unit = match self.for_draft {
+                true => unit.map(Unit::into_values),
+                false => unit,
             };
             self.is_last |= unit.is_none();
             let unit = unit?;

@@ -11,6 +11,10 @@ use crate::key_space::Frozen;
 use crate::linked::Linked;
 use crate::range::Range;
 
+/// Events that are looked at for one message, at most: where a peer has all but a few, between many gaps, nothing may be
+/// found among millions, and nobody is to wait for that.
+const LOOKED: usize = 2048;
+
 /// Walks the events of a frozen key space that a context lacks.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
@@ -26,6 +30,8 @@ pub(crate) struct Walk {
     news: Option<News>,
     /// From where on records go of events that the peer has; none if they do not.
     records: Option<Dot>,
+    /// It looked for what comes next long enough, and goes on from there.
+    is_looking: bool,
 }
 
 /// The events that a later view has over the one before.
@@ -46,6 +52,7 @@ impl Walk {
             old: None,
             news: None,
             records: None,
+            is_looking: false,
         }
     }
 
@@ -95,7 +102,9 @@ impl Walk {
         while builder.weight() < weight
             && let Some(News { before, next }) = &mut self.news
         {
-            let Some((dot, path)) = next_lacking(&frozen.index, next, None, before) else {
+            let mut all = usize::MAX;
+            let Some((dot, path)) = next_lacking(&frozen.index, next, None, before, &mut all)
+            else {
                 self.news = None;
                 break;
             };
@@ -105,8 +114,13 @@ impl Walk {
         (!unit.is_empty()).then_some(unit)
     }
 
+    /// Whether it goes on, though there was little or nothing now.
+    pub(crate) fn is_looking(&self) -> bool {
+        self.is_looking
+    }
+
     /// Complete pieces of what `peer` lacks, of about `weight` bytes and more where transactions tie
-    /// more together. `None` at the end.
+    /// more together; less, or nothing, if there is little among many events. `None` at the end.
     pub(crate) fn pieces(
         &mut self,
         frozen: &Frozen,
@@ -115,9 +129,14 @@ impl Walk {
     ) -> Option<Unit> {
         let mut builder = UnitBuilder::new(&frozen.store, peer);
         self.first.drain(..).for_each(|link| builder.link(&link));
+        let mut looks = LOOKED;
         while builder.weight() < weight {
-            let Some((dot, path)) = next_lacking(&frozen.index, &mut self.next, self.end, peer)
-            else {
+            let next = next_lacking(&frozen.index, &mut self.next, self.end, peer, &mut looks);
+            self.is_looking = looks == 0;
+            let Some((dot, path)) = next else {
+                if self.is_looking {
+                    break;
+                }
                 // What is tied together may be news alone.
                 if self.end.is_some() || self.news.is_some() {
                     break;
@@ -133,7 +152,7 @@ impl Walk {
             }
         }
         let unit = builder.finish();
-        (!unit.is_empty()).then_some(unit)
+        (self.is_looking || !unit.is_empty()).then_some(unit)
     }
 
     /// Adds what a full comparison brings of the next events to a part of about `weight` bytes. Returns how
@@ -153,15 +172,18 @@ impl Walk {
             done += 8 + names.map(|name| name.len() + 2).sum::<usize>();
             part.unit.links.push(link);
         }
+        let mut looks = LOOKED;
         while done < weight {
-            let Some((dot, path)) = next_lacking(&frozen.index, &mut self.next, self.end, peer)
-            else {
+            let next = next_lacking(&frozen.index, &mut self.next, self.end, peer, &mut looks);
+            self.is_looking = looks == 0;
+            let Some((dot, path)) = next else {
                 break;
             };
             done += add_live(&frozen.store, &path, dot, &mut part.unit);
             done += add_record(&frozen.store, path, dot, &mut part.unit);
         }
         while done < weight
+            && !self.is_looking
             && let Some(next) = &mut self.records
         {
             let Some((dot, place)) = frozen.index.records().next(*next) else {
@@ -192,14 +214,17 @@ fn add(
     }
 }
 
-/// The next event from `next` on, and before `end`, that is not in a context, and where it stands.
+/// The next event from `next` on, and before `end`, that is not in a context, and where it stands. None as well once
+/// no more `looks` are left.
 fn next_lacking(
     index: &Index,
     next: &mut Dot,
     end: Option<Dot>,
     seen: &Context,
+    looks: &mut usize,
 ) -> Option<(Dot, Path)> {
     loop {
+        *looks = looks.checked_sub(1)?;
         let (dot, place) = index.next(*next)?;
         if end.is_some_and(|end| dot >= end) {
             return None;
@@ -302,12 +327,57 @@ fn first_lacking(store: &DotStore, path: &Path, peer: &Context) -> Option<Dot> {
 
 #[cfg(test)]
 mod tests {
-    use crdt_core::kernel::{EditError, Value};
+    use crdt_core::kernel::{EditError, Transaction, Value};
     use crdt_core::{Limits, Name, ReplicaId, Timestamp};
 
     use super::*;
     use crate::fingerprint::Hashes;
     use crate::key_space::KeySpace;
+
+    /// Every second of many events is dead, and a peer has all that are live but the last.
+    fn all_but_the_last(events: u64) -> (Frozen, Context) {
+        let cluster = "shop".parse().unwrap();
+        let mut keys = KeySpace::restore(DotStore::new(), Hashes::new(&cluster));
+        let own = ReplicaId::new(1, 1);
+        let mut peer = Context::new();
+        for n in 1..=events {
+            let key = if n % 2 == 0 { n } else { 1 };
+            let path = [Name::from(format!("{key}").as_str()), Name::from("counter")];
+            let count = |tx: &mut Transaction<'_>| {
+                tx.at(&path).count(1);
+                Ok::<_, EditError>(())
+            };
+            keys.transact(own, Timestamp::ZERO, Limits::default(), count)
+                .unwrap();
+            if n % 2 == 0 && n < events {
+                peer.insert(Dot::new(own, n));
+            }
+        }
+        peer.insert(Dot::new(own, events - 1));
+        (keys.freeze(), peer)
+    }
+
+    #[test]
+    fn a_walk_looks_at_so_many_events_at_one_time_and_finds_what_is_behind_them() {
+        let events = 6 * LOOKED as u64;
+        let (frozen, peer) = all_but_the_last(events);
+        let last = Dot::new(ReplicaId::new(1, 1), events);
+        let mut walk = Walk::linked(Linked::default());
+        let mut calls = Vec::new();
+        while let Some(unit) = walk.pieces(&frozen, &peer, 4096) {
+            calls.push(unit.events());
+        }
+        // Half of them are live.
+        assert_eq!(calls.concat(), [last]);
+        assert!((3..=5).contains(&calls.len()), "{calls:?}");
+        let mut walk = Walk::as_one(VecDeque::new());
+        let (mut part, mut calls) = (ComparisonPart::default(), 0);
+        while walk.add_lacking(&frozen, &peer, 4096, &mut part) > 0 || walk.is_looking() {
+            calls += 1;
+        }
+        assert_eq!(part.unit.events(), [last]);
+        assert!((3..=5).contains(&calls), "{calls}");
+    }
 
     #[test]
     fn a_comparison_goes_on_behind_records_that_the_peer_has() {

@@ -363,7 +363,9 @@ impl Replica {
                     self.put_into_draft(unit, &events);
                 } else {
                     self.keys.apply(&unit, &events);
-                    self.note_news(now, node);
+                    if !events.is_empty() {
+                        self.note_news(now, node);
+                    }
                 }
                 let process = self.process(node)?;
                 process.asked = process.asked.map(|_| now);
