@@ -19,7 +19,7 @@ use crate::time::Time;
 const COLLECT: Duration = Duration::from_millis(250);
 /// How much of that is done at one time: readers wait for it, some tenths of a millisecond. See
 /// [`DotStore::forget_some`](crdt_core::kernel::DotStore::forget_some).
-const STEP: usize = 1024;
+const STEP: usize = 768;
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(1);
 /// With so many records there is hardly a pause, lest they come faster than they go: just so long that whatever else

@@ -13,12 +13,12 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: bf6df7fb67b088c2",
-        "1: 57256a81158fce99",
+        "0: e2a19a889b7ce85f",
+        "1: 132935580a953f3f",
         "2: 103797a03c1bac62",
-        "8: 901bedb20423be81",
+        "8: 9e15af1a6cc606a8",
         "77: 61574a25cf35ba54",
-        "4096: 15c4d439cb4a8e3f",
+        "4096: 96aa7819b6d3a6c8",
         "6: d80f2c4d6590c556",
         "4: 2784ab1bf2e56cf1",
         "14: 238abb91068e9d48",
