@@ -53,8 +53,8 @@ impl Draft {
         self.keys.freeze()
     }
 
-    /// What the sender of a comparison with these values had takes the place of what is here. Returns whether it did:
-    /// not if something that is lacking there was forgotten here.
+    /// Of a draft that was closed: what the sender of a comparison with its values had takes the place of what is here.
+    /// Returns whether it did: not if something that is lacking there was forgotten here.
     pub(crate) fn complete(
         mut self,
         comparison: &Comparison,
@@ -62,7 +62,6 @@ impl Draft {
         floor: &VersionVector,
         here: &mut KeySpace,
     ) -> bool {
-        self.close();
         self.keys.complete(comparison, context, floor);
         self.keys.take_place_of(here)
     }

@@ -89,12 +89,12 @@ impl Replica {
 
     /// Whether something for the draft was asked for and has not come yet.
     pub(super) fn is_filling_draft(&self) -> bool {
-        let processes = self.peers.values().filter_map(|peer| peer.process.as_ref());
+        let mut processes = self.peers.values().filter_map(|peer| peer.process.as_ref());
         let comes = |process: &Process| {
             let is_told = process.due.want == Some(true);
             process.share.is_some() || process.asked.is_some() || is_told
         };
-        self.draft.is_some() && processes.into_iter().any(comes)
+        self.draft.is_some() && processes.any(comes)
     }
 
     /// With what a full comparison is: what is here, or in the draft. None if there is no draft any more.
