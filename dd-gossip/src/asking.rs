@@ -1,21 +1,27 @@
 //! The sending side of a full comparison asks where what is live differs, and states it there.
 //!
-//! Of a range with more to state than a frame carries the peer is told a fingerprint. It answers whether it has the
-//! same; a range that differs is taken apart, until what is left is short enough to be stated.
+//! Of a range with more to state than a frame carries the peer is told a fingerprint. It answers whether that says all:
+//! it has the same, or the same but for one event. A range that differs in more is taken apart, until what is left is
+//! short enough to be stated. At first there are as many ranges as events that the peer lacks: each of those may
+//! have removed one of what it has.
 
 use std::collections::VecDeque;
 
 use crdt_core::Context;
 
 use crate::index::Index;
-use crate::range::{MAX_COMPARED, Range};
+use crate::range::{MAX_COMPARED, Print, Range};
 use crate::time::Time;
 use crate::walk::Statement;
 
-/// Into how many a range that differs is taken apart.
+/// Into how many a range that differs is taken apart: if most of a question do, they differ in many events, and if few
+/// do, mostly in two or three.
 const PARTS: u64 = 16;
-/// A range that takes no more numbers than this to be stated is; as many bytes as fingerprints of its parts.
-const SHORT: u64 = 48;
+const FEW_PARTS: u64 = 4;
+/// As many numbers as take about the bytes of a fingerprint to be stated.
+const NUMBERS: u64 = 6;
+/// Ranges to begin with, at most.
+const MAX_PARTS: u64 = 4 * MAX_COMPARED as u64;
 
 /// Bytes that are sent behind a question before its answer has come, at most by a message more.
 const MAX_AHEAD: usize = 256 * 1024;
@@ -28,24 +34,27 @@ pub(crate) struct Asking {
     open: Option<(Time, Vec<Range>)>,
     /// Bytes that were sent since.
     ahead: usize,
-    short: u64,
+    /// A range that takes no more numbers than this to be stated is not compared.
+    outright: u64,
     statement: Statement,
 }
 
 impl Asking {
-    /// `seen`: what the peer has seen; `chunk`: bytes of a frame.
-    pub(crate) fn new(index: &Index, seen: &Context, chunk: usize) -> Self {
+    /// `seen`: what the peer has seen; `lacking`: of how many events about it may not know what they removed; `chunk`:
+    /// bytes of a frame.
+    pub(crate) fn new(index: &Index, seen: &Context, lacking: u64, chunk: usize) -> Self {
         // What a frame carries is stated at once: to ask would take a round trip.
         let outright = chunk as u64 / 8;
         let all = Range::ALL;
         let mut asking = Self {
-            short: SHORT.min(outright),
+            outright,
             ..Self::default()
         };
-        if all.weight(index, seen) <= outright {
+        // With two fingerprints for each event it is mostly told.
+        if all.weight(index, seen) <= outright.max(lacking.saturating_mul(2 * NUMBERS)) {
             asking.statement.push(all);
         } else {
-            asking.ask.extend(all.split(index, PARTS));
+            asking.ask.extend(all.split(index, lacking.min(MAX_PARTS)));
         }
         asking
     }
@@ -75,7 +84,7 @@ impl Asking {
         now: Time,
         index: &Index,
         seen: &Context,
-    ) -> Option<Vec<(Range, u64)>> {
+    ) -> Option<Vec<(Range, Print)>> {
         if self.open.is_some() || self.ask.is_empty() {
             return None;
         }
@@ -85,7 +94,7 @@ impl Asking {
         ranges.sort_unstable_by_key(Range::first);
         let question = ranges
             .iter()
-            .map(|range| (*range, range.fingerprint(index, seen)));
+            .map(|range| (*range, range.print(index, seen)));
         let question = question.collect();
         self.number += 1;
         self.ahead = 0;
@@ -110,13 +119,20 @@ impl Asking {
         if which.len() != ranges.len() {
             return false;
         }
+        let differ = which.iter().filter(|differs| **differs).count();
+        let parts = if differ * 2 > which.len() {
+            PARTS
+        } else {
+            FEW_PARTS
+        };
+        let short = self.outright.min(parts * NUMBERS);
         for (range, _) in ranges
             .into_iter()
             .zip(which)
             .filter(|(_, differs)| **differs)
         {
-            let parts = range.split(index, PARTS);
-            if parts.len() == 1 || range.weight(index, seen) <= self.short {
+            let parts = range.split(index, parts);
+            if parts.len() == 1 || range.weight(index, seen) <= short {
                 self.statement.push(range);
             } else {
                 self.ask.extend(parts);
@@ -149,7 +165,7 @@ mod tests {
             index.born(&path, EntryRef { dot, value });
         }
         seen.insert_range(replica, 1, 1_400_000);
-        let mut asking = Asking::new(&index, &seen, 64);
+        let mut asking = Asking::new(&index, &seen, PARTS, 64);
         let (mut number, mut full) = (0, 0);
         while let Some(question) = asking.next_question(Time::ZERO, &index, &seen) {
             number += 1;

@@ -15,7 +15,7 @@ use crate::fingerprint::Hashes;
 use crate::frame::{Data, Ends, FrameError, SessionKind};
 use crate::key_space::Frozen;
 use crate::message::{Message, max_message};
-use crate::range::Range;
+use crate::range::{Print, Range, Verdict};
 use crate::time::Time;
 
 /// Flushes of one peer that wait for what they build on, at most.
@@ -53,7 +53,7 @@ pub(crate) enum Step {
     Ranges {
         session: u64,
         context: Context,
-        ranges: Vec<(Range, u64)>,
+        ranges: Vec<(Range, Print)>,
     },
     /// What was to come of a share is here, if it was given.
     Shared { given: bool },
@@ -319,12 +319,12 @@ impl Incoming {
     }
 
     /// Which of some ranges differ, and the number of the question; `now` is what is here now. What is equal
-    /// lives, as far as it was here at the first question.
+    /// lives, as far as it was here at the first question; so does what differs in one event, but for that.
     pub(crate) fn compare(
         &mut self,
         now: impl FnOnce() -> Frozen,
         context: Context,
-        ranges: &[(Range, u64)],
+        ranges: &[(Range, Print)],
     ) -> Option<(u64, Vec<bool>)> {
         let open = self.open.as_mut()?;
         let compared = open.compared.get_or_insert_with(|| Compared {
@@ -335,12 +335,14 @@ impl Incoming {
         compared.questions += 1;
         let Frozen { store, index } = &compared.view;
         let mut kept = Context::new();
-        let differs = |(range, print): &(Range, u64)| {
-            let differs = range.fingerprint(index, &compared.context) != *print;
-            if !differs {
-                range.keep(index, store.context(), &mut kept);
+        let here = store.context();
+        let differs = |(range, print): &(Range, Print)| {
+            match range.judge(index, here, &compared.context, *print) {
+                Verdict::Differs => return true,
+                Verdict::Same | Verdict::OneMore => range.keep(index, here, &mut kept),
+                Verdict::Without(dot) => range.keep_without(dot, index, here, &mut kept),
             }
-            differs
+            false
         };
         let which = ranges.iter().map(differs).collect();
         open.comparison.keep(&kept);

@@ -195,25 +195,39 @@ impl Places {
     }
 }
 
-/// How many events, and a sum of hashes of their numbers.
+/// How many events, and sums of hashes of their numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Census {
     pub(crate) count: u64,
-    pub(crate) sum: u64,
+    pub(crate) sums: Sums,
 }
 
 impl Census {
     /// Of one event, by its number.
-    pub(crate) fn of_event(seq: u64) -> Self {
-        let (count, sum) = (1, mix(seq));
-        Self { count, sum }
+    pub(crate) const fn of_event(seq: u64) -> Self {
+        let (count, sums) = (1, Sums::of(mix(seq)));
+        Self { count, sums }
+    }
+}
+
+/// A sum of hashes, and one of parts of their squares: what the first says of a single hash the second confirms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub(crate) hashes: u64,
+    pub(crate) squares: u32,
+}
+
+impl Sums {
+    pub(crate) const fn of(hash: u64) -> Self {
+        let (hashes, squares) = (hash, (hash.wrapping_mul(hash) >> 32) as u32);
+        Self { hashes, squares }
     }
 }
 
 impl Measure<(Dot, u64), ()> for Census {
     fn of((dot, cut): &(Dot, u64), (): &()) -> Self {
-        let (count, sum) = (1, mix(mix(dot.seq) ^ cut));
-        Self { count, sum }
+        let (count, sums) = (1, Sums::of(mix(mix(dot.seq) ^ cut)));
+        Self { count, sums }
     }
 }
 
@@ -221,14 +235,30 @@ impl Group for Census {
     fn plus(self, other: Self) -> Self {
         Self {
             count: self.count + other.count,
-            sum: self.sum.wrapping_add(other.sum),
+            sums: self.sums.plus(other.sums),
         }
     }
 
     fn minus(self, other: Self) -> Self {
         Self {
             count: self.count - other.count,
-            sum: self.sum.wrapping_sub(other.sum),
+            sums: self.sums.minus(other.sums),
+        }
+    }
+}
+
+impl Group for Sums {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            hashes: self.hashes.wrapping_add(other.hashes),
+            squares: self.squares.wrapping_add(other.squares),
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            hashes: self.hashes.wrapping_sub(other.hashes),
+            squares: self.squares.wrapping_sub(other.squares),
         }
     }
 }
@@ -239,4 +269,14 @@ pub(crate) const fn mix(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     n ^ (n >> 31)
+}
+
+/// The number of which [`mix`] makes this one.
+pub(crate) const fn unmix(n: u64) -> u64 {
+    let n = n ^ (n >> 31) ^ (n >> 62);
+    let n = n.wrapping_mul(0x3196_42b2_d24d_8ec3);
+    let n = n ^ (n >> 27) ^ (n >> 54);
+    let n = n.wrapping_mul(0x96de_1b17_3f11_9089);
+    let n = n ^ (n >> 30) ^ (n >> 60);
+    n.wrapping_sub(0x9e37_79b9_7f4a_7c15)
 }

@@ -23,7 +23,7 @@ use crdt_core::kernel::{ComparisonPart, Unit};
 use crdt_core::{Context, Limits, VersionVector};
 
 use crate::frame::{FrameError, flag};
-use crate::range::{self, Range};
+use crate::range::{self, Print, Range};
 
 /// Most bytes of a message beside a payload: one goes by itself if it is larger than
 /// [`MAX_PART`](crate::MAX_PART), and so does what a removal says of counters.
@@ -56,7 +56,7 @@ pub(crate) enum Message {
     Part(ComparisonPart),
     Ranges {
         context: Context,
-        ranges: Vec<(Range, u64)>,
+        ranges: Vec<(Range, Print)>,
     },
     End {
         floor: VersionVector,

@@ -11,10 +11,13 @@ use crdt_core::codec::{DecodeError, Reader, Writer};
 use crdt_core::{Context, Dot, Group, Measure, ReplicaId, Seqs};
 
 use crate::by_number::ByNumber;
-use crate::index::{Census, Index, mix};
+use crate::index::{Census, Index, Sums, mix, unmix};
 
 /// Ranges of one question, at most.
 pub(crate) const MAX_COMPARED: usize = 4096;
+
+/// Origins of which it is tried whether one event of theirs is all in which a range differs, at most.
+const MAX_TRIED: usize = 64;
 
 /// Of a set of numbers with a range for every so many live events or fewer the events are looked at one by one.
 const MANY_GAPS: u64 = 16;
@@ -24,6 +27,22 @@ const MANY_GAPS: u64 = 16;
 pub(crate) struct Range {
     first: Dot,
     end: Dot,
+}
+
+/// A fingerprint of a range: what is live in it, summed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Print(Sums);
+
+/// What another's fingerprint of a range says, beside what is live here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The same is live there.
+    Same,
+    /// The same, but for this one.
+    Without(Dot),
+    /// The same, and one that is dead here.
+    OneMore,
+    Differs,
 }
 
 impl Range {
@@ -76,10 +95,10 @@ impl Range {
         origins.map(move |(origin, places)| (origin, places, range.of(origin)))
     }
 
-    /// A hash of what is live here, of that which `seen` has. Equal where and only where the same is live with the
+    /// A fingerprint of what is live here, of that which `seen` has. Equal where and only where the same is live with the
     /// same cuts, but for one chance in 2^64.
-    pub(crate) fn fingerprint(&self, index: &Index, seen: &Context) -> u64 {
-        let mut print = 0u64;
+    pub(crate) fn print(&self, index: &Index, seen: &Context) -> Print {
+        let mut print = Print::default();
         for (origin, places, numbers) in self.live(index) {
             let seqs = seen.get(origin);
             let gaps = seqs.map_or(0, Seqs::gaps) as u64;
@@ -88,13 +107,61 @@ impl Range {
             } else {
                 by_sums(index, (origin, places), seqs, numbers)
             };
-            if census.count > 0 {
-                let id = u128::from_be_bytes(origin.to_bytes());
-                let id = mix(mix((id >> 64) as u64) ^ id as u64);
-                print = print.wrapping_add(mix(id ^ census.sum));
-            }
+            print.0 = print.0.plus(Key::of(origin).times(census.sums));
         }
         print
+    }
+
+    /// What another's fingerprint of this range says, who has seen `seen`; here `here` was seen. That one event is all
+    /// in which they differ is wrong by one chance in 2^96 for each that could be it. It is looked for among origins of
+    /// which something is live.
+    pub(crate) fn judge(
+        &self,
+        index: &Index,
+        here: &Context,
+        seen: &Context,
+        print: Print,
+    ) -> Verdict {
+        let own = self.print(index, seen);
+        if own == print {
+            return Verdict::Same;
+        }
+        for (origin, ..) in self.live(index).take(MAX_TRIED) {
+            let undone = Key::of(origin).inverse();
+            let known = |more: Sums| {
+                let sums = undone.times(more);
+                let dot = Dot::new(origin, unmix(sums.hashes));
+                let is_one = sums == Sums::of(sums.hashes);
+                (is_one && self.contains(dot) && here.contains(dot)).then_some(dot)
+            };
+            let is_live = |dot: &Dot| index.live().get(*dot).is_some();
+            if let Some(dot) = known(own.0.minus(print.0)).filter(is_live) {
+                return Verdict::Without(dot);
+            }
+            if known(print.0.minus(own.0)).is_some_and(|dot| !is_live(&dot)) {
+                return Verdict::OneMore;
+            }
+        }
+        Verdict::Differs
+    }
+
+    /// What is before and behind an event of it.
+    fn around(&self, dot: Dot) -> [Self; 2] {
+        let behind = Dot::new(dot.replica, dot.seq + 1);
+        [
+            Self { end: dot, ..*self },
+            Self {
+                first: behind,
+                ..*self
+            },
+        ]
+    }
+
+    /// Adds to `kept` what `seen` has here of origins of which anything is live, without one event.
+    pub(crate) fn keep_without(&self, dot: Dot, index: &Index, seen: &Context, kept: &mut Context) {
+        self.around(dot)
+            .iter()
+            .for_each(|part| part.keep(index, seen, kept));
     }
 
     /// About how many numbers it takes to say what is live here, of that which `seen` has: one for each
@@ -164,6 +231,32 @@ impl Range {
     }
 }
 
+/// By what an origin's sums count in a print: odd numbers, so that it can be undone.
+struct Key(u64);
+
+impl Key {
+    fn of(origin: ReplicaId) -> Self {
+        let id = u128::from_be_bytes(origin.to_bytes());
+        Self(mix(mix((id >> 64) as u64) ^ id as u64) | 1)
+    }
+
+    /// What undoes this one, by Newton's method: each step doubles how many of the last bits are right, which are three
+    /// at first.
+    fn inverse(&self) -> Self {
+        let odd = self.0;
+        let better =
+            |inverse: u64| inverse.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        Self((0..5).fold(odd, |inverse, _| better(inverse)))
+    }
+
+    fn times(&self, sums: Sums) -> Sums {
+        Sums {
+            hashes: sums.hashes.wrapping_mul(self.0),
+            squares: sums.squares.wrapping_mul(self.0 as u32),
+        }
+    }
+}
+
 /// Over what is live between two numbers of an origin and in a set, with its cuts. O(log n) for each range of the set.
 fn by_sums(
     index: &Index,
@@ -176,7 +269,7 @@ fn by_sums(
     for (from, to) in clipped(seqs, numbers) {
         let cut = cuts.sum_below(&at(to)).minus(cuts.sum_below(&at(from)));
         census = census.plus(of_numbers(places, (from, to)));
-        census.sum = census.sum.wrapping_add(cut.sum);
+        census.sums = census.sums.plus(cut.sums);
     }
     census
 }
@@ -200,8 +293,8 @@ fn one_by_one(
     let cuts = index.cuts().iter_from(Bound::Included(&from));
     let here = cuts.take_while(|((dot, _), ())| dot.replica == origin && dot.seq < end);
     let seen = here.filter(|((dot, _), ())| seqs.is_some_and(|seqs| seqs.contains(dot.seq)));
-    let sums = seen.map(|(cut, ())| <Census as Measure<(Dot, u64), ()>>::of(cut, &()).sum);
-    census.sum = sums.fold(census.sum, u64::wrapping_add);
+    let sums = seen.map(|(cut, ())| <Census as Measure<(Dot, u64), ()>>::of(cut, &()).sums);
+    census.sums = sums.fold(census.sums, Sums::plus);
     census
 }
 
@@ -222,17 +315,24 @@ fn clipped(seqs: Option<&Seqs>, (from, to): (u64, u64)) -> impl Iterator<Item = 
     parts.filter(|(from, to)| from < to)
 }
 
+/// It does not begin where the one before ends.
 const FIRST: u8 = 0b1;
+/// It ends in another origin than it begins in.
 const ORIGIN: u8 = 0b10;
+/// It has all that comes behind its beginning.
+const REST: u8 = 0b100;
 
 /// Writes ranges that ascend, each with a fingerprint.
-pub(crate) fn encode(ranges: &[(Range, u64)], w: &mut Writer) {
+pub(crate) fn encode(ranges: &[(Range, Print)], w: &mut Writer) {
     w.count(ranges.len());
     let mut at = Range::ALL.first;
     for (range, print) in ranges {
         let jumps = range.first != at;
-        let changes = range.end.replica != range.first.replica;
-        w.byte(if jumps { FIRST } else { 0 } | if changes { ORIGIN } else { 0 });
+        let is_rest = range.end == Range::ALL.end;
+        let changes = !is_rest && range.end.replica != range.first.replica;
+        let flags = [(jumps, FIRST), (changes, ORIGIN), (is_rest, REST)];
+        let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
+        w.byte(flags.fold(0, |flags, (_, flag)| flags | flag));
         if jumps {
             w.raw(&range.first.replica.to_bytes());
             w.varint(range.first.seq);
@@ -240,15 +340,16 @@ pub(crate) fn encode(ranges: &[(Range, u64)], w: &mut Writer) {
         if changes {
             w.raw(&range.end.replica.to_bytes());
             w.varint(range.end.seq);
-        } else {
+        } else if !is_rest {
             w.varint(range.end.seq - range.first.seq);
         }
-        w.raw(&print.to_be_bytes());
+        w.raw(&print.0.hashes.to_be_bytes());
+        w.raw(&print.0.squares.to_be_bytes());
         at = range.end;
     }
 }
 
-pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Vec<(Range, u64)>, DecodeError> {
+pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Vec<(Range, Print)>, DecodeError> {
     let count = r.varint()?;
     if count > MAX_COMPARED as u64 {
         return Err(DecodeError::Limit("ranges of a question"));
@@ -257,7 +358,7 @@ pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Vec<(Range, u64)>, DecodeErro
     let mut at = Range::ALL.first;
     for _ in 0..count {
         let flags = r.byte()?;
-        if flags & !(FIRST | ORIGIN) != 0 {
+        if flags & !(FIRST | ORIGIN | REST) != 0 || flags & ORIGIN != 0 && flags & REST != 0 {
             return Err(DecodeError::Invalid("flags of a range"));
         }
         let first = if flags & FIRST == 0 {
@@ -265,7 +366,9 @@ pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Vec<(Range, u64)>, DecodeErro
         } else {
             Dot::new(ReplicaId::from_bytes(r.array()?), r.varint()?)
         };
-        let end = if flags & ORIGIN == 0 {
+        let end = if flags & REST != 0 {
+            Range::ALL.end
+        } else if flags & ORIGIN == 0 {
             let end = first.seq.checked_add(r.varint()?);
             Dot::new(
                 first.replica,
@@ -276,10 +379,15 @@ pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Vec<(Range, u64)>, DecodeErro
         };
         let again = flags & FIRST != 0 && first == at;
         let same = flags & ORIGIN != 0 && first.replica == end.replica;
-        if first < at || end <= first || again || same {
+        let unsaid = flags & REST == 0 && end == Range::ALL.end;
+        if first < at || end <= first || again || same || unsaid {
             return Err(DecodeError::NotCanonical);
         }
-        out.push((Range { first, end }, u64::from_be_bytes(r.array()?)));
+        let print = Print(Sums {
+            hashes: u64::from_be_bytes(r.array()?),
+            squares: u32::from_be_bytes(r.array()?),
+        });
+        out.push((Range { first, end }, print));
         at = end;
     }
     Ok(out)
@@ -370,10 +478,7 @@ mod tests {
             assert!(all.iter().all(|dot| seen.contains(*dot)));
             for part in parts {
                 let same = live(part, &index, &seen) == live(part, &other, &seen);
-                let prints = (
-                    part.fingerprint(&index, &seen),
-                    part.fingerprint(&other, &seen),
-                );
+                let prints = (part.print(&index, &seen), part.print(&other, &seen));
                 assert_eq!(same, prints.0 == prints.1, "seed {seed}");
                 let mut kept = Context::new();
                 part.keep(&index, &seen, &mut kept);
@@ -384,6 +489,90 @@ mod tests {
                         .all(|dot| kept.contains(*dot))
                 );
             }
+        }
+    }
+
+    fn has_live(index: &Index, replica: ReplicaId) -> bool {
+        let mut origins = index.live().from(replica);
+        origins.next().is_some_and(|(origin, _)| origin == replica)
+    }
+
+    #[test]
+    fn a_range_that_differs_in_one_event_says_which_and_one_that_differs_in_more_does_not() {
+        let (mut one, mut more) = (0, 0);
+        for seed in 0..2_000 {
+            let mut rng = Rng::new(seed);
+            let share = [3, 50, 97][rng.below(3)];
+            let (index, here, seen) = (some(&mut rng, share), seen(&mut rng), seen(&mut rng));
+            let range = if rng.below(2) == 0 {
+                Range::ALL
+            } else {
+                let parts = Range::ALL.split(&index, 1 + rng.below(20) as u64);
+                parts[rng.below(parts.len())]
+            };
+            let mut other = index.clone();
+            let both = here.difference(&here.difference(&seen));
+            let mut differ = std::collections::BTreeSet::new();
+            for _ in 0..rng.below(4) {
+                let dot = Dot::new(
+                    ReplicaId::new(1 + rng.below(3) as u64, 7),
+                    1 + rng.below(200) as u64,
+                );
+                if both.contains(dot) && range.contains(dot) && differ.insert(dot) {
+                    match index.live().get(dot) {
+                        Some(_) => other.died(entry(dot, 0)),
+                        None => other.born(&[], entry(dot, 0)),
+                    }
+                }
+            }
+            // The other has nothing of what only this one has seen, and this one does not count what it has not seen.
+            let print = range.print(&other, &both);
+            let mut mine = index.clone();
+            for dot in live(Range::ALL, &index, &seen) {
+                if !here.contains(dot) {
+                    mine.died(entry(dot, 0));
+                }
+            }
+            let expected = match (differ.len(), differ.first()) {
+                (0, _) => Verdict::Same,
+                (1, Some(dot)) if index.live().get(*dot).is_some() => Verdict::Without(*dot),
+                // Of an origin of which nothing is live it is not looked for.
+                (1, Some(dot)) if has_live(&mine, dot.replica) => Verdict::OneMore,
+                _ => Verdict::Differs,
+            };
+            assert_eq!(
+                range.judge(&mine, &here, &seen, print),
+                expected,
+                "seed {seed}"
+            );
+            one += usize::from(matches!(expected, Verdict::Without(_) | Verdict::OneMore));
+            more += usize::from(expected == Verdict::Differs);
+            if let Verdict::Without(dot) = expected {
+                let (mut whole, mut kept) = (Context::new(), Context::new());
+                range.keep(&mine, &here, &mut whole);
+                range.keep_without(dot, &mine, &here, &mut kept);
+                assert!(!kept.contains(dot));
+                kept.insert(dot);
+                assert_eq!(kept, whole);
+            }
+        }
+        assert!(
+            one > 300 && more > 100,
+            "{one} differ in one, {more} in more"
+        );
+    }
+
+    #[test]
+    fn hashes_of_numbers_can_be_undone() {
+        for n in (0..64)
+            .map(|bit| 1 << bit)
+            .chain(0..1_000)
+            .chain([u64::MAX])
+        {
+            assert_eq!(unmix(mix(n)), n);
+            let key = Key::of(ReplicaId::new(n, 3));
+            let sums = Sums::of(mix(n));
+            assert_eq!(key.inverse().times(key.times(sums)), sums);
         }
     }
 
@@ -425,14 +614,14 @@ mod tests {
         let prints = [0, 3, 4].map(|cut| {
             let mut index = Index::default();
             index.born(&path, entry(dot, cut));
-            Range::ALL.fingerprint(&index, &seen)
+            Range::ALL.print(&index, &seen)
         });
         assert!(prints[0] != prints[1] && prints[1] != prints[2]);
         let mut index = Index::default();
         index.born(&path, entry(dot, 3));
         index.died(entry(dot, 3));
         index.born(&path, entry(dot, 0));
-        assert_eq!(Range::ALL.fingerprint(&index, &seen), prints[0]);
+        assert_eq!(Range::ALL.print(&index, &seen), prints[0]);
     }
 
     #[test]
@@ -452,11 +641,11 @@ mod tests {
     fn ranges_are_read_back_and_nothing_else_is() {
         for seed in 0..50 {
             let mut rng = Rng::new(seed);
-            let index = some(&mut rng, 50);
+            let (index, seen) = (some(&mut rng, 50), seen(&mut rng));
             let mut ranges: Vec<_> = Range::ALL
                 .split(&index, 40)
                 .into_iter()
-                .map(|range| (range, 7))
+                .map(|range| (range, range.print(&index, &seen)))
                 .collect();
             ranges.retain(|_| rng.below(3) > 0);
             let mut w = Writer::new();

@@ -35,6 +35,9 @@ const RENEWED: Effort = Effort {
 /// times, lest each leaves a gap in what the peer has seen until the end, and those become too many.
 const RENEWALS: u32 = 1024;
 
+/// Values of a draft that are dead at the source of the rest, about.
+const DEAD_IN_DRAFT: u64 = 16;
+
 /// How what is sent is cut.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
@@ -130,7 +133,9 @@ impl Session {
         };
         let mut session = Self::new(id, kind, frozen, against, walk);
         if kind == SessionKind::Comparison {
-            session.asking = Asking::new(&session.frozen.index, &session.against, chunk);
+            let lacking = session.context().difference(&session.against).len();
+            let (index, against) = (&session.frozen.index, &session.against);
+            session.asking = Asking::new(index, against, lacking, chunk);
         }
         session
     }
@@ -163,7 +168,8 @@ impl Session {
     pub(crate) fn rest(id: u64, frozen: Frozen, values: Context, chunk: usize) -> Self {
         let links = frozen.store.links().cloned();
         let walk = Walk::with_all_records(links.collect());
-        let asking = Asking::new(&frozen.index, &values, chunk);
+        // Of what is in the draft little can be dead here.
+        let asking = Asking::new(&frozen.index, &values, DEAD_IN_DRAFT, chunk);
         Self {
             for_draft: true,
             asking,

@@ -101,8 +101,13 @@ impl Model {
         self.small("ranges", |seed| {
             comparison::run(seed, None).map(|equal| equal > 0)
         })?;
-        let part = comparison::Break::KeptByTheEnd;
-        noticed(part, |seed| comparison::run(seed, Some(part)))
+        for part in [
+            comparison::Break::KeptByTheEnd,
+            comparison::Break::KeptTheOne,
+        ] {
+            noticed(part, |seed| comparison::run(seed, Some(part)))?;
+        }
+        Ok(())
     }
 
     /// Runs a small model with all its rules.

@@ -87,8 +87,8 @@ fn cost(keys: usize) -> (usize, u64) {
 fn a_full_comparison_costs_what_differs() {
     let (few, _) = cost(1_000);
     let (many, ranges) = cost(8_000);
-    assert!(ranges > 32, "{ranges}");
-    assert!(many < 3_000, "{many} bytes for three changes in 8 000 keys");
+    assert!((1..64).contains(&ranges), "{ranges}");
+    assert!(many < 800, "{many} bytes for three changes in 8 000 keys");
     assert!(
         many < 2 * few,
         "{few} bytes with 1 000 keys, {many} with 8 000"
@@ -249,8 +249,8 @@ fn asked() -> (Replica, Stranger) {
 fn an_answer_that_can_not_be_is_refused() {
     let untrue = Err(FrameError::Untrue("an answer to what was not asked"));
     for (number, bits, expected) in [
-        (1, 16, Ok(())),
-        (1, 15, untrue.clone()),
+        (1, 3, Ok(())),
+        (1, 2, untrue.clone()),
         (2, 16, untrue),
         (0, 3, Ok(())),
     ] {

@@ -626,9 +626,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Test("dd-gossip", "comparison::what_comes_in_between_and_was_removed_does_not_stay"),
         changes: &[Change {
             file: INCOMING,
-            from: "range.keep(index, store.context(), &mut kept);",
-            to: "let _ = store;
-                range.keep(index, &compared.context, &mut kept);",
+            from: "range.keep(index, here, &mut kept)",
+            to: "range.keep(index, &compared.context, &mut kept)",
+        }],
+    },
+    Mutant {
+        name: "kepttheone",
+        what: "of a range that differs in one event which is live here alone, that is dead",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: INCOMING,
+            from: "range.keep_without(dot, index, here, &mut kept)",
+            to: "{ let _ = dot; range.keep(index, here, &mut kept); }",
         }],
     },
     Mutant {

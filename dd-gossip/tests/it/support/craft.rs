@@ -177,7 +177,7 @@ pub(crate) fn ranges(context: &Context, numbers: &[(u64, u64)]) -> Vec<u8> {
             w.varint(*first);
         }
         w.varint(end - first);
-        w.raw(&7u64.to_be_bytes());
+        w.raw(&[7; 12]);
         at = *end;
     }
     w.finish()
