@@ -19,8 +19,8 @@ fn the_trace_of_a_seed_is_always_the_same() {
         "8: 9e15af1a6cc606a8",
         "77: 61574a25cf35ba54",
         "4096: 96aa7819b6d3a6c8",
-        "6: d80f2c4d6590c556",
-        "4: 2784ab1bf2e56cf1",
+        "6: 84fcc80aa2b50fbb",
+        "4: 0e4b311251b7a7bc",
         "14: 238abb91068e9d48",
     ];
     assert_eq!(traces, expected);
