@@ -23,6 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+#[test]
+fn it_runs() -> Result<(), Box<dyn Error>> {
+    main()
+}
+
 /// Replicas exchange what changed, over whatever carries bytes.
 fn deltas_as_bytes() -> Result<(), Box<dyn Error>> {
     // Every replica has an id that nobody else has or had: a node, and a number that grows with

@@ -31,6 +31,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::time::timeout(Duration::from_secs(60), run()).await?
 }
 
+#[test]
+fn it_runs() -> Result<(), Box<dyn Error>> {
+    main()
+}
+
 async fn run() -> Result<(), Box<dyn Error>> {
     // The first node begins the cluster; the others know one address and learn of everybody.
     let first = join("a", None).await?;

@@ -26,6 +26,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::time::timeout(Duration::from_secs(60), run()).await?
 }
 
+#[test]
+fn it_runs() -> Result<(), Box<dyn Error>> {
+    main()
+}
+
 async fn run() -> Result<(), Box<dyn Error>> {
     let first = join("a", None).await?;
     let a = A.start(&first, StoreConfig::local()).await?;

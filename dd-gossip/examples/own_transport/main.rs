@@ -244,3 +244,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     Ok(())
 }
+
+#[test]
+fn it_runs() -> Result<(), Box<dyn Error>> {
+    main()
+}

@@ -4,21 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::cargo;
+use crate::cargo::{FEATURES, PROFILE, cargo};
 
 /// Builds it, and says where it is.
 pub(crate) fn build() -> Result<PathBuf> {
     println!("Building the node program.");
     let output = cargo()
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "--package",
-            "dd-extension",
-            "--features",
-            "node",
-        ])
+        .args(["build", "--quiet", "--workspace"])
+        .args(FEATURES)
+        .args(PROFILE)
         .args([
             "--bin",
             "dd-node",
