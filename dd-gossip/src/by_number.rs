@@ -11,8 +11,11 @@ use crdt_core::{CowMap, Group, Measure, Name, Path};
 
 use crate::index::Census;
 
-/// Most events of a chunk.
-const CAPACITY: usize = 128;
+/// Most events of a chunk: for a moment there is one more, and each has a bit of 128.
+const CAPACITY: usize = 127;
+/// Of a chunk what was taken out goes when it is one of so many: until then it costs nothing but its memory, and to move
+/// what is behind it each time would mean to read all of that.
+const GONE: usize = 4;
 /// Most bytes of names of a chunk that has more than one event.
 const MAX_BYTES: usize = 16 * 1024;
 
@@ -111,7 +114,7 @@ impl ByNumber {
             |first, chunk| {
                 let at = chunk.find(*first, seq)?;
                 Arc::make_mut(chunk).remove(at, seq);
-                Some((*first, chunk.offsets.len()))
+                Some((*first, chunk.len()))
             },
         );
         let Some((first, left)) = removed.flatten() else {
@@ -172,7 +175,8 @@ impl ByNumber {
         self.chunks
             .iter_from(floor)
             .flat_map(move |(first, chunk)| {
-                (chunk.below(*first, seq)..chunk.offsets.len())
+                let here = chunk.below(*first, seq)..chunk.offsets.len();
+                here.filter(|at| !chunk.is_gone(*at))
                     .map(move |at| (chunk.seq(*first, at), Place { chunk, at }))
             })
     }
@@ -191,8 +195,9 @@ impl ByNumber {
     /// The number of the event before which there are so many others.
     pub(crate) fn nth(&self, n: u64) -> Option<u64> {
         let (first, chunk, before) = self.chunks.first_where(|sum| sum.count > n)?;
-        let at = usize::try_from(n - before.count).ok()?;
-        (at < chunk.offsets.len()).then(|| chunk.seq(*first, at))
+        let n = usize::try_from(n - before.count).ok()?;
+        let mut here = (0..chunk.offsets.len()).filter(|at| !chunk.is_gone(*at));
+        here.nth(n).map(|at| chunk.seq(*first, at))
     }
 }
 
@@ -224,6 +229,8 @@ impl Place<'_> {
 struct Chunk {
     /// By how much each number is greater than that under which the chunk stands. They ascend.
     offsets: Vec<u16>,
+    /// Which of them were taken out, a bit for each.
+    gone: u128,
     /// In what each path differs from others of its form.
     names: Names,
     /// Which form each path has; empty while all have the first.
@@ -244,14 +251,25 @@ impl Chunk {
             .partition_point(|offset| u64::from(*offset) < wanted)
     }
 
+    /// How many there are that were not taken out.
+    fn len(&self) -> usize {
+        self.offsets.len() - self.gone.count_ones() as usize
+    }
+
+    fn is_gone(&self, at: usize) -> bool {
+        self.gone >> at & 1 == 1
+    }
+
     fn find(&self, first: u64, seq: u64) -> Option<usize> {
         let offset = u16::try_from(seq.checked_sub(first)?).ok()?;
-        self.offsets.binary_search(&offset).ok()
+        let at = self.offsets.binary_search(&offset).ok()?;
+        (!self.is_gone(at)).then_some(at)
     }
 
     /// Over those from a place on.
     fn census_from(&self, first: u64, at: usize) -> Census {
-        let seqs = (at..self.offsets.len()).map(|at| self.seq(first, at));
+        let here = (at..self.offsets.len()).filter(|at| !self.is_gone(*at));
+        let seqs = here.map(|at| self.seq(first, at));
         seqs.map(Census::of_event)
             .fold(Census::default(), Census::plus)
     }
@@ -289,7 +307,7 @@ impl Chunk {
         } else {
             self.forms.bytes() + next.forms.bytes()
         };
-        let fits = self.offsets.len() + next.offsets.len() <= CAPACITY * 3 / 4
+        let fits = self.len() + next.len() <= CAPACITY * 3 / 4
             && self.names.bytes() + next.names.bytes() + forms <= MAX_BYTES;
         fits.then_some(by)
     }
@@ -302,6 +320,7 @@ impl Chunk {
         // Mostly numbers ascend.
         let at = match self.offsets.last() {
             Some(last) if *last >= offset => {
+                self.drop_gone();
                 self.offsets.partition_point(|before| *before < offset)
             }
             _ => self.offsets.len(),
@@ -309,6 +328,9 @@ impl Chunk {
         let form = self.number_of_form(at, path);
         self.insert_at(at, offset, varying(path), form);
         self.census = self.census.plus(Census::of_event(seq));
+        if self.is_too_full() {
+            self.drop_gone();
+        }
     }
 
     fn insert_at(&mut self, at: usize, offset: u16, name: &[u8], form: u8) {
@@ -363,19 +385,43 @@ impl Chunk {
         }
     }
 
-    fn advance(&mut self, at: usize, offset: u16, seq: u64) {
+    fn advance(&mut self, mut at: usize, offset: u16, seq: u64) {
+        // Of an event that was undone the number may come again.
+        if self.offsets.get(at + 1) == Some(&offset) {
+            at -= (self.gone & ((1 << at) - 1)).count_ones() as usize;
+            self.drop_gone();
+        }
         self.offsets[at] = offset;
         let (former, next) = (Census::of_event(seq), Census::of_event(seq + 1));
         self.census = self.census.minus(former).plus(next);
     }
 
     fn remove(&mut self, at: usize, seq: u64) {
-        self.offsets.remove(at);
-        self.names.remove(at);
-        if !self.which.is_empty() {
-            self.which.remove(at);
-        }
+        self.gone |= 1 << at;
         self.census = self.census.minus(Census::of_event(seq));
+        if self.gone.count_ones() as usize * GONE >= self.offsets.len() {
+            self.drop_gone();
+        }
+    }
+
+    /// What was taken out goes.
+    fn drop_gone(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        if gone == 0 {
+            return;
+        }
+        let is_here = |at: &usize| gone >> at & 1 == 0;
+        let names = std::mem::take(&mut self.names);
+        let left = names.len() - gone.count_ones() as usize;
+        for at in (0..names.len()).filter(is_here) {
+            self.names.push(names.get(at), left);
+        }
+        let mut at = 0..;
+        let mut stays = || at.next().is_some_and(|at| is_here(&at));
+        self.offsets.retain(|_| stays());
+        let mut at = 0..;
+        let mut stays = || at.next().is_some_and(|at| is_here(&at));
+        self.which.retain(|_| stays());
         if self.offsets.len() * 2 <= self.offsets.capacity() {
             self.shrink();
         }
@@ -396,6 +442,7 @@ impl Chunk {
         let census = self.census_from(first, at);
         let mut right = Self {
             offsets: self.offsets.split_off(at),
+            gone: 0,
             names: self.names.split_off(at),
             which: self.which.split_off(at.min(self.which.len())),
             forms: self.forms.clone(),
@@ -410,7 +457,9 @@ impl Chunk {
 
     /// Appends the events of the next chunk, which move by so much.
     fn append(&mut self, next: &Self, by: u16) {
-        for (at, offset) in next.offsets.iter().enumerate() {
+        self.drop_gone();
+        let offsets = next.offsets.iter().enumerate();
+        for (at, offset) in offsets.filter(|(at, _)| !next.is_gone(*at)) {
             let form = next.forms.get(next.form_of(at));
             let known = (0..self.forms.len()).find(|known| self.forms.get(*known) == form);
             let form = known.map_or_else(|| self.add_form(form), |known| known as u8);

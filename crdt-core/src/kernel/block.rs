@@ -13,6 +13,7 @@ use super::leaf::{Entry, EntryRef, Leaf, Run, Value, ValueRef};
 use super::lower::Lower;
 use super::names::{self, Names, step};
 use super::node::{Node, NodeRef};
+use super::tags::Tags;
 use crate::name::Name;
 use crate::{Dot, ReplicaId};
 
@@ -31,6 +32,7 @@ const SEQS: u64 = (1 << SEQ_BITS) - 1;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     names: Names,
+    tags: Tags,
     origins: Vec<ReplicaId>,
     /// Packed dots; 0 where there is not just one.
     dots: Vec<u64>,
@@ -99,8 +101,18 @@ impl Block {
         Name::new(&first[..first.len().min(same + 1)])
     }
 
+    /// Where a name is.
+    pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
+        match self.tags.find(&self.names, name) {
+            None if !self.tags.is_complete() => self.names.search(name).ok(),
+            found => found,
+        }
+    }
+
+    /// Where a name is, or where it would be.
     pub(super) fn search(&self, name: &[u8]) -> Result<usize, usize> {
-        self.names.search(name)
+        let found = self.tags.find(&self.names, name);
+        found.map_or_else(|| self.names.search(name), Ok)
     }
 
     pub(super) fn get(&self, at: usize) -> NodeRef<'_> {
@@ -221,7 +233,7 @@ impl Block {
         replica: ReplicaId,
         change: impl FnOnce(Dot, Run) -> (Dot, Run),
     ) -> RunChange {
-        let Ok(at) = self.search(name.as_bytes()) else {
+        let Some(at) = self.find(name.as_bytes()) else {
             return RunChange::NoRun;
         };
         let path = match (self.lower.name(at), path) {
@@ -278,6 +290,7 @@ impl Block {
         lower: Option<&Name>,
     ) {
         self.names.insert(at, name);
+        self.tags.insert(&self.names, at);
         self.lower.insert(self.dots.len(), at, lower);
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(step(self.dots.len()));
@@ -354,6 +367,7 @@ impl Block {
 
     pub(super) fn remove(&mut self, at: usize) {
         self.names.remove(at);
+        self.tags.remove(at);
         self.lower.remove(at);
         self.dots.remove(at);
         if !self.cells.is_empty() {
@@ -394,6 +408,7 @@ impl Block {
 
     fn push_packed(&mut self, name: &[u8], packed: u64, lower: Option<&Name>) {
         self.names.push(name, FILLED);
+        self.tags.insert(&self.names, self.names.len() - 1);
         self.lower.insert(self.dots.len(), self.dots.len(), lower);
         if self.dots.len() == self.dots.capacity() {
             self.dots.reserve_exact(FILLED);
@@ -409,6 +424,7 @@ impl Block {
     /// Gives back what the columns have too much.
     pub(super) fn shrink(&mut self) {
         self.names.shrink();
+        self.tags.shrink();
         self.origins.shrink_to_fit();
         self.dots.shrink_to_fit();
         self.cells.shrink_to_fit();
@@ -425,6 +441,7 @@ impl Block {
         };
         let mut right = Self {
             names: self.names.split_off(at),
+            tags: self.tags.split_off(at),
             origins: self.origins.clone(),
             dots: self.dots.split_off(at),
             cells: self.cells.split_off(at.min(self.cells.len())),

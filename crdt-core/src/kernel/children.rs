@@ -70,7 +70,7 @@ impl Children {
                 blocks.floor_by(|first| key.is_at_least(first))?.1
             }
         };
-        Some(block.get(block.search(name).ok()?))
+        Some(block.get(block.find(name)?))
     }
 
     /// The blocks from the one on where a bound is, with the place in that.

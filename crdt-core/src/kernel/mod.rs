@@ -24,6 +24,7 @@ mod record;
 mod records;
 mod runs;
 mod store;
+mod tags;
 mod transaction;
 mod tree_builder;
 mod unit;

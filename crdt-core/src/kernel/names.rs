@@ -97,7 +97,7 @@ impl Names {
 
     /// Where a name is, if they ascend, or where it would be.
     pub(super) fn search(&self, name: &[u8]) -> Result<usize, usize> {
-        if let (true, Ok(wanted)) = (self.ends.is_empty() && self.stride == 8, name.try_into()) {
+        if let (true, Ok(wanted)) = (self.are_numbers(), name.try_into()) {
             return self.search_numbers(u64::from_be_bytes(wanted));
         }
         let last = match self.len() {
@@ -131,6 +131,11 @@ impl Names {
         Err(low)
     }
 
+    /// Whether all are of eight bytes: a search among them is short.
+    pub(super) fn are_numbers(&self) -> bool {
+        self.ends.is_empty() && self.stride == 8
+    }
+
     /// Names of eight bytes compare as numbers.
     fn search_numbers(&self, wanted: u64) -> Result<usize, usize> {
         let (names, _) = self.bytes.as_chunks::<8>();
@@ -142,7 +147,7 @@ impl Names {
     }
 
     /// Appends a name; where there is no room for it, makes some for so many.
-    pub(super) fn push(&mut self, name: &[u8], many: usize) {
+    pub fn push(&mut self, name: &[u8], many: usize) {
         if self.len > 0 && (!self.ends.is_empty() || self.stride as usize != name.len()) {
             return self.insert(self.len(), name);
         }
