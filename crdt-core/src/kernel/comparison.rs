@@ -4,7 +4,7 @@
 //! the receiver lacks; what is in the sender's context and neither is dead. Everything is staged,
 //! and becomes visible in one commit.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::effect::Effect;
@@ -207,12 +207,13 @@ impl DotStore {
         unnamed: impl IntoIterator<Item = (Path, Dot)>,
     ) -> Vec<(Path, Dot)> {
         let mut brought = Context::new();
-        let mut runs: BTreeSet<(&Path, ReplicaId)> = BTreeSet::new();
+        let mut runs: BTreeMap<(&Path, ReplicaId), u64> = BTreeMap::new();
         for (path, entries) in comparison.units.iter().flat_map(|unit| &unit.adds) {
             for entry in entries {
                 brought.insert(entry.dot);
                 if matches!(entry.value, Value::Run(_)) {
-                    runs.insert((path, entry.dot.replica));
+                    let newest = runs.entry((path, entry.dot.replica)).or_default();
+                    *newest = entry.dot.seq.max(*newest);
                 }
             }
         }
@@ -221,8 +222,10 @@ impl DotStore {
             matches!(entry.map(|entry| entry.value), Some(ValueRef::Run(_)))
         };
         let goes = |(path, dot): &(Path, Dot)| {
-            // A run of which a later event was brought is joined with it.
-            let joined = runs.contains(&(path, dot.replica)) && is_run(path, *dot);
+            // A run of which a later event was brought is joined with it. An earlier one is brought where a seal counts as
+            // seen what was not.
+            let newest = runs.get(&(path, dot.replica));
+            let joined = newest.is_some_and(|newest| *newest > dot.seq) && is_run(path, *dot);
             !brought.contains(*dot) && !joined
         };
         unnamed.into_iter().filter(goes).collect()

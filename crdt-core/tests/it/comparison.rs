@@ -1,10 +1,10 @@
 //! Full comparisons, which replicas of a store catch up by, against the join of the two stores.
 
 use crdt_core::kernel::{ComparisonPart, DotStore, ValueRef};
-use crdt_core::{Causal, OrMap, OrSet, PnCounter};
+use crdt_core::{Causal, Dot, OrMap, OrSet, PnCounter};
 use proptest::prelude::*;
 
-use crate::support::catching_up::{caught_up, commit, staged};
+use crate::support::catching_up::{caught_up, commit, complete, staged};
 use crate::support::subject::Subject;
 use crate::support::world::{Step, World, forgetful_histories};
 use crate::support::{empty, property, replica, store_of, update};
@@ -153,4 +153,24 @@ fn what_arrived_while_a_comparison_was_under_way_stays() {
     commit(&mut b, &comparison, &a, &mut effects);
     assert_eq!(b, a);
     assert_eq!(effects, []);
+}
+
+/// The process that counted is sealed as one that got no further, and the values are of one who had heard more of it.
+#[test]
+fn values_are_completed_to_what_the_sender_has_where_it_has_an_earlier_run() {
+    let mut a: Causal<Counts> = empty(1);
+    update(&mut a, |m| m.entry("k").add(1));
+    let mut sender = store_of(&a);
+    update(&mut a, |m| m.remove("k"));
+    update(&mut a, |m| m.entry("k").add(5));
+    let mut values = store_of(&a).values();
+    let live = Dot::new(replica(1), 3);
+    values.reduce_to_values([live].into_iter().collect());
+    sender.seal(replica(1), sender.context().digest_up_to(replica(1)));
+    let comparison = staged(&sender, &values);
+    assert!(comparison.kept().is_empty());
+    let mut effects = Vec::new();
+    complete(&mut values, &comparison, &sender, &mut effects);
+    assert_eq!(values, sender);
+    assert_eq!(effects.len(), 2);
 }

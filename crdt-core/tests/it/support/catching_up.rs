@@ -35,6 +35,17 @@ pub(crate) fn commit(
     to.commit(comparison, from.context(), from.floor(), unnamed, effects);
 }
 
+/// Completes values to what `from` has.
+pub(crate) fn complete(
+    values: &mut DotStore,
+    comparison: &Comparison,
+    from: &DotStore,
+    effects: &mut Vec<Effect>,
+) {
+    let unnamed = unnamed(values, comparison, from.context());
+    values.complete(comparison, from.context(), from.floor(), unnamed, effects);
+}
+
 /// `to` after a full comparison with `from`, whose effects say what changed.
 pub(crate) fn caught_up(from: &DotStore, to: &DotStore) -> DotStore {
     let (mut out, mut effects) = (to.clone(), Vec::new());
