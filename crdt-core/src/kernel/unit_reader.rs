@@ -20,6 +20,9 @@ use crate::{Context, Dot, ReplicaId};
 /// few bytes may ask for many. A whole value, which is decoded into a tree, has no such limit.
 pub const MAX_ITEMS: usize = 1 << 20;
 
+/// Entries of a path for which there is room at once, whatever is said of how many there are.
+const USUAL: usize = 8;
+
 pub(super) struct UnitReader<'r, 'a> {
     r: &'r mut Reader<'a>,
     limits: &'r Limits,
@@ -27,6 +30,8 @@ pub(super) struct UnitReader<'r, 'a> {
     last: Vec<u64>,
     used: Vec<bool>,
     former: Vec<Name>,
+    /// What is read of the next path.
+    more: Vec<Name>,
     items: usize,
     most: usize,
     members: Group,
@@ -118,6 +123,7 @@ impl<'r, 'a> UnitReader<'r, 'a> {
             used: alloc::vec![false; origins.len()],
             origins,
             former: Vec::new(),
+            more: Vec::new(),
             items: 0,
             most,
             members: Group::default(),
@@ -236,7 +242,8 @@ impl<'r, 'a> UnitReader<'r, 'a> {
     }
 
     fn entries(&mut self, path: &Path, count: usize) -> Result<Vec<Entry>, DecodeError> {
-        let mut entries: Vec<Entry> = Vec::new();
+        // Mostly there is one.
+        let mut entries: Vec<Entry> = Vec::with_capacity(count.min(USUAL));
         for _ in 0..count {
             let entry = self.entry(path)?;
             if entries.last().is_some_and(|last| last.dot >= entry.dot) {
@@ -311,15 +318,17 @@ impl<'r, 'a> UnitReader<'r, 'a> {
         if shared + count > self.limits.depth {
             return Err(DecodeError::Limit("depth of a path"));
         }
-        let more = (shared..shared + count)
-            .map(|depth| self.component(depth))
-            .collect::<Result<Vec<Name>, _>>()?;
+        self.more.clear();
+        for depth in shared..shared + count {
+            let name = self.component(depth)?;
+            self.more.push(name);
+        }
         let next = self.former.get(shared);
-        if next.is_some() && more.first().is_some_and(|name| Some(name) <= next) {
+        if next.is_some() && self.more.first().is_some_and(|name| Some(name) <= next) {
             return Err(DecodeError::NotCanonical);
         }
         self.former.truncate(shared);
-        self.former.extend(more);
+        self.former.append(&mut self.more);
         Ok(self.former.as_slice().into())
     }
 
