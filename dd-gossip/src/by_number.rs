@@ -13,7 +13,7 @@ use crate::index::Census;
 
 /// Most events of a chunk: for a moment there is one more, and each has a bit of 128.
 const CAPACITY: usize = 127;
-/// Of a chunk what was taken out goes when it is one of so many: until then it costs nothing but its memory, and to move
+/// Of a chunk what was taken out goes when it is one of so many, or has so much of the names: until then it costs nothing but its memory, and to move
 /// what is behind it each time would mean to read all of that.
 const GONE: usize = 4;
 /// Most bytes of names of a chunk that has more than one event.
@@ -231,6 +231,8 @@ struct Chunk {
     offsets: Vec<u16>,
     /// Which of them were taken out, a bit for each.
     gone: u128,
+    /// Bytes of their names.
+    gone_bytes: usize,
     /// In what each path differs from others of its form.
     names: Names,
     /// Which form each path has; empty while all have the first.
@@ -398,8 +400,10 @@ impl Chunk {
 
     fn remove(&mut self, at: usize, seq: u64) {
         self.gone |= 1 << at;
+        self.gone_bytes += self.names.get(at).len();
         self.census = self.census.minus(Census::of_event(seq));
-        if self.gone.count_ones() as usize * GONE >= self.offsets.len() {
+        let are_many = self.gone.count_ones() as usize * GONE >= self.offsets.len();
+        if are_many || self.gone_bytes * GONE > self.names.bytes() {
             self.drop_gone();
         }
     }
@@ -407,6 +411,7 @@ impl Chunk {
     /// What was taken out goes.
     fn drop_gone(&mut self) {
         let gone = std::mem::take(&mut self.gone);
+        self.gone_bytes = 0;
         if gone == 0 {
             return;
         }
@@ -443,6 +448,7 @@ impl Chunk {
         let mut right = Self {
             offsets: self.offsets.split_off(at),
             gone: 0,
+            gone_bytes: 0,
             names: self.names.split_off(at),
             which: self.which.split_off(at.min(self.which.len())),
             forms: self.forms.clone(),
@@ -573,6 +579,10 @@ mod tests {
         }
         for (_, chunk) in events.chunks.iter() {
             assert!(chunk.offsets.len() <= CAPACITY);
+            let gone = (0..chunk.offsets.len()).filter(|at| chunk.is_gone(*at));
+            let bytes = gone.map(|at| chunk.names.get(at).len()).sum::<usize>();
+            assert_eq!(bytes, chunk.gone_bytes);
+            assert!(bytes * GONE <= chunk.names.bytes());
         }
     }
 

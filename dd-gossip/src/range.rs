@@ -113,8 +113,8 @@ impl Range {
     }
 
     /// What another's fingerprint of this range says, who has seen `seen`; here `here` was seen. That one event is all
-    /// in which they differ is wrong by one chance in 2^96 for each that could be it. It is looked for among origins of
-    /// which something is live.
+    /// in which they differ is wrong by one chance in 2^96 for each that could be it, live here or, of an origin that is
+    /// not sealed, dead. It is looked for among origins of which something is live.
     pub(crate) fn judge(
         &self,
         index: &Index,
@@ -138,7 +138,9 @@ impl Range {
             if let Some(dot) = known(own.0.minus(print.0)).filter(is_live) {
                 return Verdict::Without(dot);
             }
-            if known(print.0.minus(own.0)).is_some_and(|dot| !is_live(&dot)) {
+            // Of a sealed origin all numbers that there are count as seen: too many could be the one.
+            let one_more = known(print.0.minus(own.0)).filter(|_| !here.is_sealed(origin));
+            if one_more.is_some_and(|dot| !is_live(&dot)) {
                 return Verdict::OneMore;
             }
         }
@@ -560,6 +562,34 @@ mod tests {
             one > 300 && more > 100,
             "{one} differ in one, {more} in more"
         );
+    }
+
+    /// The hash of a cut may be that of a number, and of a sealed origin any number counts as seen.
+    #[test]
+    fn a_cut_that_is_not_known_is_no_event_that_is_dead_here() {
+        let (path, replica): (Path, _) = ([].as_slice().into(), ReplicaId::new(1, 7));
+        let is_number = |(seq, cut): &(u64, u64)| unmix(mix(mix(*seq) ^ cut)) <= crdt_core::MAX_SEQ;
+        let pairs = (1..5_000u64).map(|seq| (seq, seq - 1));
+        let pairs: Vec<_> = pairs.filter(is_number).collect();
+        assert!(pairs.contains(&(558, 557)), "{pairs:?}");
+        for (seq, cut) in pairs {
+            for sealed in [false, true] {
+                let dot = Dot::new(replica, seq);
+                let mut seen = Context::new();
+                seen.insert_range(replica, 1, seq);
+                if sealed {
+                    seen.seal(replica, 9);
+                }
+                let [here, there] = [0, cut].map(|cut| {
+                    let mut index = Index::default();
+                    index.born(&path, entry(dot, cut));
+                    index
+                });
+                let print = Range::ALL.print(&there, &seen);
+                let verdict = Range::ALL.judge(&here, &seen, &seen, print);
+                assert_eq!(verdict, Verdict::Differs, "{seq} {cut} {sealed}");
+            }
+        }
     }
 
     #[test]
