@@ -5,15 +5,13 @@ use std::process::Command;
 /// What is built of the workspace, by tests too: with the same everywhere nothing is built twice.
 pub(crate) const FEATURES: [&str; 2] = ["--features", "dd-extension/node"];
 
-/// Of the same profile as this program.
-pub(crate) const PROFILE: [&str; 2] = [
-    "--profile",
-    if cfg!(debug_assertions) {
-        "dev"
-    } else {
-        "release"
-    },
-];
+/// As this program was built: for release, or as tests are and with them, since the packages that they alone need may
+/// ask for more of others.
+pub(crate) const AS_THIS: &[&str] = if cfg!(debug_assertions) {
+    &["--tests"]
+} else {
+    &["--release"]
+};
 
 /// Cargo without what it set for this program. The build script of `ring` looks at some of that, so that
 /// everything on top of it would be built anew whenever cargo is called by hand and from here in turns.

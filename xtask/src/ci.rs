@@ -35,7 +35,8 @@ impl Ci {
             &[&["doc", "--workspace", "--no-deps"], &cargo::FEATURES[..]].concat(),
         )?;
         // Without the features, as most services have it.
-        cargo(&["check", "--package", "dd-extension"])?;
+        let plain = ["clippy", "--package", "dd-extension", "--all-targets"];
+        cargo(&[&plain[..], &["--", "--deny", "warnings"]].concat())?;
         if instructions::has_valgrind() {
             xtask(&["bench", "instructions", "--check", "--only", "store"])?;
         } else {

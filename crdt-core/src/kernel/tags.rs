@@ -36,10 +36,16 @@ fn tag(name: &[u8]) -> u8 {
 
 impl Tags {
     /// Where a name is. `None` also if that is not known without a search: see [`is_complete`](Self::is_complete).
+    #[inline]
     pub(super) fn find(&self, names: &Names, name: &[u8]) -> Option<usize> {
-        if !self.is_complete() {
-            return None;
+        if self.is_complete() {
+            self.find_tag(names, name)
+        } else {
+            None
         }
+    }
+
+    fn find_tag(&self, names: &Names, name: &[u8]) -> Option<usize> {
         let wanted = u64::from(tag(name)) * EACH;
         let (words, rest) = self.0.as_chunks::<8>();
         let mut last = [0; 8];
@@ -65,15 +71,24 @@ impl Tags {
     }
 
     /// A name was put in at a place.
+    #[inline]
     pub(super) fn insert(&mut self, names: &Names, at: usize) {
-        if self.is_complete() {
-            if self.0.len() == self.0.capacity() {
-                self.0.reserve_exact(step(self.0.len()));
-            }
-            self.0.insert(at, tag(names.get(at)));
-        } else if names.len() >= LEAST && !names.are_numbers() {
-            self.0 = (0..names.len()).map(|at| tag(names.get(at))).collect();
+        // Most blocks that are joined or read have none.
+        if self.is_complete() || (names.len() >= LEAST && !names.are_numbers()) {
+            self.insert_tag(names, at);
         }
+    }
+
+    #[inline(never)]
+    fn insert_tag(&mut self, names: &Names, at: usize) {
+        if !self.is_complete() {
+            self.0 = (0..names.len()).map(|at| tag(names.get(at))).collect();
+            return;
+        }
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact(step(self.0.len()));
+        }
+        self.0.insert(at, tag(names.get(at)));
     }
 
     pub(super) fn remove(&mut self, at: usize) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{FEATURES, PROFILE, cargo};
+use crate::cargo::{AS_THIS, FEATURES, cargo};
 
 /// Builds it, and says where it is.
 pub(crate) fn build() -> Result<PathBuf> {
@@ -12,7 +12,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     let output = cargo()
         .args(["build", "--quiet", "--workspace"])
         .args(FEATURES)
-        .args(PROFILE)
+        .args(AS_THIS)
         .args([
             "--bin",
             "dd-node",
@@ -26,7 +26,8 @@ pub(crate) fn build() -> Result<PathBuf> {
     let messages = String::from_utf8_lossy(&output.stdout);
     let program = messages.lines().rev().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some(PathBuf::from(message["executable"].as_str()?))
+        let is_it = message["target"]["name"] == "dd-node" && message["profile"]["test"] == false;
+        Some(PathBuf::from(message["executable"].as_str()?)).filter(|_| is_it)
     });
     program.context("cargo does not say where the node program is")
 }
