@@ -611,6 +611,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        name: "laterrun",
+        what: "a run of a draft gives way to an earlier one of a source that has sealed its process",
+        found_by: FoundBy::Test("crdt-core", "comparison::values_are_completed_to_what_the_sender_has_where_it_has_an_earlier_run"),
+        changes: &[Change {
+            file: COMPARISON,
+            from: "newest.is_some_and(|newest| *newest > dot.seq)",
+            to: "newest.is_some()",
+        }],
+    },
+    Mutant {
         name: "endsearly",
         what: "a value ends when the clocks of a majority have passed its deadline",
         found_by: FoundBy::Simulator,
