@@ -421,12 +421,8 @@ impl Chunk {
         for at in (0..names.len()).filter(is_here) {
             self.names.push(names.get(at), left);
         }
-        let mut at = 0..;
-        let mut stays = || at.next().is_some_and(|at| is_here(&at));
-        self.offsets.retain(|_| stays());
-        let mut at = 0..;
-        let mut stays = || at.next().is_some_and(|at| is_here(&at));
-        self.which.retain(|_| stays());
+        retain(&mut self.offsets, gone);
+        retain(&mut self.which, gone);
         if self.offsets.len() * 2 <= self.offsets.capacity() {
             self.shrink();
         }
@@ -473,6 +469,12 @@ impl Chunk {
         }
         self.census = self.census.plus(next.census);
     }
+}
+
+/// Leaves those whose bit is not set.
+fn retain<T>(items: &mut Vec<T>, gone: u128) {
+    let mut bits = (0..).map(|at| gone >> at & 1);
+    items.retain(|_| bits.next() == Some(0));
 }
 
 /// Which name of a path is kept for each by itself: of a key, and of what stands at or under its shape.
