@@ -5,13 +5,16 @@
 //! not of keys: of a dot that both have seen, whether it is live says everything, and the sums over
 //! ranges of numbers come with the index.
 
+mod codec;
+
 use std::ops::Bound;
 
-use crdt_core::codec::{DecodeError, Reader, Writer};
 use crdt_core::{Context, Dot, Group, Measure, ReplicaId, Seqs};
 
 use crate::by_number::ByNumber;
 use crate::index::{Census, Index, Sums, mix, unmix};
+
+pub(crate) use codec::{decode, encode};
 
 /// Ranges of one question, at most.
 pub(crate) const MAX_COMPARED: usize = 4096;
@@ -317,89 +320,12 @@ fn clipped(seqs: Option<&Seqs>, (from, to): (u64, u64)) -> impl Iterator<Item = 
     parts.filter(|(from, to)| from < to)
 }
 
-/// It does not begin where the one before ends.
-const FIRST: u8 = 0b1;
-/// It ends in another origin than it begins in.
-const ORIGIN: u8 = 0b10;
-/// It has all that comes behind its beginning.
-const REST: u8 = 0b100;
-
-/// Writes ranges that ascend, each with a fingerprint.
-pub(crate) fn encode(ranges: &[(Range, Print)], w: &mut Writer) {
-    w.count(ranges.len());
-    let mut at = Range::ALL.first;
-    for (range, print) in ranges {
-        let jumps = range.first != at;
-        let is_rest = range.end == Range::ALL.end;
-        let changes = !is_rest && range.end.replica != range.first.replica;
-        let flags = [(jumps, FIRST), (changes, ORIGIN), (is_rest, REST)];
-        let flags = flags.into_iter().filter(|(is_set, _)| *is_set);
-        w.byte(flags.fold(0, |flags, (_, flag)| flags | flag));
-        if jumps {
-            w.raw(&range.first.replica.to_bytes());
-            w.varint(range.first.seq);
-        }
-        if changes {
-            w.raw(&range.end.replica.to_bytes());
-            w.varint(range.end.seq);
-        } else if !is_rest {
-            w.varint(range.end.seq - range.first.seq);
-        }
-        w.raw(&print.0.hashes.to_be_bytes());
-        w.raw(&print.0.squares.to_be_bytes());
-        at = range.end;
-    }
-}
-
-pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Vec<(Range, Print)>, DecodeError> {
-    let count = r.varint()?;
-    if count > MAX_COMPARED as u64 {
-        return Err(DecodeError::Limit("ranges of a question"));
-    }
-    let mut out = Vec::new();
-    let mut at = Range::ALL.first;
-    for _ in 0..count {
-        let flags = r.byte()?;
-        if flags & !(FIRST | ORIGIN | REST) != 0 || flags & ORIGIN != 0 && flags & REST != 0 {
-            return Err(DecodeError::Invalid("flags of a range"));
-        }
-        let first = if flags & FIRST == 0 {
-            at
-        } else {
-            Dot::new(ReplicaId::from_bytes(r.array()?), r.varint()?)
-        };
-        let end = if flags & REST != 0 {
-            Range::ALL.end
-        } else if flags & ORIGIN == 0 {
-            let end = first.seq.checked_add(r.varint()?);
-            Dot::new(
-                first.replica,
-                end.ok_or(DecodeError::Invalid("end of a range"))?,
-            )
-        } else {
-            Dot::new(ReplicaId::from_bytes(r.array()?), r.varint()?)
-        };
-        let again = flags & FIRST != 0 && first == at;
-        let same = flags & ORIGIN != 0 && first.replica == end.replica;
-        let unsaid = flags & REST == 0 && end == Range::ALL.end;
-        if first < at || end <= first || again || same || unsaid {
-            return Err(DecodeError::NotCanonical);
-        }
-        let print = Print(Sums {
-            hashes: u64::from_be_bytes(r.array()?),
-            squares: u32::from_be_bytes(r.array()?),
-        });
-        out.push((Range { first, end }, print));
-        at = end;
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rng::Rng;
     use crdt_core::Path;
+    use crdt_core::codec::{Reader, Writer};
     use crdt_core::kernel::{EntryRef, Run, ValueRef};
 
     fn entry(dot: Dot, cut: u64) -> EntryRef<'static> {
