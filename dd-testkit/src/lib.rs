@@ -10,6 +10,7 @@ mod mesh;
 pub mod model;
 pub mod oracle;
 pub mod partition;
+mod relay;
 pub mod restarts;
 mod rng;
 pub mod sim;
@@ -19,4 +20,5 @@ pub mod vectors;
 
 pub use free_address::free_address;
 pub use memory_transport::{MemoryNetwork, MemoryTransport};
+pub use relay::Relay;
 pub use rng::Rng;

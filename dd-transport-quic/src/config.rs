@@ -8,6 +8,7 @@ use dd_gossip::MAX_FRAME;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
 use crate::ConfigError;
+use crate::send_window::SendWindow;
 
 /// Streams that a peer may open: one in one direction carries everything.
 const UNI_STREAMS: u32 = 1;
@@ -56,9 +57,12 @@ pub struct QuicConfig {
     pub initial_rtt: Duration,
     /// Bytes that a peer may have in flight to us; 16 MiB by default, for a long fat path.
     pub receive_window: u32,
-    /// Bytes that may be in flight to a peer; 16 MiB by default.
+    /// Bytes that QUIC may hold for a peer, in flight or not yet, at the most; 16 MiB by default. It is given
+    /// twice what the path takes by then (its congestion window), so that on a slow path nothing waits for long behind
+    /// what is large.
     pub send_window: u64,
-    /// Bytes of frames that wait to be written to a peer; 1 MiB by default, at least one frame.
+    /// Bytes of frames that wait to be written to a peer at the most; 1 MiB by default, at least one frame. It follows
+    /// the path as well, to half of what QUIC is given.
     pub send_queue_bytes: usize,
     /// Frames that wait to be written to a peer; 4096 by default.
     pub send_queue_frames: usize,
@@ -189,7 +193,7 @@ impl QuicConfig {
             // There is one stream, so it may use the whole window.
             .stream_receive_window(window)
             .receive_window(window)
-            .send_window(self.send_window)
+            .send_window(SendWindow::new(self.send_window).size())
             .datagram_receive_buffer_size(Some(DATAGRAMS))
             .datagram_send_buffer_size(DATAGRAMS)
             .enable_segmentation_offload(self.segmentation_offload);

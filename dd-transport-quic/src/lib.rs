@@ -71,6 +71,7 @@ mod link_state;
 mod peer_name;
 mod registry;
 mod seed;
+mod send_window;
 mod shared;
 mod tls;
 mod transport;

@@ -16,6 +16,7 @@ use crate::close_code::CloseCode;
 use crate::frame_parser::{FrameParser, PREFIX};
 use crate::link_state::{LinkId, LinkWakers};
 use crate::registry::{Admitted, Delivery, WriteStep};
+use crate::send_window::SendWindow;
 use crate::shared::Shared;
 use crate::transport_words::connection_error;
 
@@ -82,13 +83,20 @@ impl Link {
         if let Some(number) = confirm {
             send.write_all(&number.to_be_bytes()).await?;
         }
+        let mut window = SendWindow::new(self.shared.config.send_window);
         let mut batch = Vec::new();
         loop {
             match self
                 .shared
                 .with(|registry| registry.write_step(self.link, &mut batch))
             {
-                WriteStep::Write => send.write_chunk(coalesce(&mut batch)).await?,
+                WriteStep::Write => {
+                    let piece = coalesce(&mut batch);
+                    if window.write(piece.len()) {
+                        self.follow_path(&mut window);
+                    }
+                    send.write_chunk(piece).await?;
+                }
                 WriteStep::Wait => self.wakers.write.notified().await,
                 WriteStep::Gone => return Ok(()),
                 WriteStep::Finish => {
@@ -96,6 +104,15 @@ impl Link {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Gives QUIC as much as the path takes by now.
+    fn follow_path(&self, window: &mut SendWindow) {
+        if window.follow(self.connection.stats().path.cwnd) {
+            self.connection.set_send_window(window.size());
+            self.shared
+                .with(|registry| registry.set_queue(self.link, window.queue()));
         }
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct LinkState {
     pub(crate) peer_finished: bool,
     outbox: VecDeque<Bytes>,
     outbox_bytes: usize,
+    /// Bytes that the path lets wait in the outbox: no bound, as long as nothing is known of it.
+    queue: usize,
     wants_writable: bool,
     inbox_frames: usize,
     inbox_bytes: usize,
@@ -57,6 +59,7 @@ impl LinkState {
             peer_finished: false,
             outbox: VecDeque::new(),
             outbox_bytes: 0,
+            queue: usize::MAX,
             wants_writable: false,
             inbox_frames: 0,
             inbox_bytes: 0,
@@ -66,7 +69,7 @@ impl LinkState {
     /// Queues a frame, or notes that the sender waits.
     pub(crate) fn push(&mut self, frame: Bytes, limits: &QuicConfig) -> Result<(), SendError> {
         let bytes = self.outbox_bytes + frame.len();
-        if self.outbox.len() >= limits.send_queue_frames || bytes > limits.send_queue_bytes {
+        if self.outbox.len() >= limits.send_queue_frames || bytes > self.queue_bytes(limits) {
             self.wants_writable = true;
             return Err(SendError::Full);
         }
@@ -74,6 +77,15 @@ impl LinkState {
         self.outbox.push_back(frame);
         self.wakers.write.notify_one();
         Ok(())
+    }
+
+    /// From now on the path lets so many bytes wait in the outbox.
+    pub(crate) fn set_queue(&mut self, bytes: usize) {
+        self.queue = bytes;
+    }
+
+    fn queue_bytes(&self, limits: &QuicConfig) -> usize {
+        self.queue.min(limits.send_queue_bytes)
     }
 
     /// Moves frames for one write into `batch`.
@@ -92,7 +104,7 @@ impl LinkState {
     /// Whether a sender that waits should be told now: half of the queue is free. Answers yes once
     /// for each wait.
     pub(crate) fn take_writable(&mut self, limits: &QuicConfig) -> bool {
-        let room = self.outbox_bytes <= limits.send_queue_bytes / 2
+        let room = self.outbox_bytes <= self.queue_bytes(limits) / 2
             && self.outbox.len() <= limits.send_queue_frames / 2;
         room && std::mem::take(&mut self.wants_writable)
     }

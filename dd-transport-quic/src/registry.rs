@@ -394,6 +394,13 @@ impl Registry {
         }
     }
 
+    /// From now on so many bytes of frames may wait to be written, if the settings allow as many.
+    pub(crate) fn set_queue(&mut self, link: LinkId, bytes: usize) {
+        if let Some(state) = self.links.get_mut(&link) {
+            state.set_queue(bytes);
+        }
+    }
+
     /// Queues received frames as far as there is room.
     pub(crate) fn deliver(&mut self, link: LinkId, frames: &mut VecDeque<Bytes>) -> Delivery {
         let Some(state) = self.links.get_mut(&link) else {

@@ -1,6 +1,10 @@
 //! Back-pressure from the application that doesn't read to the one that sends.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dd_gossip::{SendError, TransportEvent};
+use dd_testkit::Relay;
 use dd_transport_quic::QuicConfig;
 
 use crate::node::{Node, config, id};
@@ -91,4 +95,43 @@ async fn frames_are_counted_as_well_as_bytes() {
     // One Writable for the two refusals: the next event is something else.
     b.send("a", "end").unwrap();
     assert_eq!(a.frame("b").await, "end");
+}
+
+/// What is newer can only wait for as much as was taken before it: so no more is taken than a slow path needs to
+/// be busy, however large the windows may become.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_what_goes_to_a_slow_peer_no_more_is_taken_than_its_path_needs() {
+    const FRAME: usize = 8 * 1024;
+    const FRAMES: usize = 768;
+    /// In flight and as much again, half of that in the queue, a write under way, what the relay holds, and frames that
+    /// were lost and are sent again: together a tenth of the windows.
+    const AHEAD: usize = 2 * 1024 * 1024;
+    let (mut a, mut b) = (Node::dev("a"), Node::dev("b"));
+    let relay = Relay::new(1).unwrap();
+    relay.lead_to(b.address());
+    relay.carry_from(0, a.address());
+    relay.set_rate(0, Some(4_000_000));
+    a.dial("b", relay.address);
+    a.connected("b").await;
+    b.connected("a").await;
+    let received = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&received);
+    let reader = tokio::spawn(async move {
+        for _ in 0..FRAMES {
+            counted.fetch_add(b.frame("a").await.len(), Ordering::Relaxed);
+        }
+    });
+    let (mut sent, mut most) = (0, 0);
+    while sent < FRAMES * FRAME {
+        match a.send("b", vec![0; FRAME]) {
+            Ok(()) => sent += FRAME,
+            Err(SendError::Full) => {
+                assert_eq!(a.event().await, TransportEvent::Writable { peer: id("b") });
+            }
+            Err(other) => panic!("{other}"),
+        }
+        most = most.max(sent - received.load(Ordering::Relaxed));
+    }
+    reader.await.unwrap();
+    assert!(most <= AHEAD, "{most} bytes were taken before they arrived");
 }

@@ -2,7 +2,6 @@
 
 mod node;
 mod program;
-mod relay;
 mod transcript;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use dd_testkit::free_address;
+use dd_testkit::{Relay, free_address};
 use dd_transport_quic::Authority;
 use tempfile::TempDir;
 
@@ -19,7 +18,6 @@ use crate::certs;
 
 pub(crate) use node::{Node, OnChange, Place};
 pub(crate) use program::build;
-use relay::Relay;
 pub(crate) use transcript::{Transcript, clipped};
 
 /// The names of nodes; there are as many as [`Settings::nodes`] says.

@@ -21,6 +21,7 @@ mod small_writes;
 mod threads;
 mod throughput;
 mod times;
+mod wire;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -58,6 +59,8 @@ enum Which {
     Bootstrap(bootstrap::Bootstrap),
     /// A value of 100 MB on three nodes, and small writes meanwhile
     Large(large::Large),
+    /// Two nodes with a slow wire between them, and small writes while one has much to tell the other
+    Wire(wire::Wire),
     /// Two replicas that were parted while one changed some of many keys: bytes and time to be equal again
     Partition(partition::Partition),
     /// Keys created and deleted on three node processes: their memory before, in between and after
@@ -82,6 +85,7 @@ impl Experiment {
             Which::Latency(latency) => ("latency", latency.run(output)),
             Which::Bootstrap(bootstrap) => ("bootstrap", bootstrap.run(output)),
             Which::Large(large) => ("large", large.run(output)),
+            Which::Wire(wire) => ("wire", wire.run(output)),
             Which::Partition(partition) => ("partition", partition.run(output)),
             Which::Churn(churn) => ("churn", churn.run(output)),
             Which::Restarts(restarts) => ("restarts", restarts.run(output)),

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 use dd_extension::{Cluster, ClusterConfig, DistributedData, Identity, Store, StoreConfig};
+use dd_testkit::Relay;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
@@ -23,6 +24,22 @@ pub(super) struct Node {
 /// As many free addresses, so that everyone can be told everyone's.
 pub(super) fn addresses(count: usize) -> std::io::Result<Vec<SocketAddr>> {
     (0..count).map(|_| dd_testkit::free_address()).collect()
+}
+
+/// As many free addresses, each with a relay in front of it, which carries so many bytes a second from or to each
+/// other node.
+pub(super) fn relays(count: usize, rate: u32) -> std::io::Result<Vec<(SocketAddr, Relay)>> {
+    let addresses = addresses(count)?;
+    let relay = |listen: &SocketAddr| {
+        let relay = Relay::new(count)?;
+        relay.lead_to(*listen);
+        for (dialler, address) in addresses.iter().enumerate() {
+            relay.carry_from(dialler, *address);
+            relay.set_rate(dialler, Some(rate));
+        }
+        Ok((*listen, relay))
+    };
+    addresses.iter().map(relay).collect()
 }
 
 /// The identity of a node of experiments.
@@ -72,6 +89,26 @@ impl Node {
         for (other, address) in addresses.iter().enumerate().filter(|(o, _)| *o != at) {
             config = config.peer(name(other), address.to_string());
         }
+        Self::start_as(config, settings)
+    }
+
+    /// Starts one node that others reach through a relay.
+    pub(super) fn start_behind(
+        at: usize,
+        relays: &[(SocketAddr, Relay)],
+        settings: StoreConfig,
+    ) -> Result<Self> {
+        let (listen, relay) = &relays[at];
+        let mut config = ClusterConfig::new(*listen)
+            .identity(identity(at)?)
+            .advertise(relay.address.to_string());
+        for (other, (_, relay)) in relays.iter().enumerate().filter(|(o, _)| *o != at) {
+            config = config.peer(name(other), relay.address.to_string());
+        }
+        Self::start_as(config, settings)
+    }
+
+    fn start_as(config: ClusterConfig, settings: StoreConfig) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (started, start) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {

@@ -14,8 +14,9 @@ const DATAGRAM: usize = 65_536;
 
 /// The other nodes dial one node at [`address`](Self::address).
 #[derive(Debug)]
-pub(crate) struct Relay {
-    pub(crate) address: SocketAddr,
+pub struct Relay {
+    /// Where they send to.
+    pub address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -41,7 +42,11 @@ struct Wire {
 
 impl Relay {
     /// For so many diallers.
-    pub(crate) fn new(diallers: usize) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// What binding a socket on loopback gives.
+    pub fn new(diallers: usize) -> io::Result<Self> {
         let near = socket()?;
         let address = near.local_addr()?;
         let wires = (0..diallers).map(|_| Wire::new());
@@ -61,23 +66,23 @@ impl Relay {
     }
 
     /// Where the dialled node listens.
-    pub(crate) fn lead_to(&self, target: SocketAddr) {
+    pub fn lead_to(&self, target: SocketAddr) {
         *lock(&self.shared.target) = Some(target);
     }
 
     /// Where the packets of a dialler come from; those of strangers are dropped.
-    pub(crate) fn carry_from(&self, dialler: usize, address: SocketAddr) {
+    pub fn carry_from(&self, dialler: usize, address: SocketAddr) {
         *lock(&self.shared.wires[dialler].dialler) = Some(address);
     }
 
     /// Drops what a dialler sends and what it is answered, or not any more.
-    pub(crate) fn set_cut(&self, dialler: usize, cut: bool) {
+    pub fn set_cut(&self, dialler: usize, cut: bool) {
         self.shared.wires[dialler].cut.store(cut, Ordering::Relaxed);
     }
 
     /// Carries so many bytes a second between the node and a dialler, or as many as can be. What waits to be
     /// carried to the node holds up what others send to it, by a tenth of a second or so.
-    pub(crate) fn set_rate(&self, dialler: usize, rate: Option<u32>) {
+    pub fn set_rate(&self, dialler: usize, rate: Option<u32>) {
         let rate = rate.unwrap_or(0);
         self.shared.wires[dialler]
             .rate
