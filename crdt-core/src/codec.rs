@@ -117,6 +117,9 @@ impl Writer {
     }
 }
 
+/// Most bytes of a number that fits 64 bits whatever they are.
+const SHORT: usize = 9;
+
 /// Takes canonical bytes from the front of a slice.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
@@ -234,6 +237,23 @@ impl<'a> Reader<'a> {
     }
 
     fn wide(&mut self) -> Result<u128, DecodeError> {
+        // Most are short.
+        let mut n = 0;
+        for (at, byte) in self.rest.iter().enumerate().take(SHORT) {
+            n |= u64::from(byte & 0x7f) << (7 * at);
+            if byte & 0x80 == 0 {
+                if *byte == 0 && at > 0 {
+                    return Err(DecodeError::NotCanonical);
+                }
+                self.rest = &self.rest[at + 1..];
+                return Ok(n.into());
+            }
+        }
+        self.long()
+    }
+
+    #[cold]
+    fn long(&mut self) -> Result<u128, DecodeError> {
         let mut n: u128 = 0;
         for shift in (0..128).step_by(7) {
             let byte = self.byte()?;
@@ -259,7 +279,17 @@ mod tests {
 
     #[test]
     fn numbers_survive_and_have_one_encoding() {
-        for n in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+        for n in [
+            0,
+            1,
+            127,
+            128,
+            300,
+            (1 << 56) - 1,
+            (1 << 63) - 1,
+            1 << 63,
+            u64::MAX,
+        ] {
             let mut w = Writer::new();
             w.varint(n);
             let bytes = w.finish();
@@ -287,6 +317,13 @@ mod tests {
             Reader::new(&[0x80, 0]).varint(),
             Err(DecodeError::NotCanonical)
         );
+        for zeros in [&[0x80, 0x80, 0][..], &[0xff; 8], &[0xff; 9], &[0xff; 10]] {
+            let bytes = [zeros, &[0]].concat();
+            let longer = Reader::new(&bytes[..]).signed();
+            assert_eq!(longer, Err(DecodeError::NotCanonical), "{bytes:?}");
+            let cut_off = Reader::new(&bytes[..bytes.len() - 1]).varint();
+            assert!(cut_off.is_err(), "{bytes:?}");
+        }
         assert_eq!(Reader::new(&[0x80]).varint(), Err(DecodeError::Truncated));
         assert!(Reader::new(&[0xff; 40]).varint().is_err());
         assert_eq!(Reader::new(&[5, 1]).count(), Err(DecodeError::Truncated));

@@ -82,6 +82,16 @@ impl Dot {
     pub const fn new(replica: ReplicaId, seq: u64) -> Self {
         Self { replica, seq }
     }
+
+    /// Puts dots in order. Where all are of one replica, as they mostly are, the numbers alone are compared.
+    pub fn sort(dots: &mut [Self]) {
+        let first = dots.first().map(|dot| dot.replica);
+        if dots.iter().all(|dot| Some(dot.replica) == first) {
+            dots.sort_unstable_by_key(|dot| dot.seq);
+        } else {
+            dots.sort_unstable();
+        }
+    }
 }
 
 impl fmt::Debug for Dot {

@@ -74,6 +74,42 @@ impl ByNumber {
         }
     }
 
+    /// Notes where events stand that are not in here. Their numbers ascend.
+    pub(crate) fn insert_all(&mut self, mut events: &[(u64, Path)]) {
+        while let [(seq, path), rest @ ..] = events {
+            match self.append(events) {
+                0 => {
+                    self.insert(*seq, path);
+                    events = rest;
+                }
+                taken => events = &events[taken..],
+            }
+        }
+    }
+
+    /// Notes as many of them as the last chunk takes. Returns how many.
+    fn append(&mut self, events: &[(u64, Path)]) -> usize {
+        let appended = self.chunks.change_floor(
+            |_| true,
+            |first, chunk| {
+                let chunk = Arc::make_mut(chunk);
+                (
+                    *first,
+                    chunk.append_all(*first, events),
+                    chunk.is_too_full(),
+                )
+            },
+        );
+        let Some((first, taken, too_full)) = appended else {
+            return 0;
+        };
+        self.len += taken;
+        if let (Some((last, _)), true) = (events[..taken].last(), too_full) {
+            self.split(first, *last);
+        }
+        taken
+    }
+
     /// The first chunk stands for an event before it too, if that is near.
     fn begin_before(&mut self, seq: u64) {
         let Some((first, chunk)) = self.chunks.iter().next() else {
@@ -333,6 +369,19 @@ impl Chunk {
         if self.is_too_full() {
             self.drop_gone();
         }
+    }
+
+    /// Puts in those that it has room for, from the first on, if they come behind all that is in it. Returns how many.
+    fn append_all(&mut self, first: u64, events: &[(u64, Path)]) -> usize {
+        for (taken, (seq, path)) in events.iter().enumerate() {
+            let behind = |offset: &u16| self.offsets.last().is_none_or(|last| last < offset);
+            let offset = self.room_for(first, *seq).filter(behind);
+            let Some(offset) = offset.filter(|_| !self.is_too_full()) else {
+                return taken;
+            };
+            self.insert(offset, *seq, path);
+        }
+        events.len()
     }
 
     fn insert_at(&mut self, at: usize, offset: u16, name: &[u8], form: u8) {
@@ -602,6 +651,15 @@ mod tests {
                     1 => (2_000 - n) * (span / 2_000),
                     _ => rng.below(span as usize) as u64,
                 };
+                if rng.below(20) == 0 {
+                    let several =
+                        (0..rng.below(300)).map(|at| (seq + at as u64, any_path(&mut rng)));
+                    let several: Vec<_> = several.collect();
+                    let is_new = |(seq, _): &(u64, Path)| !model.contains_key(seq);
+                    let new: Vec<_> = several.into_iter().filter(is_new).collect();
+                    events.insert_all(&new);
+                    model.extend(new);
+                }
                 if let std::collections::btree_map::Entry::Vacant(free) = model.entry(seq) {
                     let path = any_path(&mut rng);
                     events.insert(seq, &path);

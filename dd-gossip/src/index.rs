@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use crdt_core::kernel::{EntryRef, ValueRef};
-use crdt_core::{Context, CowMap, Dot, Group, Measure, Name, ReplicaId, Seqs};
+use crdt_core::{Context, CowMap, Dot, Group, Measure, Name, Path, ReplicaId, Seqs};
 
 use crate::by_number::{ByNumber, Place};
 
@@ -17,15 +17,69 @@ pub(crate) struct Index {
     cuts: CowMap<(Dot, u64), (), Census>,
 }
 
+/// Births that the index does not know of yet: those of one origin, as they come. They are put in together, in the order
+/// of their numbers, in which those of one time stand side by side.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Births {
+    /// The dot of the least number.
+    least: Option<Dot>,
+    born: Vec<(u64, Path)>,
+}
+
+/// Births for which room is kept.
+const ROOM: usize = 512;
+
+impl Births {
+    /// Whether one of this dot may be among them.
+    fn may_have(&self, dot: Dot) -> bool {
+        let least = self.least.filter(|least| least.replica == dot.replica);
+        least.is_some_and(|least| least.seq <= dot.seq)
+    }
+
+    fn push(&mut self, dot: Dot, at: Path) {
+        self.least = Some(self.least.map_or(dot, |least| least.min(dot)));
+        self.born.push((dot.seq, at));
+    }
+}
+
 impl Index {
     pub(crate) fn born(&mut self, at: &[Name], entry: EntryRef<'_>) {
         self.live.insert(entry.dot, at);
+        self.cut_born(entry);
+    }
+
+    /// As [`born`](Self::born), when [`put_in`](Self::put_in) is called.
+    pub(crate) fn to_be_born(&mut self, at: Path, entry: EntryRef<'_>, births: &mut Births) {
+        if births
+            .least
+            .is_some_and(|least| least.replica != entry.dot.replica)
+        {
+            self.put_in(births);
+        }
+        births.push(entry.dot, at);
+        self.cut_born(entry);
+    }
+
+    pub(crate) fn put_in(&mut self, births: &mut Births) {
+        let Some(Dot { replica, .. }) = births.least.take() else {
+            return;
+        };
+        births.born.sort_unstable_by_key(|(seq, _)| *seq);
+        self.live.insert_all(replica, &births.born);
+        births.born.clear();
+        births.born.shrink_to(ROOM);
+    }
+
+    fn cut_born(&mut self, entry: EntryRef<'_>) {
         if let Some(cut) = cut_of(entry) {
             self.cuts.insert((entry.dot, cut), ());
         }
     }
 
-    pub(crate) fn died(&mut self, entry: EntryRef<'_>) {
+    pub(crate) fn died(&mut self, entry: EntryRef<'_>, births: &mut Births) {
+        if births.may_have(entry.dot) {
+            self.put_in(births);
+        }
         self.live.remove(entry.dot);
         if let Some(cut) = cut_of(entry) {
             self.cuts.remove(&(entry.dot, cut));
@@ -33,14 +87,21 @@ impl Index {
     }
 
     /// One dies at a path and another is born there.
-    pub(crate) fn replaced(&mut self, at: &[Name], died: EntryRef<'_>, born: EntryRef<'_>) {
+    pub(crate) fn replaced(
+        &mut self,
+        at: Path,
+        died: EntryRef<'_>,
+        born: EntryRef<'_>,
+        births: &mut Births,
+    ) {
         let next = Dot::new(died.dot.replica, died.dot.seq + 1);
-        if born.dot != next || cut_of(died).is_some() || cut_of(born).is_some() {
-            self.died(died);
-            return self.born(at, born);
+        let cut = cut_of(died).or(cut_of(born));
+        if born.dot != next || cut.is_some() || births.may_have(next) {
+            self.died(died, births);
+            return self.to_be_born(at, born, births);
         }
         if let Some(places) = self.live.origins.get_mut(&next.replica) {
-            places.advance(died.dot.seq, at);
+            places.advance(died.dot.seq, &at);
         }
     }
 
@@ -114,6 +175,17 @@ impl Places {
             let mut places = ByNumber::default();
             places.insert(dot.seq, path);
             self.origins.insert(dot.replica, places);
+        }
+    }
+
+    /// Their numbers ascend.
+    fn insert_all(&mut self, origin: ReplicaId, born: &[(u64, Path)]) {
+        if let Some(places) = self.origins.get_mut(&origin) {
+            places.insert_all(born);
+        } else {
+            let mut places = ByNumber::default();
+            places.insert_all(born);
+            self.origins.insert(origin, places);
         }
     }
 
@@ -281,4 +353,75 @@ pub(crate) const fn unmix(n: u64) -> u64 {
     let n = n.wrapping_mul(0x96de_1b17_3f11_9089);
     let n = n ^ (n >> 30) ^ (n >> 60);
     n.wrapping_sub(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::rng::Rng;
+
+    fn entry(dot: Dot) -> EntryRef<'static> {
+        let value = ValueRef::Unit;
+        EntryRef { dot, value }
+    }
+
+    /// Dots of few origins are born, die and are replaced, also those that were born a moment ago, and one by itself.
+    #[test]
+    fn births_that_are_put_in_later_are_as_those_that_are_put_in_at_once() {
+        for seed in 0..200 {
+            let mut rng = Rng::new(seed);
+            let mut model: BTreeMap<Dot, Path> = BTreeMap::new();
+            let mut index = Index::default();
+            let (mut births, mut next) = (Births::default(), [1u64; 3]);
+            for n in 0..300 {
+                let path = |n: usize| -> Path {
+                    let key = format!("key {n}");
+                    [Name::from(&*key), Name::from("pn_counter")]
+                        .into_iter()
+                        .collect()
+                };
+                let origin = rng.below(3);
+                let replica = ReplicaId::new(origin as u64, 1);
+                // Now and then numbers are left out, and what was left out comes.
+                next[origin] += [1, 1, 1, 7][rng.below(4)];
+                let back = [0, 0, 3][rng.below(3)];
+                let dot = Dot::new(replica, next[origin].saturating_sub(back).max(1));
+                let some = model.keys().nth(rng.below(model.len().max(1))).copied();
+                match (rng.below(4), some) {
+                    (0, Some(some)) => {
+                        index.died(entry(some), &mut births);
+                        model.remove(&some);
+                    }
+                    (1, Some(some)) => {
+                        let follows = Dot::new(some.replica, some.seq + 1);
+                        let born = [dot, follows, some][rng.below(3)];
+                        let at = model[&some].clone();
+                        model.remove(&some);
+                        if !model.contains_key(&born) {
+                            model.insert(born, Path::clone(&at));
+                            index.replaced(at, entry(some), entry(born), &mut births);
+                        } else {
+                            index.died(entry(some), &mut births);
+                        }
+                    }
+                    _ if !model.contains_key(&dot) => {
+                        model.insert(dot, path(n));
+                        index.to_be_born(path(n), entry(dot), &mut births);
+                    }
+                    _ => {}
+                }
+                if rng.below(40) == 0 {
+                    index.put_in(&mut births);
+                }
+            }
+            index.put_in(&mut births);
+            assert_eq!(index.live.len(), model.len(), "seed {seed}");
+            for (dot, path) in &model {
+                let place = index.live.get(*dot).map(|place| place.path());
+                assert_eq!(place.as_ref(), Some(path), "seed {seed}, {dot:?}");
+            }
+        }
+    }
 }

@@ -17,7 +17,7 @@ use crdt_core::{Context, Dot, Limits, Name, Path, ReplicaId, Shape, Timestamp, V
 
 use crate::changes::{Changed, Changes};
 use crate::fingerprint::{Hashes, write_place};
-use crate::index::Index;
+use crate::index::{Births, Index};
 use crate::replica::DEADLINE;
 use crate::standby::{LONG, Shown, Standby, is_large};
 use crate::walk::Walk;
@@ -39,9 +39,10 @@ pub(crate) struct KeySpace {
     hashes: Hashes,
     context_hash: Option<u128>,
     changes: Changes,
-    /// Room for what is hashed, for effects, and for keys that were touched.
+    /// Room for what is hashed, for effects, for births, and for keys that were touched.
     room: Writer,
     effects: Vec<Effect>,
+    births: Births,
     touched: Vec<Name>,
     /// Changed keys that begin with one of these are noted besides.
     marks: Vec<Name>,
@@ -69,6 +70,7 @@ impl KeySpace {
             changes: Changes::default(),
             room,
             effects: Vec::new(),
+            births: Births::default(),
             touched: Vec::new(),
             marks: Vec::new(),
             marked: BTreeSet::new(),
@@ -368,6 +370,7 @@ impl KeySpace {
         let mut touched = std::mem::take(&mut self.touched);
         // What replaces something at a path follows it.
         let mut last: Option<Path> = None;
+        let mut births = std::mem::take(&mut self.births);
         let mut effects = effects.drain(..).peekable();
         while let Some(effect) = effects.next() {
             match effect {
@@ -375,7 +378,7 @@ impl KeySpace {
                     let entry = (&entry).into();
                     self.add(&at, entry, &mut last);
                     self.touch(&at, &mut touched);
-                    self.frozen.index.born(&at, entry);
+                    self.frozen.index.to_be_born(at, entry, &mut births);
                 }
                 Effect::Filled(filling) => {
                     last = None;
@@ -396,9 +399,9 @@ impl KeySpace {
                         Some(Effect::Born { entry: born, .. }) => {
                             let born = (&born).into();
                             self.add(&at, born, &mut last);
-                            self.frozen.index.replaced(&at, entry, born);
+                            self.frozen.index.replaced(at, entry, born, &mut births);
                         }
-                        _ => self.frozen.index.died(entry),
+                        _ => self.frozen.index.died(entry, &mut births),
                     }
                 }
                 Effect::Recorded { path, dot } => self.frozen.index.recorded(&path, dot),
@@ -406,6 +409,8 @@ impl KeySpace {
             }
         }
         drop(effects);
+        self.frozen.index.put_in(&mut births);
+        self.births = births;
         self.note_changed(&mut touched);
         touched.shrink_to(ROOM);
         self.touched = touched;

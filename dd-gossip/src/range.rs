@@ -323,6 +323,7 @@ fn clipped(seqs: Option<&Seqs>, (from, to): (u64, u64)) -> impl Iterator<Item = 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::Births;
     use crate::rng::Rng;
     use crdt_core::Path;
     use crdt_core::codec::{Reader, Writer};
@@ -386,7 +387,7 @@ mod tests {
                 ReplicaId::new(1 + rng.below(3) as u64, 7),
                 1 + rng.below(200) as u64,
             );
-            other.died(entry(gone, 0));
+            other.died(entry(gone, 0), &mut Births::default());
             let parts = Range::ALL.split(&index, 16);
             assert!(parts.len() <= 16, "{}", parts.len());
             assert_eq!(
@@ -448,7 +449,7 @@ mod tests {
                 );
                 if both.contains(dot) && range.contains(dot) && differ.insert(dot) {
                     match index.live().get(dot) {
-                        Some(_) => other.died(entry(dot, 0)),
+                        Some(_) => other.died(entry(dot, 0), &mut Births::default()),
                         None => other.born(&[], entry(dot, 0)),
                     }
                 }
@@ -458,7 +459,7 @@ mod tests {
             let mut mine = index.clone();
             for dot in live(Range::ALL, &index, &seen) {
                 if !here.contains(dot) {
-                    mine.died(entry(dot, 0));
+                    mine.died(entry(dot, 0), &mut Births::default());
                 }
             }
             let expected = match (differ.len(), differ.first()) {
@@ -575,7 +576,7 @@ mod tests {
         assert!(prints[0] != prints[1] && prints[1] != prints[2]);
         let mut index = Index::default();
         index.born(&path, entry(dot, 3));
-        index.died(entry(dot, 3));
+        index.died(entry(dot, 3), &mut Births::default());
         index.born(&path, entry(dot, 0));
         assert_eq!(Range::ALL.print(&index, &seen), prints[0]);
     }

@@ -40,7 +40,7 @@ impl Unit {
     /// The events of [`dots`](Self::dots), in order and each once: what a write removed and what it left are one.
     pub fn events(&self) -> Vec<Dot> {
         let mut events: Vec<Dot> = self.dots().collect();
-        events.sort_unstable();
+        Dot::sort(&mut events);
         events.dedup();
         events
     }

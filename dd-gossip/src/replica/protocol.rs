@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use crdt_core::kernel::{Comparison, Unit};
-use crdt_core::{Context, Dot, Path, ReplicaId, Shape, VersionVector};
+use crdt_core::{Context, Dot, Name, Path, ReplicaId, Shape, VersionVector};
 
 use super::{Event, MAX_TRANSACTIONS, Replica};
 use crate::NodeId;
@@ -631,9 +631,11 @@ impl Replica {
         let records = unit.records.iter().map(|(path, _)| (path, 1));
         let links = unit.links.iter().flat_map(|link| link.paths.iter());
         let links = links.map(|path| (path, 1));
+        // Many have one shape.
+        let mut shape = None;
         adds.chain(records)
             .chain(links)
-            .try_for_each(|(path, depth)| check_path(path, depth))?;
+            .try_for_each(|(path, depth)| check_path(path, depth, &mut shape))?;
         Ok(events)
     }
 
@@ -694,6 +696,18 @@ impl Replica {
 
 /// The events of units, in order. Each stands at one place: as a live dot, as a record, or as both.
 fn events_of(units: &[Unit]) -> Result<Vec<Dot>, FrameError> {
+    let mut events: Vec<Dot> = units.iter().flat_map(Unit::dots).collect();
+    Dot::sort(&mut events);
+    // Mostly each comes once.
+    if !events.is_sorted_by(|a, b| a < b) {
+        check_places(units)?;
+        events.dedup();
+    }
+    Ok(events)
+}
+
+/// Of an event that comes twice one is a record, at the same path.
+fn check_places(units: &[Unit]) -> Result<(), FrameError> {
     let adds = units.iter().flat_map(|unit| &unit.adds);
     let adds = adds.flat_map(|(path, entries)| entries.iter().map(move |e| (e.dot, false, path)));
     let records = units.iter().flat_map(|unit| &unit.records);
@@ -706,18 +720,24 @@ fn events_of(units: &[Unit]) -> Result<Vec<Dot>, FrameError> {
     if places.windows(2).any(twice) {
         return Err(FrameError::Untrue("one event at two places"));
     }
-    let mut events: Vec<Dot> = places.into_iter().map(|(dot, ..)| dot).collect();
-    events.dedup();
-    Ok(events)
+    Ok(())
 }
 
-fn check_path(path: &Path, depth: usize) -> Result<(), FrameError> {
+/// `proper`: the shape that was found to be one last.
+fn check_path<'a>(
+    path: &'a Path,
+    depth: usize,
+    proper: &mut Option<&'a Name>,
+) -> Result<(), FrameError> {
     let key = path.first().map_or(0, |key| key.len());
     if path.len() < depth || !(1..=MAX_KEY).contains(&key) {
         return Err(FrameError::Untrue("a path without a proper key"));
     }
-    match path.get(1).map(|shape| Shape::parse(shape)) {
-        Some(None) => Err(FrameError::Untrue("a path without a proper shape")),
-        _ => Ok(()),
+    let shape = path.get(1).filter(|shape| Some(*shape) != *proper);
+    let Some(shape) = shape else { return Ok(()) };
+    if Shape::parse(shape).is_none() {
+        return Err(FrameError::Untrue("a path without a proper shape"));
     }
+    *proper = Some(shape);
+    Ok(())
 }
