@@ -49,7 +49,7 @@ impl Index {
     }
 
     /// As [`born`](Self::born), when [`put_in`](Self::put_in) is called.
-    pub(crate) fn to_be_born(&mut self, at: Path, entry: EntryRef<'_>, births: &mut Births) {
+    pub(crate) fn note_born(&mut self, at: Path, entry: EntryRef<'_>, births: &mut Births) {
         if births
             .least
             .is_some_and(|least| least.replica != entry.dot.replica)
@@ -98,7 +98,7 @@ impl Index {
         let cut = cut_of(died).or(cut_of(born));
         if born.dot != next || cut.is_some() || births.may_have(next) {
             self.died(died, births);
-            return self.to_be_born(at, born, births);
+            return self.note_born(at, born, births);
         }
         if let Some(places) = self.live.origins.get_mut(&next.replica) {
             places.advance(died.dot.seq, &at);
@@ -358,6 +358,7 @@ pub(crate) const fn unmix(n: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry;
 
     use super::*;
     use crate::rng::Rng;
@@ -399,8 +400,8 @@ mod tests {
                         let born = [dot, follows, some][rng.below(3)];
                         let at = model[&some].clone();
                         model.remove(&some);
-                        if !model.contains_key(&born) {
-                            model.insert(born, Path::clone(&at));
+                        if let Entry::Vacant(free) = model.entry(born) {
+                            free.insert(Path::clone(&at));
                             index.replaced(at, entry(some), entry(born), &mut births);
                         } else {
                             index.died(entry(some), &mut births);
@@ -408,7 +409,7 @@ mod tests {
                     }
                     _ if !model.contains_key(&dot) => {
                         model.insert(dot, path(n));
-                        index.to_be_born(path(n), entry(dot), &mut births);
+                        index.note_born(path(n), entry(dot), &mut births);
                     }
                     _ => {}
                 }

@@ -378,7 +378,7 @@ impl KeySpace {
                     let entry = (&entry).into();
                     self.add(&at, entry, &mut last);
                     self.touch(&at, &mut touched);
-                    self.frozen.index.to_be_born(at, entry, &mut births);
+                    self.frozen.index.note_born(at, entry, &mut births);
                 }
                 Effect::Filled(filling) => {
                     last = None;
