@@ -157,10 +157,14 @@ impl Replica {
         self.expiry.deadlines.get(key).copied()
     }
 
+    /// Whether any key has a deadline.
+    pub(super) fn has_deadlines(&self) -> bool {
+        !self.expiry.deadlines.is_empty()
+    }
+
     /// Whether the deadline of a key has passed by this wall clock: it is not to be shown any more.
     pub fn is_over(&self, key: &[u8], wall: u64) -> bool {
-        let deadlines = &self.expiry.deadlines;
-        !deadlines.is_empty() && deadlines.get(key).is_some_and(|at| *at <= wall)
+        self.has_deadlines() && self.deadline(key).is_some_and(|at| at <= wall)
     }
 
     /// Keys that begin with a prefix end when nobody has written them for so long; or do not any more.

@@ -1,9 +1,10 @@
 //! Transactions: local updates of several keys as one.
 
 use crdt_core::kernel::{self, NodeRef};
-use crdt_core::{Crdt, Name, Shape, Timestamp};
+use crdt_core::{Crdt, LwwRegister, Name, Shape, Timestamp};
 
 use super::Replica;
+use super::expiry::DEADLINE;
 use super::local::{Refused, UpdateError, check_key};
 use crate::time::Time;
 
@@ -11,31 +12,45 @@ use crate::time::Time;
 #[derive(Debug)]
 pub struct Transaction<'a> {
     inner: kernel::Transaction<'a>,
+    /// The wall clock, if any key has a deadline.
+    wall: Option<u64>,
     /// The first key that was refused.
     refused: &'a mut Option<UpdateError>,
 }
 
 impl Transaction<'_> {
-    /// An edit of the value of type `T` under a key. If the key is refused, so is the whole transaction
-    /// when its closure returns.
+    /// An edit of the value of type `T` under a key: of one whose deadline has passed, from empty. If the key is
+    /// refused, so is the whole transaction when its closure returns.
     pub fn edit<T: Crdt>(&mut self, key: &[u8]) -> T::Edit<'_> {
-        self.check(key);
+        if self.check(key) && self.is_over(key) {
+            self.inner.at(&[Name::new(key)]).remove();
+        }
         T::edit(self.inner.at(&path::<T>(key)))
     }
 
-    /// The value of type `T` under a key, with what this transaction did so far.
+    /// The value of type `T` under a key, with what this transaction did so far; empty if its deadline has passed.
     pub fn view<T: Crdt>(&self, key: &[u8]) -> T::View<'_> {
-        T::view(self.inner.node(&path::<T>(key)))
+        T::view(self.value(key, &Shape::of::<T>()))
     }
 
-    /// The tree under a key for one shape, with what this transaction did so far.
+    /// The tree under a key for one shape, with what this transaction did so far; none if its deadline has passed.
     pub fn value(&self, key: &[u8], shape: &Shape) -> Option<NodeRef<'_>> {
-        self.inner.node(&[Name::new(key), shape.name().clone()])
+        let value = self.inner.node(&[Name::new(key), shape.name().clone()])?;
+        (!self.is_over(key)).then_some(value)
     }
 
-    /// Deletes everything seen under a key, of every type. Returns whether there was anything.
+    /// Deletes everything seen under a key, of every type. Returns whether there was anything to be seen.
     pub fn delete(&mut self, key: &[u8]) -> bool {
-        self.check(key) && self.inner.at(&[Name::new(key)]).remove()
+        let was_over = self.is_over(key);
+        self.check(key) && self.inner.at(&[Name::new(key)]).remove() && !was_over
+    }
+
+    /// Whether the deadline of a key has passed, if this transaction has not written there.
+    fn is_over(&self, key: &[u8]) -> bool {
+        let Some(wall) = self.wall else { return false };
+        let node = self.inner.node(&[Name::new(key), Name::new(DEADLINE)]);
+        let deadline = <LwwRegister<u64> as Crdt>::view(node).get().ok().flatten();
+        deadline.is_some_and(|at| at <= wall)
     }
 
     /// How many events it made so far.
@@ -47,6 +62,7 @@ impl Transaction<'_> {
     pub fn reborrow(&mut self) -> Transaction<'_> {
         Transaction {
             inner: self.inner.reborrow(),
+            wall: self.wall,
             refused: self.refused,
         }
     }
@@ -91,10 +107,11 @@ impl Replica {
         run: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         let clock = self.clock.read(&mut || wall);
-        self.transaction_at(now, clock, run)
+        let wall = self.has_deadlines().then_some(wall);
+        self.run_transaction(now, clock, wall, run)
     }
 
-    /// As [`transaction`](Self::transaction), at a reading of the caller's own clock.
+    /// As [`transaction`](Self::transaction), at a reading of the caller's own clock. Deadlines are not looked at.
     ///
     /// # Errors
     ///
@@ -105,12 +122,27 @@ impl Replica {
         clock: Timestamp,
         run: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
+        self.run_transaction(now, clock, None, run)
+    }
+
+    fn run_transaction<R, E: From<UpdateError>>(
+        &mut self,
+        now: Time,
+        clock: Timestamp,
+        wall: Option<u64>,
+        run: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         let mut refused = None;
         let value = self.write(now, clock, |inner| {
             inner.link_keys();
             let refused = &mut refused;
             let inner = inner.reborrow();
-            let value = run(&mut Transaction { inner, refused }).map_err(Refused::Caller)?;
+            let mut transaction = Transaction {
+                inner,
+                wall,
+                refused,
+            };
+            let value = run(&mut transaction).map_err(Refused::Caller)?;
             match refused.take() {
                 None => Ok(value),
                 Some(error) => Err(Refused::Caller(error.into())),

@@ -138,6 +138,54 @@ fn an_update_of_what_is_over_begins_anew() {
     }
 }
 
+/// Cut off, so that nobody deletes what is over.
+#[test]
+fn a_transaction_sees_what_is_over_as_gone_and_begins_anew() {
+    let mut net = with_clocks([0, 0, 0]);
+    for key in ["hits", "deleted", "untouched"] {
+        let now = net.now;
+        write::<PnCounter>(&mut net["a"], now, key, |hits| hits.add(3));
+        let at = wall(&net) + SECOND;
+        expire(&mut net, "a", key, Some(at));
+    }
+    net.settle();
+    net.disconnect("a", "b");
+    net.disconnect("a", "c");
+    net.run_millis(20 * SECOND);
+    let (now, late) = (net.now, wall(&net));
+    assert!(net["a"].is_over(b"hits", late) && has(&net, "a", "hits"));
+    let seen = net["a"].transaction::<_, UpdateError>(now, late, |tx| {
+        let seen = tx.view::<PnCounter>(b"hits").value();
+        assert!(!tx.delete(b"deleted"), "there was nothing to be seen");
+        tx.edit::<PnCounter>(b"hits").add(5);
+        tx.edit::<PnCounter>(b"hits").add(1);
+        tx.edit::<PnCounter>(b"new").add(1);
+        let untouched = tx.view::<PnCounter>(b"untouched").value();
+        Ok((seen, tx.view::<PnCounter>(b"hits").value(), untouched))
+    });
+    assert_eq!(seen, Ok((0, 6, 0)));
+    assert_eq!(net["a"].deadline(b"hits"), None);
+    assert!(!net["a"].is_over(b"hits", late));
+    // Of one that fails nothing is left, not even the end of what is over.
+    let failed = net["a"].transaction::<(), UpdateError>(now, late, |tx| {
+        tx.edit::<PnCounter>(b"untouched").add(1);
+        Err(UpdateError::Reserved)
+    });
+    assert_eq!(failed, Err(UpdateError::Reserved));
+    assert_eq!(net["a"].view::<PnCounter>(b"untouched").value(), 3);
+    net.connect("a", "b");
+    net.connect("a", "c");
+    net.run_millis(100 * SECOND);
+    for name in NAMES {
+        assert_eq!(net[name].view::<PnCounter>(b"hits").value(), 6, "{name}");
+        assert!(
+            !has(&net, name, "untouched") && !has(&net, name, "deleted"),
+            "{name}"
+        );
+    }
+    net.assert_equal();
+}
+
 #[test]
 fn one_clock_that_runs_ahead_takes_nothing_away() {
     let day = 24 * 3600 * 1000;
