@@ -87,9 +87,12 @@ impl Cluster {
         let seeds = config.seeds.clone();
         let cluster = Self::begin(config, false).await?;
         let mut joined = cluster.0.shared.joined.subscribe();
-        let met = timeout(limit, joined.wait_for(|joined| *joined)).await;
-        if matches!(met, Ok(Ok(_))) {
-            drop(met);
+        // What comes of it is a guard. Were it there at the next await, this future could not be spawned.
+        let met = matches!(
+            timeout(limit, joined.wait_for(|joined| *joined)).await,
+            Ok(Ok(_))
+        );
+        if met {
             return Ok(cluster);
         }
         let error = JoinError::NoAnswer {
@@ -144,6 +147,7 @@ impl Cluster {
             join_timeout: _,
             membership: timing,
         } = config;
+        timing.validate()?;
         let identity = identity.ok_or(JoinError::NoIdentity)?;
         if !seeds.is_empty() && !peers.is_empty() {
             return Err(JoinError::SeedsAndPeers);

@@ -85,7 +85,7 @@ impl ClusterConfig {
         self
     }
 
-    /// When members are probed and given up.
+    /// When members are probed and given up; see [`SwimTiming::validate`] for what makes sense.
     #[must_use]
     pub fn membership(mut self, timing: SwimTiming) -> Self {
         self.membership = timing;

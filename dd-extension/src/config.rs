@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crdt_core::Limits;
-use dd_gossip::Timing;
+use dd_gossip::{ConfigError, MAX_INTERVAL, Timing};
+
+use crate::barrier::MAX_DEADLINE;
 
 /// Settings of the store. [`StoreConfig::default`] is [`lan`](Self::lan).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub struct StoreConfig {
     pub timing: Timing,
     /// How large values may be.
     pub limits: Limits,
-    /// How long [`stop`](crate::DistributedData::stop) may take to hand over what peers lack.
+    /// How long [`stop`](crate::DistributedData::stop) may take to hand over what peers lack, 365 days at most.
     /// Default 10 s.
     pub stop_timeout: Duration,
     /// How long barriers wait for other nodes, [`MAX_DEADLINE`](crate::MAX_DEADLINE) at most.
@@ -53,6 +55,19 @@ impl StoreConfig {
         config.timing.retry = Duration::from_secs(15);
         config.timing.hold = Duration::from_secs(1);
         config
+    }
+
+    /// Checks that the settings make sense; [`start`](crate::DistributedData::start) does so too.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting and what it must be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.timing.validate()?;
+        let keeps = self.stop_timeout <= MAX_INTERVAL;
+        ConfigError::unless(keeps, "stop_timeout", "must be at most 365 days")?;
+        let keeps = self.deadline <= MAX_DEADLINE;
+        ConfigError::unless(keeps, "deadline", "must be at most 30 s")
     }
 }
 

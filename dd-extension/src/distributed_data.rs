@@ -141,7 +141,13 @@ impl DistributedData {
             .stopped
             .store(true, std::sync::atomic::Ordering::Release);
         running.stop.send_replace(true);
-        running.task.await.unwrap_or(Err(StopError::Aborted))
+        running.task.await.unwrap_or_else(|ended| {
+            Err(if ended.is_panic() {
+                StopError::Panicked
+            } else {
+                StopError::Aborted
+            })
+        })
     }
 }
 
@@ -168,6 +174,7 @@ fn others(wire: &Wire) -> Vec<NodeId> {
 
 impl Running {
     fn start(cluster: &Cluster, config: StoreConfig) -> Result<Self, StartError> {
+        config.validate()?;
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let random = || getrandom::u64().map_err(|error| StartError::Random(error.to_string()));
         let (nonce, tail) = (random()?, random()? as u16);

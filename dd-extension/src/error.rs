@@ -1,6 +1,6 @@
 //! What can go wrong, by operation.
 
-use dd_gossip::{AddressError, NodeId, UpdateError};
+use dd_gossip::{AddressError, ConfigError, NodeId, UpdateError};
 
 /// Why a call to the store failed. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,6 +132,9 @@ pub enum JoinError {
     /// The identity can't be used.
     #[error(transparent)]
     Identity(#[from] dd_transport_quic::IdentityError),
+    /// A setting of the membership is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The transport can't be bound.
     #[error(transparent)]
     Bind(#[from] dd_transport_quic::BindError),
@@ -167,6 +170,9 @@ pub enum StartError {
     /// The system has no random numbers to give.
     #[error("the system gives no random numbers: {0}")]
     Random(String),
+    /// A setting is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Joining anew failed.
     #[error(transparent)]
     Join(#[from] JoinError),
@@ -189,4 +195,8 @@ pub enum StopError {
     /// The task that ran the store ended by itself.
     #[error("the task of the store ended before: it was aborted with its runtime")]
     Aborted,
+    /// The task that ran the store panicked. That is a defect of this crate or of what runs in it; the panic's message
+    /// is in the log.
+    #[error("the task of the store panicked; what peers lack is lost unless another node has it")]
+    Panicked,
 }

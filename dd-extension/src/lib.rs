@@ -91,15 +91,15 @@ pub use update_at::UpdateAt;
 
 pub use crdt_core as types;
 pub use dd_gossip::{
-    AddressError, ClusterId, Consistency, Counts, Damage, Member, MemberState, Membership,
-    NameError, NodeId, PeerStatus, RecordsAwaited, SendError, StaticMembers, Status, Swim,
-    SwimTiming, Timing, TooManyBarriers, Traffic, TrafficByKind, Transport, TransportEvent,
-    TransportStats, UpdateError,
+    AddressError, ClusterId, ConfigError, Consistency, Counts, Damage, MAX_INTERVAL, MIN_INTERVAL,
+    Member, MemberState, Membership, NameError, NodeId, PeerStatus, RecordsAwaited, SendError,
+    StaticMembers, Status, Swim, SwimTiming, Timing, TooManyBarriers, Traffic, TrafficByKind,
+    Transport, TransportEvent, TransportStats, UpdateError,
 };
 pub use dd_transport_quic::{
-    Authority, AuthorityError, BindError, ConfigError, DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY,
-    EnrolError, Enrolment, EnrolmentOptions, Identity, IdentityError, JoinToken,
-    MAX_TOKEN_VALIDITY, QuicConfig, TokenError, TokenNames, TokenOptions,
+    Authority, AuthorityError, BindError, DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY, EnrolError,
+    Enrolment, EnrolmentOptions, Identity, IdentityError, JoinToken, MAX_TOKEN_VALIDITY,
+    QuicConfig, TokenError, TokenNames, TokenOptions,
 };
 
 /// The README's example compiles.

@@ -18,6 +18,49 @@ pub const MAX_PART: usize = 8 * 1024 * 1024;
 /// Least bytes of data in a frame.
 pub const MIN_CHUNK: usize = 64;
 
+/// Longest time of any setting: a year. Longer ones would pass what times are counted in; what is to be never is rare
+/// enough once a year.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Shortest time after which something is done again: less would keep a processor busy with it.
+pub const MIN_INTERVAL: Duration = Duration::from_millis(1);
+
+/// A setting that is out of range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("setting {setting} {rule}")]
+pub struct ConfigError {
+    /// Its field.
+    pub setting: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl ConfigError {
+    /// That a setting breaks a rule, unless it keeps it.
+    ///
+    /// # Errors
+    ///
+    /// The error, if it does not.
+    pub fn unless(keeps: bool, setting: &'static str, rule: &'static str) -> Result<(), Self> {
+        if keeps {
+            Ok(())
+        } else {
+            Err(Self { setting, rule })
+        }
+    }
+}
+
+/// Checks times after which something is done again.
+pub(crate) fn check_intervals(
+    settings: impl IntoIterator<Item = (&'static str, Duration)>,
+) -> Result<(), ConfigError> {
+    let rule = "must be between 1 ms and 365 days";
+    settings.into_iter().try_for_each(|(setting, time)| {
+        let keeps = (MIN_INTERVAL..=MAX_INTERVAL).contains(&time);
+        ConfigError::unless(keeps, setting, rule)
+    })
+}
+
 /// Who the replica is, who its peers are, and how it goes about its work.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -89,6 +132,37 @@ pub struct Timing {
     pub orphaned: Duration,
 }
 
+impl Timing {
+    /// Checks that the times make sense together: what is done again and again lasts
+    /// [`MIN_INTERVAL`] to [`MAX_INTERVAL`], and nothing is waited for longer than that.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting and what it must be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_intervals([
+            ("timing.exchange", self.exchange),
+            ("timing.exchange_idle", self.exchange_idle),
+            ("timing.retry", self.retry),
+            ("timing.seal", self.seal),
+            ("timing.scrub", self.scrub),
+        ])?;
+        let keeps = self.exchange_idle >= self.exchange;
+        let rule = "must not be shorter than timing.exchange";
+        ConfigError::unless(keeps, "timing.exchange_idle", rule)?;
+        let waits = [
+            ("timing.flush", self.flush),
+            ("timing.relay", self.relay),
+            ("timing.hold", self.hold),
+            ("timing.away", self.away),
+            ("timing.orphaned", self.orphaned),
+        ];
+        waits.into_iter().try_for_each(|(setting, wait)| {
+            ConfigError::unless(wait <= MAX_INTERVAL, setting, "must be at most 365 days")
+        })
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {
@@ -103,5 +177,46 @@ impl Default for Timing {
             scrub: Duration::from_secs(600),
             orphaned: Duration::from_secs(2),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_never_come_or_come_all_the_time_are_refused() {
+        let usual = Timing::default();
+        assert_eq!(usual.validate(), Ok(()));
+        let fields: [fn(&mut Timing) -> &mut Duration; 10] = [
+            |timing| &mut timing.exchange_idle,
+            |timing| &mut timing.exchange,
+            |timing| &mut timing.retry,
+            |timing| &mut timing.seal,
+            |timing| &mut timing.scrub,
+            |timing| &mut timing.flush,
+            |timing| &mut timing.relay,
+            |timing| &mut timing.hold,
+            |timing| &mut timing.away,
+            |timing| &mut timing.orphaned,
+        ];
+        for (n, field) in fields.into_iter().enumerate() {
+            let with = |time| {
+                let mut timing = usual;
+                *field(&mut timing) = time;
+                timing.validate()
+            };
+            assert!(with(MAX_INTERVAL + Duration::from_nanos(1)).is_err(), "{n}");
+            assert!(with(Duration::MAX).is_err(), "{n}");
+            let is_repeated = n < 5;
+            assert_eq!(with(Duration::ZERO).is_err(), is_repeated, "{n}");
+        }
+        let mut timing = usual;
+        timing.exchange_idle = timing.exchange - Duration::from_millis(1);
+        let error = timing.validate().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "setting timing.exchange_idle must not be shorter than timing.exchange"
+        );
     }
 }

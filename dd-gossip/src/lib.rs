@@ -32,7 +32,10 @@ mod transport;
 mod walk;
 
 pub use changes::Changed;
-pub use config::{Config, MAX_KEY, MAX_PART, MIN_CHUNK, MIN_SHARED, Timing};
+pub use config::{
+    Config, ConfigError, MAX_INTERVAL, MAX_KEY, MAX_PART, MIN_CHUNK, MIN_INTERVAL, MIN_SHARED,
+    Timing,
+};
 pub use consistency::Consistency;
 pub use frame::{
     FRAME_VERSION, FrameError, MAX_CHUNK, MAX_SEALS, carries_data, membership_frame,

@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dd_gossip::MAX_FRAME;
+use dd_gossip::{ConfigError, MAX_FRAME};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
-use crate::ConfigError;
 use crate::send_window::SendWindow;
 
 /// Streams that a peer may open: one in one direction carries everything.

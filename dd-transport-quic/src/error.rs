@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use dd_gossip::ConfigError;
+
 /// Why a transport could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,16 +58,6 @@ pub enum RenewError {
     /// The identity can't be used here.
     #[error(transparent)]
     Unusable(#[from] BindError),
-}
-
-/// A setting that is out of range.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("setting {setting} {rule}")]
-pub struct ConfigError {
-    /// The field of [`QuicConfig`](crate::QuicConfig).
-    pub setting: &'static str,
-    /// What it must be.
-    pub rule: &'static str,
 }
 
 /// Why an [`Identity`](crate::Identity) could not be made.

@@ -80,11 +80,12 @@ mod transport_words;
 pub use authority::{Authority, IssuedCertificate};
 pub use config::QuicConfig;
 pub use credentials::Renewal;
+pub use dd_gossip::ConfigError;
 pub use enrolment::{
     DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY, EnrolError, Enrolment, EnrolmentOptions, JoinToken,
     MAX_CONNECTIONS as MAX_ENROLMENT_CONNECTIONS, MAX_PER_SECOND as MAX_ENROLMENTS_PER_SECOND,
     MAX_TOKEN_VALIDITY, MAX_USED as MAX_USED_TOKENS, TokenError, TokenNames, TokenOptions,
 };
-pub use error::{AuthorityError, BindError, ConfigError, IdentityError, RenewError};
+pub use error::{AuthorityError, BindError, IdentityError, RenewError};
 pub use identity::Identity;
 pub use transport::QuicTransport;

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use std::time::Duration;
+
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Cluster, DistributedData, JoinError, Key, Keys, NotStarted, StartError, StopError, StoreConfig,
-    StoreError,
+    Cluster, ClusterConfig, Consistency, DistributedData, Identity, JoinError, Key, Keys,
+    NotStarted, StartError, StopError, StoreConfig, StoreError, SwimTiming,
 };
 use dd_testkit::MemoryNetwork;
 
@@ -247,4 +249,79 @@ fn runtime() -> tokio::runtime::Runtime {
         .enable_all()
         .build()
         .unwrap()
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_errors_that_name_them() {
+    let wrong: [(fn(&mut StoreConfig), &str); 4] = [
+        (
+            |config| config.timing.exchange = Duration::MAX,
+            "timing.exchange",
+        ),
+        (
+            |config| config.timing.scrub = Duration::ZERO,
+            "timing.scrub",
+        ),
+        (|config| config.stop_timeout = Duration::MAX, "stop_timeout"),
+        (
+            |config| config.deadline = Duration::from_secs(31),
+            "deadline",
+        ),
+    ];
+    let (dd, cluster) = (DistributedData::new(), cluster("a"));
+    for (change, name) in wrong {
+        let mut config = StoreConfig::default();
+        change(&mut config);
+        match dd.start(&cluster, config).await {
+            Err(StartError::Config(error)) => assert_eq!(error.setting, name),
+            other => panic!("{other:?}"),
+        }
+    }
+    for config in [StoreConfig::lan(), StoreConfig::wan(), StoreConfig::local()] {
+        assert_eq!(config.validate(), Ok(()));
+    }
+    // Nothing was used up.
+    dd.start(&cluster, StoreConfig::default()).await.unwrap();
+    dd.stop().await.unwrap();
+
+    let identity = Identity::dev(&cluster_id(), &id("a"), "a secret").unwrap();
+    let timing = SwimTiming {
+        answer: Duration::from_secs(1),
+        ..SwimTiming::default()
+    };
+    let config = ClusterConfig::new(([127, 0, 0, 1], 0).into()).identity(identity);
+    match Cluster::bootstrap(config.membership(timing)).await {
+        Err(JoinError::Config(error)) => assert_eq!(error.setting, "membership.answer"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Services start their store in a task.
+#[tokio::test]
+async fn whatever_waits_can_be_spawned() {
+    fn spawns<T>(future: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+        future
+    }
+    let config = || ClusterConfig::new(([127, 0, 0, 1], 0).into());
+    let joined = tokio::spawn(Cluster::join(config())).await.unwrap();
+    assert!(joined.is_err());
+    let begun = tokio::spawn(Cluster::bootstrap(config())).await.unwrap();
+    assert!(begun.is_err());
+
+    let (dd, cluster) = (DistributedData::new(), cluster("a"));
+    let store = spawns(dd.start(&cluster, StoreConfig::default()))
+        .await
+        .unwrap();
+    assert_eq!(spawns(store.ready()).await, Ok(()));
+    let all = Consistency::All;
+    assert_eq!(spawns(store.confirmed(all)).await, Ok(()));
+    assert_eq!(spawns(store.refreshed(all)).await, Ok(()));
+    let token = store.token().unwrap();
+    assert_eq!(spawns(store.caught_up_to(&token)).await, Ok(()));
+    let mut hits = store.subscribe(&HITS).unwrap();
+    assert!(spawns(hits.next()).await.is_some());
+    spawns(cluster.leave()).await;
+    assert_eq!(spawns(dd.stop()).await, Ok(()));
+    let mut changes = cluster.member_changes();
+    drop(spawns(changes.next()));
 }

@@ -22,8 +22,9 @@ use super::member::{Member, MemberState};
 use super::roster::{self, Entry, Gone, Roster, Told};
 use super::swim_id::SwimId;
 use super::{Membership, Message};
+use crate::config::check_intervals;
 use crate::rng::Rng;
-use crate::{FrameError, NodeId, Time};
+use crate::{ConfigError, FrameError, NodeId, Time};
 
 /// Largest message that may be lost, in bytes: it has to fit a packet with what QUIC puts around it.
 pub const MAX_PACKET: usize = 1100;
@@ -74,6 +75,27 @@ impl Default for SwimTiming {
 }
 
 impl SwimTiming {
+    /// Checks that the times make sense together: each lasts [`MIN_INTERVAL`](crate::MIN_INTERVAL) to
+    /// [`MAX_INTERVAL`](crate::MAX_INTERVAL), answers come within a third of `probe`, and who is suspected has that
+    /// long at least.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting and what it must be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_intervals([
+            ("membership.probe", self.probe),
+            ("membership.answer", self.answer),
+            ("membership.suspect", self.suspect),
+            ("membership.gossip", self.gossip),
+            ("membership.remove_after", self.remove_after),
+        ])?;
+        let rule = "must be at most a third of membership.probe";
+        ConfigError::unless(self.answer * 3 <= self.probe, "membership.answer", rule)?;
+        let rule = "must not be shorter than membership.probe";
+        ConfigError::unless(self.suspect >= self.probe, "membership.suspect", rule)
+    }
+
     fn foca(&self) -> foca::Config {
         let every = |frequency, num_members| {
             Some(PeriodicParams {
@@ -648,5 +670,46 @@ impl rand_core::TryRng for SwimRng {
             part.copy_from_slice(&random[..part.len()]);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_membership_can_not_work_with_are_refused() {
+        let usual = SwimTiming::default();
+        assert_eq!(usual.validate(), Ok(()));
+        let millis = Duration::from_millis;
+        let wrong: [(fn(&mut SwimTiming), &str); 7] = [
+            (|timing| timing.probe = Duration::ZERO, "membership.probe"),
+            (|timing| timing.probe = Duration::MAX, "membership.probe"),
+            (|timing| timing.answer = Duration::ZERO, "membership.answer"),
+            (
+                |timing| timing.answer = timing.probe / 3 + Duration::from_nanos(1),
+                "membership.answer",
+            ),
+            (
+                |timing| timing.suspect = timing.probe / 2,
+                "membership.suspect",
+            ),
+            (|timing| timing.gossip = Duration::ZERO, "membership.gossip"),
+            (
+                |timing| timing.remove_after = Duration::MAX,
+                "membership.remove_after",
+            ),
+        ];
+        for (change, setting) in wrong {
+            let mut timing = usual;
+            change(&mut timing);
+            assert_eq!(timing.validate().unwrap_err().setting, setting);
+        }
+        let timing = SwimTiming {
+            probe: millis(30),
+            answer: millis(10),
+            ..usual
+        };
+        assert_eq!(timing.validate(), Ok(()));
     }
 }
