@@ -253,7 +253,8 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[tokio::test]
 async fn settings_that_make_no_sense_are_errors_that_name_them() {
-    let wrong: [(fn(&mut StoreConfig), &str); 4] = [
+    type Change = fn(&mut StoreConfig);
+    let wrong: [(Change, &str); 4] = [
         (
             |config| config.timing.exchange = Duration::MAX,
             "timing.exchange",

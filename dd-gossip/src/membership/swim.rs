@@ -682,7 +682,8 @@ mod tests {
         let usual = SwimTiming::default();
         assert_eq!(usual.validate(), Ok(()));
         let millis = Duration::from_millis;
-        let wrong: [(fn(&mut SwimTiming), &str); 7] = [
+        type Change = fn(&mut SwimTiming);
+        let wrong: [(Change, &str); 7] = [
             (|timing| timing.probe = Duration::ZERO, "membership.probe"),
             (|timing| timing.probe = Duration::MAX, "membership.probe"),
             (|timing| timing.answer = Duration::ZERO, "membership.answer"),
