@@ -72,8 +72,12 @@ enum Members {
 
 impl Cluster {
     /// Joins a cluster over QUIC: waits until a node that belongs to it has answered and told who the members are; one
-    /// that looks for a cluster itself is none. It never begins one of its own. If [peers](ClusterConfig::peer) are given instead of seeds there is nothing to
-    /// wait for. Must be called inside of a tokio runtime.
+    /// that looks for a cluster itself is none. It never begins one of its own. If [peers](ClusterConfig::peer) are given
+    /// instead of seeds there is nothing to wait for. Must be called inside of a tokio runtime.
+    ///
+    /// A name is that of one process at a time. Of two the later one takes the place of the former at each peer, and that
+    /// the other's: what the node owns comes and goes, and the peers' [`refusals`](crate::StoreStatus::refusals) say that
+    /// two processes are that node.
     ///
     /// # Errors
     ///

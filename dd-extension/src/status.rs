@@ -25,7 +25,8 @@ pub struct StoreStatus {
     /// Keys that hold values of more than one type.
     pub conflicts: Vec<String>,
     /// Who was refused last, and why: by the transport before there was a connection, or by the
-    /// replica for a frame. The name of a node, or an address where no name was known yet.
+    /// replica for a frame. The name of a node, or an address where no name was known yet. That two processes run under
+    /// one name stands here too.
     pub refusals: Vec<(String, String)>,
     /// How long a packet to a connected peer and back takes, where the transport knows.
     pub round_trips: BTreeMap<NodeId, Duration>,

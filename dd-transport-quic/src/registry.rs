@@ -25,8 +25,8 @@ use crate::link_state::{LinkId, LinkState, LinkWakers};
 /// Connects and disconnects that may wait to be taken, for each connection allowed. Beyond that no
 /// connection is admitted until the application reads its events.
 const WAITING_CHANGES: usize = 4;
-/// Confirmations remembered for each connection allowed. A forgotten one costs a peer at most an
-/// idle timeout.
+/// Confirmations, and processes that gave way, remembered for each connection allowed. A forgotten confirmation costs a
+/// peer at most an idle timeout.
 const REMEMBERED: usize = 4;
 
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub(crate) struct Registry {
     links: HashMap<LinkId, LinkState>,
     standing: BTreeMap<NodeId, LinkId>,
     confirmed: BTreeMap<NodeId, Confirmation>,
+    /// The process of each peer whose connection gave way to another process last.
+    replaced: BTreeMap<NodeId, u64>,
     next_link: LinkId,
     next_number: u64,
     events: EventQueue,
@@ -124,6 +126,7 @@ impl Registry {
             links: HashMap::new(),
             standing: BTreeMap::new(),
             confirmed: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             next_link: 0,
             next_number: 0,
             events: EventQueue::default(),
@@ -249,16 +252,8 @@ impl Registry {
             return Verdict::Closed;
         };
         if let Some(&old) = self.standing.get(peer) {
-            let restarted = self
-                .links
-                .get(&old)
-                .is_some_and(|old| old.process != process);
-            let reason = if restarted {
-                "the peer restarted; its new connection replaces this one"
-            } else {
-                "the peer lost this connection and made a new one"
-            };
-            self.close_link(old, CloseCode::Replaced, reason);
+            let reason = self.why_replaced(peer, old, process);
+            self.close_link(old, CloseCode::Replaced, &reason);
         }
         let link = self.next_link;
         self.next_link += 1;
@@ -275,6 +270,27 @@ impl Registry {
             wakers,
             writer,
         })
+    }
+
+    /// Why a connection gives way to one of a process of the same name. A process that restarted is not the former one:
+    /// where that comes back there are two.
+    fn why_replaced(&mut self, peer: &NodeId, old: LinkId, process: u64) -> String {
+        let old = self.links.get(&old).map(|old| old.process);
+        let Some(old) = old.filter(|old| *old != process) else {
+            return "the peer lost this connection and made a new one".to_owned();
+        };
+        if self.replaced.len() >= REMEMBERED * self.config.max_connections {
+            self.replaced.pop_first();
+        }
+        if self.replaced.insert(peer.clone(), old) != Some(process) {
+            return "the peer restarted; its new connection replaces this one".to_owned();
+        }
+        let reason = format!(
+            "two processes are node {peer} and take each other's place; stop one, or give it a certificate with a \
+             name of its own"
+        );
+        self.refuse(peer.to_string(), reason.clone());
+        reason
     }
 
     /// Closes the connection with a peer whose frames were refused.

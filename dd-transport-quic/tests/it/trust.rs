@@ -184,6 +184,35 @@ async fn two_processes_of_one_name_refuse_each_other() {
 }
 
 #[tokio::test]
+async fn two_processes_of_another_name_that_take_each_others_place_are_told_apart_from_a_restart() {
+    let authority = Authority::new(&cluster()).unwrap();
+    let mut a = Node::with(issued(&authority, "a"), config());
+    let rogue = Rogue::issued(&authority, "b");
+    let mut links = Vec::new();
+    // Two restarts, and then the second process comes back, and so does the third.
+    for (process, why) in [
+        (1, None),
+        (2, Some("restarted")),
+        (3, Some("restarted")),
+        (2, Some("two processes are node b")),
+        (3, Some("two processes are node b")),
+    ] {
+        let hello = hello("b", "shop", process, (0, 0));
+        links.push(rogue.greet(a.address(), "a.shop.dd", &hello).await);
+        if let Some(why) = why {
+            if why.starts_with("two") {
+                let (whom, reason) = a.refused().await;
+                assert_eq!(whom, "b");
+                assert!(reason.contains(why), "{reason}");
+            }
+            let reason = a.disconnected("b").await;
+            assert!(reason.contains(why), "{reason}");
+        }
+        a.connected("b").await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_enters_without_a_certificate() {
     let authority = Authority::new(&cluster()).unwrap();
     let mut b = Node::with(issued(&authority, "b"), config());
