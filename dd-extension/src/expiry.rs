@@ -5,6 +5,40 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::error::StoreError;
 use crate::key::{Key, Keys};
 use crate::store::{Store, wall};
+use crate::transaction::Transaction;
+
+/// Up to a millisecond late, and never early.
+fn millis(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+impl Transaction<'_> {
+    /// As [`Store::expire_at`], together with what the transaction writes: no node ever has the value without its
+    /// deadline. Returns whether there was anything, what this transaction wrote before counts.
+    ///
+    /// ```no_run
+    /// use std::convert::Infallible;
+    /// use std::time::{Duration, SystemTime};
+    /// use dd_extension::{Keys, Store, types::LwwRegister};
+    ///
+    /// const TOKENS: Keys<LwwRegister<String>> = Keys::with_prefix("token/");
+    ///
+    /// # fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = TOKENS.key("ann");
+    /// let end = SystemTime::now() + Duration::from_secs(3600);
+    /// store.transaction(|tx| {
+    ///     tx.edit(&token).set(&"secret".to_owned());
+    ///     tx.expire_at(&token, Some(end));
+    ///     Ok::<_, Infallible>(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn expire_at<T>(&mut self, key: &Key<T>, at: Option<SystemTime>) -> bool {
+        self.0.expire_at(key.as_bytes(), at.map(millis))
+    }
+}
 
 impl Store {
     /// What stands under a key ends at a time, whatever is written to it until then; `None`: it does not any
@@ -18,7 +52,8 @@ impl Store {
     /// update that is concurrent with the delete survives it.
     ///
     /// Of two deadlines set concurrently the later one set counts, as in an
-    /// [`LwwRegister`](crate::types::LwwRegister). Costs an event, and memory for each such key.
+    /// [`LwwRegister`](crate::types::LwwRegister). Costs an event, and memory for each such key. A process that ends between
+    /// a write and this leaves a value without an end: [`Transaction::expire_at`] sets both as one.
     ///
     /// ```no_run
     /// use std::time::{Duration, SystemTime};
@@ -39,11 +74,6 @@ impl Store {
     /// [`StoreError`].
     pub fn expire_at<T>(&self, key: &Key<T>, at: Option<SystemTime>) -> Result<bool, StoreError> {
         self.check()?;
-        let millis = |at: SystemTime| {
-            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-            // Up to a millisecond late, and never early.
-            u64::try_from(since.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-        };
         let (now, deadline) = (self.0.now(), at.map(millis));
         let mut replica = self.0.replica.write();
         let there = replica.expire_at(now, wall(), key.as_bytes(), deadline)?;

@@ -9,7 +9,7 @@ use crate::store::{Store, wall};
 
 /// What a transaction did so far, from which it goes on; see [`Store::transaction`].
 #[derive(Debug)]
-pub struct Transaction<'a>(dd_gossip::Transaction<'a>);
+pub struct Transaction<'a>(pub(crate) dd_gossip::Transaction<'a>);
 
 impl Transaction<'_> {
     /// An edit of the value under a key, as [`Store::update`] gives to its closure. A key that is refused

@@ -1,6 +1,7 @@
 //! Values that end, as users see them. When is tested where time is virtual; here a deadline has passed
 //! already.
 
+use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use dd_extension::types::{LwwRegister, OrSet, PnCounter};
@@ -105,4 +106,37 @@ async fn a_deadline_passes() {
     node.store.update(&HITS, |hits| hits.add(4)).unwrap();
     assert_eq!(node.store.read(&HITS, |hits| hits.value()), Ok(4));
     assert_eq!(node.store.deadline(&HITS), Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_writes_a_value_with_its_end_and_begins_anew_after_it() {
+    let network = MemoryNetwork::new();
+    let [a, b] = mesh(&network, ["a", "b"]).await;
+    soon(b.store.ready()).await.unwrap();
+    let token = TOKENS.key("ann");
+    let get = |node: &Node| {
+        node.store
+            .read(&token, |token| token.get().unwrap())
+            .unwrap()
+    };
+    let write = |node: &Node, text: &str, end: Option<SystemTime>| {
+        node.store.transaction(|tx| {
+            let before = tx.read(&token, |token| token.get().unwrap());
+            tx.edit(&token).set(&text.to_owned());
+            if end.is_some() {
+                assert!(tx.expire_at(&token, end));
+            }
+            Ok::<_, Infallible>(before)
+        })
+    };
+    let future = SystemTime::now() + Duration::from_secs(3600);
+    let past = SystemTime::now() - Duration::from_secs(5);
+    assert_eq!(write(&a, "secret", Some(future)), Ok(None));
+    until(|| get(&b).as_deref() == Some("secret")).await;
+    assert!(b.store.deadline(&token).unwrap().unwrap() >= future);
+    assert_eq!(write(&b, "old", Some(past)), Ok(Some("secret".to_owned())));
+    assert_eq!(get(&b), None);
+    assert_eq!(write(&b, "new", None), Ok(None), "it was over");
+    assert_eq!(b.store.deadline(&token), Ok(None));
+    until(|| agree(&[&a, &b]) && get(&a).as_deref() == Some("new")).await;
 }

@@ -20,6 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crdt_core::kernel::Transaction;
 use crdt_core::{Crdt, LwwMap, LwwMapEdit, LwwRegister, LwwRegisterEdit, Name};
 
 use super::Replica;
@@ -138,15 +139,8 @@ impl Replica {
             return Ok(stands);
         }
         let clock = self.clock.read(&mut || wall);
-        let path = [Name::new(key), Name::new(DEADLINE)];
         self.write(now, clock, |tx| {
-            match deadline {
-                None => drop(tx.at(&path).remove()),
-                Some(at) => {
-                    let mut register: LwwRegisterEdit<'_, u64> = LwwRegister::edit(tx.at(&path));
-                    register.set(&at);
-                }
-            }
+            set_deadline(tx, key, deadline);
             Ok::<_, Refused<UpdateError>>(())
         })?;
         Ok(true)
@@ -351,6 +345,18 @@ impl Replica {
             self.remove_key(now, key)?;
         }
         Ok(())
+    }
+}
+
+/// Writes the deadline of a key, or takes it away.
+pub(super) fn set_deadline(tx: &mut Transaction<'_>, key: &[u8], deadline: Option<u64>) {
+    let mut place = tx.at(&[Name::new(key), Name::new(DEADLINE)]);
+    match deadline {
+        None => drop(place.remove()),
+        Some(at) => {
+            let mut register: LwwRegisterEdit<'_, u64> = LwwRegister::edit(place);
+            register.set(&at);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crdt_core::kernel::{self, NodeRef};
 use crdt_core::{Crdt, LwwRegister, Name, Shape, Timestamp};
 
 use super::Replica;
-use super::expiry::DEADLINE;
+use super::expiry::{DEADLINE, set_deadline};
 use super::local::{Refused, UpdateError, check_key};
 use crate::time::Time;
 
@@ -43,6 +43,22 @@ impl Transaction<'_> {
     pub fn delete(&mut self, key: &[u8]) -> bool {
         let was_over = self.is_over(key);
         self.check(key) && self.inner.at(&[Name::new(key)]).remove() && !was_over
+    }
+
+    /// The value under a key ends at a time, in milliseconds since 1970; or does not any more. Returns whether there is a
+    /// value, also one that this transaction wrote: without one there is nothing to end, and no event.
+    pub fn expire_at(&mut self, key: &[u8], deadline: Option<u64>) -> bool {
+        let stands = self.check(key) && !self.is_over(key) && self.has_value(key);
+        if stands {
+            set_deadline(&mut self.inner, key, deadline);
+        }
+        stands
+    }
+
+    fn has_value(&self, key: &[u8]) -> bool {
+        let place = self.inner.node(&[Name::new(key)]);
+        let mut shapes = place.into_iter().flat_map(|place| place.children().iter());
+        shapes.any(|(shape, _)| shape != DEADLINE)
     }
 
     /// Whether the deadline of a key has passed, if this transaction has not written there.

@@ -187,6 +187,44 @@ fn a_transaction_sees_what_is_over_as_gone_and_begins_anew() {
 }
 
 #[test]
+fn a_transaction_writes_a_value_with_its_deadline() {
+    let mut net = with_clocks([0, 0, 0]);
+    hits(&mut net, "a", 3);
+    net.settle();
+    let (now, late) = (net.now, wall(&net));
+    let at = late + SECOND;
+    let set = net["a"].transaction::<_, UpdateError>(now, late, |tx| {
+        assert!(!tx.expire_at(b"token", Some(at)), "there is nothing");
+        tx.edit::<LwwRegister<u64>>(b"token").set(&7);
+        assert!(tx.expire_at(b"token", Some(at)));
+        assert!(tx.expire_at(b"hits", Some(at)) && tx.expire_at(b"hits", None));
+        tx.edit::<PnCounter>(b"deleted").add(1);
+        assert!(tx.delete(b"deleted") && !tx.expire_at(b"deleted", Some(at)));
+        Ok(())
+    });
+    assert_eq!(set, Ok(()));
+    let refused = net["a"].transaction::<_, UpdateError>(now, late, |tx| {
+        assert!(!tx.expire_at(b"", Some(at)));
+        Ok(())
+    });
+    assert_eq!(refused, Err(UpdateError::Key(0)));
+    net.run_millis(SECOND / 2);
+    for name in NAMES {
+        assert_eq!(net[name].deadline(b"token"), Some(at), "{name}");
+        assert_eq!(net[name].deadline(b"hits"), None, "{name}");
+        assert!(has(&net, name, "token") && !has(&net, name, "deleted"));
+    }
+    net.run_millis(20 * SECOND);
+    for name in NAMES {
+        assert!(
+            !has(&net, name, "token") && has(&net, name, "hits"),
+            "{name}"
+        );
+    }
+    net.assert_equal();
+}
+
+#[test]
 fn one_clock_that_runs_ahead_takes_nothing_away() {
     let day = 24 * 3600 * 1000;
     let mut net = with_clocks([day, 0, 0]);
