@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dd_gossip::{
     ClusterId, Member, Membership, NodeId, StaticMembers, Swim, SwimTiming, Transport,
@@ -21,6 +21,7 @@ use crate::cluster_config::ClusterConfig;
 use crate::error::{JoinError, RenewError, StartError};
 use crate::generation;
 use crate::member_changes::MemberChanges;
+use crate::validity::{Certificate, Validity};
 use crate::wire::{self, Shared, Slot, Wire};
 
 /// How long [`Cluster::bootstrap`] listens whether a cluster answers at its seeds.
@@ -179,6 +180,7 @@ impl Cluster {
             Members::Listed(others.collect())
         };
         let id = identity.cluster().clone();
+        let until = identity.valid_until();
         let begins = if founds {
             Begins::Cluster
         } else {
@@ -200,6 +202,7 @@ impl Cluster {
             founds,
             membership.as_ref(),
         );
+        cluster.certify(until);
         cluster.put(Wire::new(
             transport,
             membership,
@@ -372,8 +375,28 @@ impl Cluster {
         // Held, so that a store that starts meanwhile takes the new one.
         let mut present = rejoin.identity.lock();
         rejoin.renewal.lock().renew(&identity)?;
+        self.certify(identity.valid_until());
         *present = identity;
         Ok(())
+    }
+
+    /// Until when the certificate of this node is valid, over QUIC; of the new one once it was
+    /// [renewed](Self::renew). When it has run out the connections that stand go on, and peers refuse new ones. A warning
+    /// is logged when a third is left of the time for which it was valid when it was taken into use, and one when it has
+    /// run out.
+    pub fn valid_until(&self) -> Option<SystemTime> {
+        let certificate = self.0.shared.certificate.lock();
+        certificate.as_ref().map(|valid| valid.until)
+    }
+
+    /// A certificate is taken into use.
+    fn certify(&self, until: SystemTime) {
+        let validity = Validity::new(self.node().clone(), until, SystemTime::now());
+        *self.0.shared.certificate.lock() = Some(validity);
+    }
+
+    pub(crate) fn certificate(&self) -> Certificate {
+        Arc::clone(&self.0.shared.certificate)
     }
 
     /// The nodes that it has met.

@@ -45,7 +45,9 @@ impl ClusterConfig {
         }
     }
 
-    /// Who this node is: its certificate also names its cluster.
+    /// Who this node is: its certificate also names its cluster. When that runs out, the connections that stand go
+    /// on, and peers refuse new ones, until [`Cluster::renew`](crate::Cluster::renew) is called with another;
+    /// [`Cluster::valid_until`](crate::Cluster::valid_until) says when.
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);

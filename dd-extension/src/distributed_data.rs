@@ -200,6 +200,7 @@ impl Running {
             replica,
             config.deadline,
             Instant::now(),
+            cluster.certificate(),
         )));
         let (stop, stopped) = watch::channel(false);
         let driver = Driver::new(store.0.clone(), wire, stopped, config.stop_timeout);

@@ -69,6 +69,7 @@ mod store;
 mod subscription;
 mod transaction;
 mod update_at;
+mod validity;
 mod wire;
 
 pub use barrier::{BarrierError, MAX_DEADLINE, Token};

@@ -37,6 +37,9 @@ pub struct StoreStatus {
     pub diverged: BTreeMap<NodeId, SystemTime>,
     /// That this store found its replica damaged and made it anew: the latest such times.
     pub repairs: Vec<Repair>,
+    /// Until when the certificate of this node is valid, over QUIC: see
+    /// [`Cluster::valid_until`](crate::Cluster::valid_until).
+    pub valid_until: Option<SystemTime>,
 }
 
 /// Whether nodes agree, as far as one of them knows.
@@ -84,6 +87,7 @@ impl StoreStatus {
             records_awaited,
             diverged: store.diverged.lock().clone(),
             repairs: store.repairs.lock().iter().copied().collect(),
+            valid_until: store.certificate.lock().as_ref().map(|valid| valid.until),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::repair::Repair;
 use crate::snapshot::Snapshot;
 use crate::status::StoreStatus;
 use crate::subscription::{Registry, Subscription, SubscriptionAll};
+use crate::validity::Certificate;
 
 /// Keys whose two types were reported, at most; further ones are only logged.
 pub(crate) const MAX_CONFLICTS: usize = 1024;
@@ -69,11 +70,17 @@ pub(crate) struct Inner {
     pub(crate) round_trips: Mutex<BTreeMap<NodeId, Duration>>,
     pub(crate) diverged: Mutex<BTreeMap<NodeId, SystemTime>>,
     pub(crate) repairs: Mutex<VecDeque<Repair>>,
+    pub(crate) certificate: Certificate,
     started: Instant,
 }
 
 impl Inner {
-    pub(crate) fn new(replica: Replica, deadline: Duration, started: Instant) -> Self {
+    pub(crate) fn new(
+        replica: Replica,
+        deadline: Duration,
+        started: Instant,
+        certificate: Certificate,
+    ) -> Self {
         let ready = replica.is_caught_up();
         Self {
             node: replica.node().clone(),
@@ -94,6 +101,7 @@ impl Inner {
             round_trips: Mutex::default(),
             diverged: Mutex::default(),
             repairs: Mutex::default(),
+            certificate,
             started,
         }
     }
@@ -460,7 +468,8 @@ mod tests {
             part: dd_gossip::MAX_PART,
         };
         let replica = Replica::new(config, Time::ZERO);
-        let inner = Inner::new(replica, Duration::from_secs(3), Instant::now());
+        let deadline = Duration::from_secs(3);
+        let inner = Inner::new(replica, deadline, Instant::now(), Certificate::default());
         Store(Arc::new(inner))
     }
 

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use dd_gossip::{
@@ -18,6 +19,8 @@ use dd_gossip::{
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
+
+use crate::validity::Certificate;
 
 /// Membership messages that wait for a peer that takes none, at most. Beyond, its connection is ended: when
 /// it is back it is told everything anew.
@@ -42,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) members: watch::Sender<Arc<[Member]>>,
     pub(crate) joined: watch::Sender<bool>,
     pub(crate) refusals: Mutex<VecDeque<(String, String)>>,
+    pub(crate) certificate: Certificate,
     requests: Mutex<Requests>,
 }
 
@@ -60,6 +64,7 @@ impl Shared {
             members: watch::Sender::new(members.into()),
             joined: watch::Sender::new(joined),
             refusals: Mutex::default(),
+            certificate: Certificate::default(),
             requests: Mutex::default(),
         })
     }
@@ -115,6 +120,8 @@ pub(crate) struct Wire {
     waiting: BTreeMap<NodeId, VecDeque<Bytes>>,
     version: Option<u64>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the certificate is looked at next.
+    look: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
@@ -135,6 +142,7 @@ impl Wire {
             waiting: BTreeMap::new(),
             version: None,
             timer: None,
+            look: None,
         }
     }
 
@@ -170,7 +178,10 @@ impl Wire {
                     }
                 }
                 Poll::Pending if self.poll_timer(cx) => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.watch_certificate(cx);
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -188,6 +199,21 @@ impl Wire {
             timer.as_mut().reset(due);
         }
         timer.as_mut().poll(cx).is_ready()
+    }
+
+    /// Says when the certificate runs out soon, and when it has; the task is woken for that.
+    fn watch_certificate(&mut self, cx: &mut Context<'_>) {
+        let mut certificate = self.shared.certificate.lock();
+        let Some(validity) = certificate.as_mut() else {
+            return;
+        };
+        let look = self
+            .look
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now())));
+        while look.as_mut().poll(cx).is_ready() {
+            let pause = validity.look(SystemTime::now());
+            look.as_mut().reset(Instant::now() + pause);
+        }
     }
 
     fn now(&self) -> Time {

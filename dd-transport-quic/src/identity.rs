@@ -19,7 +19,8 @@ use crate::{IdentityError, tls};
 /// chain.
 const MAX_CERTIFICATES: usize = 16;
 
-/// A node's certificate and key, and the authority that it trusts. Its `Debug` shows no key.
+/// A node's certificate and key, and the authority that it trusts. Its `Debug` shows no key. The certificate runs out:
+/// see [`valid_until`](Self::valid_until).
 ///
 /// ```
 /// use dd_transport_quic::Identity;
@@ -181,7 +182,8 @@ impl Identity {
         &self.name.cluster
     }
 
-    /// Until when the certificate is valid. Connections that stand then go on, and no others are made.
+    /// Until when the certificate is valid. Connections that stand then go on; peers refuse new ones, until
+    /// [`Renewal::renew`](crate::Renewal::renew) has put another certificate in its place.
     pub fn valid_until(&self) -> SystemTime {
         self.valid_until
     }

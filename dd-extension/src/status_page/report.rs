@@ -55,6 +55,7 @@ pub(super) fn report(status: &StoreStatus) -> Value {
         "frames_refused": counts.frames_refused,
         "refusals": refusals(status),
         "repairs": repairs(status),
+        "certificate_until_ms": status.valid_until.map(since_1970),
         "sealed": replica.origins.1,
         "scrubs": counts.scrubs,
     })

@@ -1,6 +1,7 @@
 //! Stores over real QUIC on this machine: who gets in, who does not, and what stop and start do.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use dd_extension::types::{OrSet, PnCounter};
 use dd_extension::{
@@ -209,6 +210,71 @@ async fn start_after_stop_is_a_new_incarnation_that_catches_up() {
     assert_eq!(store.read(&HITS, |hits| hits.value()), Ok(3));
     store.update(&HITS, |hits| hits.add(4)).unwrap();
     until_real(|| a.store.read(&HITS, |hits| hits.value()) == Ok(7)).await;
+}
+
+/// Warnings about certificates, of this thread.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut text = String::new();
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                text += &format!("{field}={value:?} ");
+            },
+        );
+        if text.contains("the certificate") {
+            self.0.lock().unwrap().push(text);
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn the_end_of_a_certificate_is_seen_and_said() {
+    let warnings = Warnings::default();
+    let _here = tracing::subscriber::set_default(warnings.clone());
+    let said = || warnings.0.lock().unwrap().clone();
+    let authority = Authority::new(&cluster_id()).unwrap();
+    let of = |seconds| {
+        let valid = Duration::from_secs(seconds);
+        let issued = authority.issue_for(&id("a"), valid).unwrap();
+        let ca = authority.certificate_pem();
+        Identity::from_pem(ca, issued.certificate_pem(), issued.key_pem()).unwrap()
+    };
+    let (short, long) = (of(3), of(3600));
+    let until = short.valid_until();
+    let a = join(short, &[]).await;
+    assert_eq!(a.cluster.valid_until(), Some(until));
+    assert_eq!(a.store.status().unwrap().valid_until, Some(until));
+    until_real(|| said().len() == 2).await;
+    assert!(SystemTime::now() >= until);
+    assert!(said()[0].contains("runs out soon"), "{:?}", said());
+    assert!(said()[1].contains("has run out"), "{:?}", said());
+    assert!(said()[1].contains("node=a"), "{:?}", said());
+
+    let until = long.valid_until();
+    a.cluster.renew(long).unwrap();
+    assert_eq!(a.cluster.valid_until(), Some(until));
+    assert_eq!(a.store.status().unwrap().valid_until, Some(until));
+    a.dd.stop().await.unwrap();
+    assert_eq!(a.cluster.valid_until(), Some(until));
 }
 
 #[tokio::test]

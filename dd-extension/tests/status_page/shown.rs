@@ -79,6 +79,8 @@ async fn the_status_says_how_the_store_is_doing() {
     assert_eq!(status["records"]["kept"], 0);
     assert_eq!(status["traffic"][0]["kind"], "hello");
     assert_eq!(status["refusals"], json!([]));
+    let valid_until = status["certificate_until_ms"].as_u64().unwrap();
+    assert!(valid_until > own["started_ms"].as_u64().unwrap());
 }
 
 #[tokio::test]
