@@ -68,6 +68,19 @@ struct AnyNode {
     verifier: Arc<WebPkiServerVerifier>,
 }
 
+impl AnyNode {
+    /// Says which cluster was expected, and whom the certificate names.
+    fn wrong_name(&self, presented: Option<String>) -> CertificateError {
+        match ServerName::try_from(PeerName::any(&self.cluster)) {
+            Ok(expected) => CertificateError::NotValidForNameContext {
+                expected,
+                presented: presented.into_iter().collect(),
+            },
+            Err(_) => CertificateError::NotValidForName,
+        }
+    }
+}
+
 impl ServerCertVerifier for AnyNode {
     fn verify_server_cert(
         &self,
@@ -77,11 +90,12 @@ impl ServerCertVerifier for AnyNode {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let name = PeerName::of_certificate(end_entity)
-            .ok()
+        let name = PeerName::of_certificate(end_entity).ok();
+        let presented = name.as_ref().map(PeerName::dns);
+        let name = name
             .filter(|name| name.cluster == self.cluster)
             .and_then(|name| ServerName::try_from(name.dns()).ok())
-            .ok_or(rustls::CertificateError::NotValidForName)?;
+            .ok_or_else(|| self.wrong_name(presented))?;
         self.verifier
             .verify_server_cert(end_entity, intermediates, &name, ocsp_response, now)
     }

@@ -78,9 +78,12 @@ fn refused_by_peer(alert: u8) -> String {
                 .to_owned()
         }
         44 => "our certificate was revoked; issue a new one".to_owned(),
-        42 => "our certificate is not that of the node that the peer wanted to reach; correct the \
-               address or the name in the peer's configuration"
-            .to_owned(),
+        42 => {
+            "our certificate is not that of the node that the peer wanted to reach, or not of its \
+               cluster; correct the address, or the name of the node or cluster, in the peer's \
+               configuration"
+                .to_owned()
+        }
         43 => "our certificate doesn't allow both server and client use; issue one with \
                Authority::issue"
             .to_owned(),
@@ -108,8 +111,8 @@ fn refused_here(alert: u8) -> String {
             .to_owned(),
         44 => "the peer's certificate was revoked".to_owned(),
         42 => {
-            "the peer's certificate is not that of the expected node; correct the address or the \
-               name in the configuration"
+            "the peer's certificate is not that of the expected node or cluster; correct the address, \
+               or the name of the node or cluster, in the configuration"
                 .to_owned()
         }
         43 => "the peer's certificate doesn't allow both server and client use; issue one with \

@@ -95,7 +95,9 @@ async fn a_seed_under_one_authority_must_be_of_the_own_cluster() {
     let b = Node::with(common.identity("b.mall.dd"), config());
     a.transport.seed(&b.address().to_string()).unwrap();
     let (_, reason) = a.refused().await;
-    assert!(reason.contains("name"), "{reason}");
+    // Both clusters are named.
+    assert!(reason.contains("\"shop.dd\""), "{reason}");
+    assert!(reason.contains("b.mall.dd"), "{reason}");
 }
 
 #[tokio::test]
