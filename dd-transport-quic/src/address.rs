@@ -32,6 +32,11 @@ impl Address {
                 reason: reason.to_owned(),
             }
         };
+        if address.contains("://") {
+            return Err(wrong(
+                "it is not to have a scheme; write host:port alone, for example 10.0.0.7:7400",
+            ));
+        }
         let Some((host, port)) = address.rsplit_once(':') else {
             return Err(wrong(
                 "it has no port; write host:port, for example 10.0.0.7:7400",
@@ -143,6 +148,18 @@ mod tests {
         ] {
             let error = Address::parse(bad, false).unwrap_err();
             assert!(!error.reason.is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_is_told_from_an_ipv6_address() {
+        for (bad, why) in [
+            ("http://x:1", "scheme"),
+            ("quic://10.0.0.7", "scheme"),
+            ("::1:80", "brackets"),
+        ] {
+            let reason = Address::parse(bad, false).unwrap_err().reason;
+            assert!(reason.contains(why), "{bad}: {reason}");
         }
     }
 
