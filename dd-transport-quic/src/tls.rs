@@ -195,9 +195,10 @@ pub(crate) fn certificate_words(error: &rustls::Error) -> String {
         C::NotValidYet | C::NotValidYetContext { .. } => {
             "it is not valid yet; check this machine's clock".to_owned()
         }
-        C::UnknownIssuer => {
-            "it is not signed by the given authority; issue one with that authority, \
-                             or give the authority that signed it"
+        // The latter of another authority of the same name.
+        C::UnknownIssuer | C::BadSignature => {
+            "it was not issued by the authority that was given; issue one with that authority, \
+                             or give the authority that issued it"
                 .to_owned()
         }
         other => format!("{other}; issue one with Authority::issue"),
