@@ -428,6 +428,9 @@ impl Cluster {
         if let Some(wire) = self.0.slot.lock().take() {
             return Ok(wire);
         }
+        if self.0.shared.is_wired() {
+            return Err(StartError::InUse);
+        }
         let rejoin = self.0.rejoin.as_ref().ok_or(StartError::TransportUsed)?;
         // Held, so that it is not renewed in between.
         let identity = rejoin.identity.lock();

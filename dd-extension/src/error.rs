@@ -158,6 +158,11 @@ pub enum StartError {
         /// The node that it runs as.
         node: NodeId,
     },
+    /// Another store of this process runs with the cluster.
+    #[error(
+        "another store of this process runs with this `Cluster`: use that one, or stop it first"
+    )]
+    InUse,
     /// It is just being stopped.
     #[error("the store is being stopped: wait until `stop` is done")]
     Stopping,

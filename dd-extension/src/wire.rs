@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) refusals: Mutex<VecDeque<(String, String)>>,
     pub(crate) certificate: Certificate,
     requests: Mutex<Requests>,
+    /// The wire that there is has a clone.
+    wired: Arc<()>,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +68,13 @@ impl Shared {
             refusals: Mutex::default(),
             certificate: Certificate::default(),
             requests: Mutex::default(),
+            wired: Arc::default(),
         })
+    }
+
+    /// Whether there is a wire, with whoever drives it.
+    pub(crate) fn is_wired(&self) -> bool {
+        Arc::strong_count(&self.wired) > 1
     }
 
     pub(crate) fn found(&self) -> oneshot::Receiver<bool> {
@@ -122,6 +130,8 @@ pub(crate) struct Wire {
     timer: Option<Pin<Box<Sleep>>>,
     /// When the certificate is looked at next.
     look: Option<Pin<Box<Sleep>>>,
+    /// Dropped when the transport was.
+    _wired: Arc<()>,
 }
 
 impl Wire {
@@ -135,6 +145,7 @@ impl Wire {
         Self {
             transport,
             membership,
+            _wired: Arc::clone(&shared.wired),
             shared,
             started: Instant::now(),
             dialled,
