@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster_config::ClusterConfig;
-use crate::error::{JoinError, RenewError, StartError};
+use crate::error::{JoinError, RemoveError, RenewError, StartError};
 use crate::generation;
 use crate::member_changes::MemberChanges;
 use crate::validity::{Certificate, Validity};
@@ -43,6 +43,8 @@ struct Inner {
     id: ClusterId,
     node: NodeId,
     local: Option<SocketAddr>,
+    /// The members are a fixed list.
+    listed: bool,
     /// How to join again after a stop; `None` for a transport of the user's own.
     rejoin: Option<Rejoin>,
     /// Nobody can have written before: no read has to be asked of others.
@@ -188,6 +190,7 @@ impl Cluster {
         };
         let (transport, membership, dialled) =
             members.over(Box::new(transport), node.clone(), begins)?;
+        let listed = matches!(members, Members::Listed(_));
         let rejoin = Rejoin {
             quic,
             identity: Mutex::new(identity),
@@ -198,6 +201,7 @@ impl Cluster {
             id,
             node,
             Some(local),
+            listed,
             Some(rejoin),
             founds,
             membership.as_ref(),
@@ -226,7 +230,7 @@ impl Cluster {
     ) -> Result<Self, JoinError> {
         let (transport, membership, dialled) =
             Members::Listed(peers).over(transport, node.clone(), Begins::Looking)?;
-        Ok(Self::of(id, node, transport, membership, dialled))
+        Ok(Self::of(id, node, true, transport, membership, dialled))
     }
 
     /// The same cluster, begun by this node, as [`bootstrap`](Self::bootstrap) does it over QUIC: its first store
@@ -246,17 +250,18 @@ impl Cluster {
         transport: Box<dyn Transport>,
         membership: Box<dyn Membership>,
     ) -> Self {
-        Self::of(id, node, transport, membership, BTreeMap::new())
+        Self::of(id, node, false, transport, membership, BTreeMap::new())
     }
 
     fn of(
         id: ClusterId,
         node: NodeId,
+        listed: bool,
         transport: Box<dyn Transport>,
         membership: Box<dyn Membership>,
         dialled: BTreeMap<NodeId, String>,
     ) -> Self {
-        let cluster = Self::over(id, node, None, None, false, membership.as_ref());
+        let cluster = Self::over(id, node, None, listed, None, false, membership.as_ref());
         let shared = cluster.0.shared.clone();
         cluster.put(Wire::new(transport, membership, shared, dialled));
         cluster
@@ -266,6 +271,7 @@ impl Cluster {
         id: ClusterId,
         node: NodeId,
         local: Option<SocketAddr>,
+        listed: bool,
         rejoin: Option<Rejoin>,
         founded: bool,
         membership: &dyn Membership,
@@ -274,6 +280,7 @@ impl Cluster {
             id,
             node,
             local,
+            listed,
             rejoin,
             founded: AtomicBool::new(founded),
             shared: Shared::new(membership.members(), membership.has_joined()),
@@ -358,8 +365,33 @@ impl Cluster {
     ///
     /// To be used on nodes that are lost, not on those that are only cut off: each side of a partition that
     /// removes the other has majorities of its own, and what one of them wrote since is lost when they meet again.
-    pub fn remove(&self, node: &NodeId) {
-        self.0.shared.remove(node.clone());
+    ///
+    /// It is done soon after, while a store runs or none was started yet: [`members`](Self::members) shows it as
+    /// removed then.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoveError`] if nobody of the name is a member as this node sees it, if it is this node, or if the members
+    /// are a fixed list. Nothing changes then.
+    pub fn remove(&self, node: &NodeId) -> Result<(), RemoveError> {
+        let members = self.0.shared.members.borrow();
+        let Some(member) = members.iter().find(|member| member.node == *node) else {
+            let node = node.clone();
+            return Err(RemoveError::Unknown { node });
+        };
+        let (node, state) = (node.clone(), member.state);
+        if !state.is_member() {
+            return Err(RemoveError::Gone { node, state });
+        }
+        if node == self.0.node {
+            return Err(RemoveError::Own);
+        }
+        if self.0.listed {
+            return Err(RemoveError::Listed);
+        }
+        drop(members);
+        self.0.shared.remove(node);
+        Ok(())
     }
 
     /// Replaces the certificate of this node, before it expires: new connections are made with this one, and those that

@@ -1,6 +1,6 @@
 //! What can go wrong, by operation.
 
-use dd_gossip::{AddressError, ConfigError, NodeId, UpdateError};
+use dd_gossip::{AddressError, ConfigError, MemberState, NodeId, UpdateError};
 
 /// Why a call to the store failed. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,34 @@ pub enum RenewError {
     /// The identity is another node's, or can't be used.
     #[error(transparent)]
     Identity(#[from] dd_transport_quic::RenewError),
+}
+
+/// Why a member was not removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// No member has the name.
+    #[error("{node} is no member; `members` lists them")]
+    Unknown {
+        /// The name.
+        node: NodeId,
+    },
+    /// It is no member any more.
+    #[error("{node} is {state} already")]
+    Gone {
+        /// The node.
+        node: NodeId,
+        /// Whether it left or was removed.
+        state: MemberState,
+    },
+    /// It is this node.
+    #[error("a node does not remove itself; `leave` leaves")]
+    Own,
+    /// The members are a list, which stays as it is.
+    #[error(
+        "the members are a fixed list, of which nobody is removed: start the nodes with another one"
+    )]
+    Listed,
 }
 
 /// Why a node can't join.

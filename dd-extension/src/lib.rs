@@ -78,7 +78,8 @@ pub use cluster_config::ClusterConfig;
 pub use config::StoreConfig;
 pub use distributed_data::DistributedData;
 pub use error::{
-    JoinError, NotStarted, RenewError, StartError, StopError, StoreError, TryUpdateError,
+    JoinError, NotStarted, RemoveError, RenewError, StartError, StopError, StoreError,
+    TryUpdateError,
 };
 pub use key::{Key, Keys, OwnedKeys};
 pub use member_changes::{MemberChange, MemberChanges};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use dd_extension::Key;
 use dd_extension::types::{LwwRegister, MvRegister, OrSet, PnCounter};
+use dd_extension::{Key, RemoveError};
 use dd_testkit::MemoryNetwork;
 
 use crate::node::{Node, agree, id, is_up, mesh, soon, until};
@@ -27,6 +27,8 @@ async fn two_nodes_catch_up_with_each_other() {
     b.store.update(&HITS, |hits| hits.add(4)).unwrap();
     until(|| a.store.read(&HITS, |hits| hits.value()) == Ok(7)).await;
     until(|| agree(&[&a, &b])).await;
+    // Members that are a list stay so, and that is said.
+    assert_eq!(a.cluster.remove(&id("b")), Err(RemoveError::Listed));
     until(|| {
         let peers = a.store.status().unwrap().replica.peers;
         peers.iter().all(|peer| peer.up && peer.behind == Some(0))

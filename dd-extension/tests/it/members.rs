@@ -6,7 +6,7 @@ use std::time::Duration;
 use dd_extension::types::PnCounter;
 use dd_extension::{
     Agreement, Authority, BarrierError, Cluster, ClusterConfig, Consistency, DistributedData,
-    Identity, JoinError, Key, MemberState, StoreConfig, Swim, SwimTiming,
+    Identity, JoinError, Key, MemberState, RemoveError, StoreConfig, Swim, SwimTiming,
 };
 use dd_testkit::MemoryNetwork;
 
@@ -96,11 +96,17 @@ async fn a_node_that_is_down_counts_in_majorities_until_it_is_removed() {
     a.store.update(&HITS, |hits| hits.add(1)).unwrap();
     let error = a.store.confirmed(MAJORITY).await.unwrap_err();
     assert!(error.to_string().contains("2 of 3"), "{error}");
-    a.cluster.remove(&id("b"));
+    a.cluster.remove(&id("b")).unwrap();
     until(|| state(&a, "b") == Some(MemberState::Removed)).await;
     let error = a.store.confirmed(MAJORITY).await.unwrap_err();
     assert!(error.to_string().contains("2 of 2"), "{error}");
-    a.cluster.remove(&id("c"));
+    let unknown = RemoveError::Unknown { node: id("d") };
+    assert_eq!(a.cluster.remove(&id("d")), Err(unknown));
+    assert_eq!(a.cluster.remove(&id("a")), Err(RemoveError::Own));
+    let (node, gone) = (id("b"), MemberState::Removed);
+    let gone = RemoveError::Gone { node, state: gone };
+    assert_eq!(a.cluster.remove(&id("b")), Err(gone));
+    a.cluster.remove(&id("c")).unwrap();
     until(|| state(&a, "c") == Some(MemberState::Removed)).await;
     soon(a.store.confirmed(MAJORITY)).await.unwrap();
 }
@@ -189,7 +195,7 @@ async fn who_is_down_and_lacks_something_is_waited_for_and_who_is_gone_is_not() 
     a.store.update(&HITS, |hits| hits.add(1)).unwrap();
     until(|| agree(&[&a, &c])).await;
     assert_eq!(agreement(), Agreement::Behind);
-    a.cluster.remove(&id("b"));
+    a.cluster.remove(&id("b")).unwrap();
     until(|| agreement() == Agreement::Equal).await;
     let status = a.store.status().unwrap();
     let told = status.members.iter().map(|m| (m.node.as_str(), m.state));

@@ -23,6 +23,7 @@ use dd_extension::{
 };
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use command::{Command, USAGE, parse};
 use identity::IdentityArgs;
@@ -33,6 +34,8 @@ use value::{Counts, Fields, Tags, Text, Texts, describe};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long a removal may take to be seen.
+const REMOVAL: Duration = Duration::from_secs(1);
 /// Keys of one page of a listing.
 const PAGE: usize = 1000;
 /// Keys that a listing prints at most.
@@ -309,7 +312,7 @@ impl Node {
             Command::Keys(prefix) => Ok(self.keys(&prefix)?),
             Command::Status => Ok(self.status()?),
             Command::Members => Ok(self.members()),
-            Command::RemoveMember(name) => self.remove_member(&name.parse()?),
+            Command::RemoveMember(name) => self.remove_member(&name.parse()?).await,
             Command::Ready => {
                 self.store.ready().await?;
                 Ok("ready".to_owned())
@@ -451,18 +454,19 @@ impl Node {
         format!("{} members: {}", texts.len(), texts.join("; "))
     }
 
-    fn remove_member(&self, node: &NodeId) -> Result<String, Failure> {
-        let members = self.cluster.members();
-        let Some(member) = members.iter().find(|member| member.node == *node) else {
-            return Err(format!("{node} is no member; `members` lists them").into());
+    async fn remove_member(&self, node: &NodeId) -> Result<String, Failure> {
+        self.cluster.remove(node)?;
+        let mut changes = self.cluster.member_changes();
+        // So that the next line counts without it; it may be back at once.
+        let gone = async {
+            while let Some(change) = changes.next().await {
+                let gone = |member: Member| member.node == *node && !member.state.is_member();
+                if change.after.is_some_and(gone) {
+                    break;
+                }
+            }
         };
-        if !member.state.is_member() {
-            return Err(format!("{node} is {} already", member.state).into());
-        }
-        if node == self.cluster.node() {
-            return Err("a node does not remove itself; `leave` leaves".into());
-        }
-        self.cluster.remove(node);
+        let _ = timeout(REMOVAL, gone).await;
         Ok(format!("removed {node}"))
     }
 
