@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use dd_transport_quic::{Authority, DEFAULT_TOKEN_VALIDITY, TokenNames, TokenOptions};
+use dd_transport_quic::{
+    Authority, DEFAULT_TOKEN_VALIDITY, MAX_TOKEN_VALIDITY, TokenNames, TokenOptions,
+};
 
 /// Makes the authority of a cluster, a certificate for each node, and a token with which others get theirs.
 /// Run again, it issues more from the authority that is there.
@@ -26,8 +28,9 @@ pub(crate) struct Certs {
     /// (`*`)
     #[arg(long, value_name = "NAMES")]
     token: Option<TokenNames>,
-    /// How many minutes the token is valid
-    #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_TOKEN_VALIDITY.as_secs() / 60)]
+    /// How many minutes the token is valid, from 1 to those of a day
+    #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_TOKEN_VALIDITY.as_secs() / 60,
+        value_parser = clap::value_parser!(u64).range(1..=MAX_TOKEN_VALIDITY.as_secs() / 60))]
     valid_for: u64,
 }
 
@@ -40,7 +43,7 @@ impl Certs {
             issue(&authority, node, &self.out)?;
         }
         if let Some(names) = &self.token {
-            let valid_for = Duration::from_secs(self.valid_for.saturating_mul(60));
+            let valid_for = Duration::from_secs(self.valid_for * 60);
             let token = authority.token(TokenOptions::new(names.clone()).valid_for(valid_for))?;
             eprintln!(
                 "For {} minutes whoever has this token can become a node {names}:",
@@ -140,6 +143,25 @@ mod tests {
         }
         let error = run("other", "c").unwrap_err().to_string();
         assert!(error.contains("choose another folder"), "{error}");
+    }
+
+    #[test]
+    fn a_token_is_valid_for_a_minute_at_least_and_a_day_at_most() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            certs: Certs,
+        }
+        let read = |minutes: &str| {
+            let line = ["certs", "--cluster", "shop", "--valid-for", minutes];
+            <Line as clap::Parser>::try_parse_from(line).map(|line| line.certs.valid_for)
+        };
+        assert_eq!(read("1").unwrap(), 1);
+        assert_eq!(read("1440").unwrap(), 1440);
+        for bad in ["0", "1441"] {
+            let error = read(bad).unwrap_err().to_string();
+            assert!(error.contains("not in 1..=1440"), "{error}");
+        }
     }
 
     #[cfg(unix)]
