@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use dd_extension::types::PnCounter;
 use dd_extension::{Keys, Store, StoreConfig};
@@ -39,7 +39,7 @@ pub(crate) struct Idle {
     /// Numbers of nodes
     #[arg(long, value_delimiter = ',', default_value = "2,10,32")]
     nodes: Vec<usize>,
-    /// How long to watch, in seconds
+    /// How long to watch, in seconds: as long as nodes that are equal are silent, at least
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// Keys changed one after the other, each measured by itself
@@ -49,6 +49,7 @@ pub(crate) struct Idle {
 
 impl Idle {
     pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        self.check()?;
         let mut report = output.begin(About {
             title: "Idle nodes that have converged: bytes a second and node".to_owned(),
             counted: format!(
@@ -71,6 +72,18 @@ impl Idle {
             }
         }
         Ok(report)
+    }
+
+    /// Refuses a time in which there is nothing to see.
+    fn check(&self) -> Result<()> {
+        // Give or take a quarter.
+        let silent = StoreConfig::default().timing.exchange_idle.mul_f64(1.25);
+        ensure!(
+            Duration::from_secs(self.seconds) >= silent,
+            "idle nodes say nothing for up to {silent:?}: give --seconds {} or more",
+            silent.as_secs_f64().ceil()
+        );
+        Ok(())
     }
 
     async fn measure(&self, keys: usize, count: usize) -> Result<Vec<Cell>> {
@@ -103,5 +116,26 @@ impl Idle {
             frames / receivers,
             udp / receivers,
         ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_in_which_nothing_is_said_is_refused() {
+        let check = |seconds| {
+            let idle = Idle {
+                keys: Vec::new(),
+                nodes: Vec::new(),
+                seconds,
+                changes: 0,
+            };
+            idle.check()
+        };
+        check(10).unwrap();
+        let error = check(9).unwrap_err().to_string();
+        assert!(error.contains("--seconds 10 or more"), "{error}");
     }
 }

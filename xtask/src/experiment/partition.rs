@@ -1,6 +1,6 @@
 //! What it costs two replicas to be equal again after a partition.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
 use dd_testkit::partition::{Outcome, Parted, VALUE};
 
@@ -24,7 +24,7 @@ pub(crate) struct Partition {
     /// Keys
     #[arg(long, default_value_t = 1_000_000)]
     keys: usize,
-    /// Keys changed while apart, each number by itself
+    /// Keys changed while apart, each number by itself: some, and no more than there are
     #[arg(long, value_delimiter = ',', default_value = "1,100,10000,100000")]
     changed: Vec<usize>,
     /// How often each key was written again before, on average, in no order
@@ -34,6 +34,7 @@ pub(crate) struct Partition {
 
 impl Partition {
     pub(crate) fn run<'a>(&self, output: &'a Output) -> Result<Report<'a>> {
+        self.check()?;
         let mut report = output.begin(About {
             title: format!(
                 "Two replicas of {} keys, some changed while apart: until they are equal again",
@@ -52,7 +53,7 @@ impl Partition {
         let mut parted = Parted::new(self.keys, self.history).map_err(|what| anyhow!(what))?;
         report.row(row("an empty replica", self.keys, &parted.whole))?;
         for (what, forgotten) in [("by events", false), ("by full comparison", true)] {
-            for changed in self.changed.iter().filter(|changed| **changed <= self.keys) {
+            for changed in &self.changed {
                 let outcome = parted.change(*changed, forgotten);
                 let outcome = outcome.map_err(|what| anyhow!(what))?;
                 if (outcome.comparisons > 0) != forgotten {
@@ -62,6 +63,18 @@ impl Partition {
             }
         }
         Ok(report)
+    }
+
+    /// Refuses numbers of changed keys that can't be.
+    fn check(&self) -> Result<()> {
+        for changed in &self.changed {
+            ensure!(
+                (1..=self.keys).contains(changed),
+                "of {} keys {changed} can't be changed: give --keys and --changed that fit",
+                self.keys
+            );
+        }
+        Ok(())
     }
 }
 
@@ -76,4 +89,26 @@ fn row(what: &str, changed: usize, outcome: &Outcome) -> Vec<Cell> {
         (bytes - payload) / changed as f64,
         outcome.time.as_secs_f64() * 1e3,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_changed_keys_than_there_are_and_none_are_refused() {
+        let check = |keys, changed| {
+            let partition = Partition {
+                keys,
+                changed: vec![1, changed],
+                history: 0,
+            };
+            partition.check()
+        };
+        check(10, 10).unwrap();
+        for (keys, changed) in [(10, 100), (10, 0), (0, 1)] {
+            let error = check(keys, changed).unwrap_err().to_string();
+            assert!(error.contains("can't be changed"), "{error}");
+        }
+    }
 }
