@@ -87,9 +87,6 @@ impl Cluster {
     /// [`JoinError`] says what is wrong with the configuration, why the address can't be bound, or what the
     /// seeds answered.
     pub async fn join(config: ClusterConfig) -> Result<Self, JoinError> {
-        if config.seeds.is_empty() && config.peers.is_empty() {
-            return Err(JoinError::NoSeeds);
-        }
         let limit = config.join_timeout;
         let seeds = config.seeds.clone();
         let cluster = Self::begin(config, false).await?;
@@ -156,6 +153,9 @@ impl Cluster {
         } = config;
         timing.validate()?;
         let identity = identity.ok_or(JoinError::NoIdentity)?;
+        if !founds && seeds.is_empty() && peers.is_empty() {
+            return Err(JoinError::NoSeeds);
+        }
         if !seeds.is_empty() && !peers.is_empty() {
             return Err(JoinError::SeedsAndPeers);
         }

@@ -323,6 +323,9 @@ async fn a_wrong_configuration_is_said() {
         .await
         .unwrap_err();
     assert!(matches!(error, JoinError::NoIdentity), "{error}");
+    // Who it is comes before whom it is to meet.
+    let error = Cluster::join(ClusterConfig::new(listen)).await.unwrap_err();
+    assert!(matches!(error, JoinError::NoIdentity), "{error}");
     let error = Cluster::join(config(dev("a")).peer("No Name", "127.0.0.1:1"));
     let error = error.await.unwrap_err();
     assert!(matches!(error, JoinError::Name(_)), "{error}");
