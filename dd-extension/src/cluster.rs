@@ -26,6 +26,8 @@ use crate::wire::{self, Shared, Slot, Wire};
 
 /// How long [`Cluster::bootstrap`] listens whether a cluster answers at its seeds.
 const LISTEN: Duration = Duration::from_secs(2);
+/// How long the name of a seed may take to be looked up once it is clear that nobody answers there.
+const LOOKUP: Duration = Duration::from_millis(200);
 /// How long connections may take to be closed.
 const CLOSE: Duration = Duration::from_secs(5);
 /// How long what this node says of its leaving may take to be sent.
@@ -100,10 +102,10 @@ impl Cluster {
             return Ok(cluster);
         }
         let error = JoinError::NoAnswer {
+            reasons: cluster.reasons(&seeds).await,
             seeds,
             waited: limit,
             newcomers: cluster.others(),
-            reasons: cluster.refusals(),
         };
         if !cluster.others().is_empty() {
             // They would count it for a day, once one of them has joined.
@@ -438,9 +440,27 @@ impl Cluster {
         met.filter(|node| node != self.node()).collect()
     }
 
-    /// Who was refused last or did not answer, and why.
-    pub(crate) fn refusals(&self) -> Vec<(String, String)> {
-        self.0.shared.refusals.lock().iter().cloned().collect()
+    /// Who was refused last or did not answer, and why; of a seed too of which the transport had nothing to say by now.
+    async fn reasons(&self, seeds: &[String]) -> Vec<(String, String)> {
+        let refusals = self.0.shared.refusals.lock().clone();
+        let mut reasons: Vec<_> = refusals.into();
+        let newcomers = !self.others().is_empty();
+        for seed in seeds {
+            let whom = format!("seed {seed}");
+            if reasons.iter().any(|(known, _)| *known == whom) {
+                continue;
+            }
+            let own = match self.0.local {
+                Some(local) => timeout(LOOKUP, QuicTransport::is_own(local, seed)).await,
+                None => Ok(false),
+            };
+            if own == Ok(true) {
+                reasons.push((whom, "it is this node's own address".to_owned()));
+            } else if !newcomers {
+                reasons.push((whom, "no answer".to_owned()));
+            }
+        }
+        reasons
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {

@@ -133,7 +133,7 @@ pub enum JoinError {
         waited: std::time::Duration,
         /// Nodes that answered and look for a cluster themselves.
         newcomers: Vec<NodeId>,
-        /// What became of the attempts: whom, and why.
+        /// What became of the attempts: whom, and why. A seed that is this node's own address is told there too.
         reasons: Vec<(String, String)>,
     },
     /// A new cluster was to be begun, and one answers at the seeds.

@@ -91,7 +91,7 @@ async fn attempt(shared: &Arc<Shared>, address: &Address) -> Result<(), String> 
 
 /// Whether an address is that of this node's own socket: all nodes may be given the same seeds. Sends
 /// nothing.
-fn is_own(local: SocketAddr, target: SocketAddr) -> bool {
+pub(crate) fn is_own(local: SocketAddr, target: SocketAddr) -> bool {
     if local.port() != target.port() {
         return false;
     }

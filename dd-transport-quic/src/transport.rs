@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::acceptor;
-use crate::address::{Address, MAX_ADDRESSES};
+use crate::address::{Address, MAX_ADDRESSES, MAX_SEED_ADDRESSES};
 use crate::close_code::CloseCode;
 use crate::credentials::Credentials;
 use crate::dialler::Dialler;
@@ -149,6 +149,16 @@ impl QuicTransport {
         for seed in std::mem::take(&mut self.seeds).into_values() {
             seed.abort();
         }
+    }
+
+    /// Whether `host:port` stands for nothing but the socket that is bound to `local`, which is then no way to another
+    /// node. Sends nothing but a question to DNS.
+    pub async fn is_own(local: SocketAddr, address: &str) -> bool {
+        let Ok(address) = Address::parse(address, false) else {
+            return false;
+        };
+        let targets = address.resolve(local, MAX_SEED_ADDRESSES).await;
+        targets.is_ok_and(|targets| targets.iter().all(|target| seed::is_own(local, *target)))
     }
 
     /// The address from which packets to `host:port` would go: one that others can reach this node at,

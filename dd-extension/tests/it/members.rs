@@ -286,6 +286,28 @@ async fn who_joins_never_begins_a_cluster_of_its_own() {
         said.contains("127.0.0.1:9") && said.contains("bootstrap"),
         "{said}"
     );
+    // Of each seed is said what became of it, also where there was no time to find out more.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap().to_string();
+    let own = dd_testkit::free_address().unwrap();
+    let config = at_address("a", own)
+        .seed(own.to_string())
+        .seed(silent.clone())
+        .join_timeout(Duration::from_millis(1));
+    let error = Cluster::join(config).await.unwrap_err();
+    let said = error.to_string();
+    let JoinError::NoAnswer { reasons, .. } = error else {
+        panic!("{said}");
+    };
+    let reason = |seed: &str, why: &str| (format!("seed {seed}"), why.to_owned());
+    let own = own.to_string();
+    assert_eq!(
+        reasons,
+        [
+            reason(&own, "it is this node's own address"),
+            reason(&silent, "no answer")
+        ]
+    );
     let both = quic("a").seed("127.0.0.1:9").peer("b", "127.0.0.1:8");
     let error = Cluster::join(both).await.unwrap_err();
     assert!(matches!(error, JoinError::SeedsAndPeers), "{error}");
