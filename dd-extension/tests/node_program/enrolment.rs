@@ -58,6 +58,13 @@ fn pods_with_random_names_join_with_a_token_and_an_address() {
         "{refused}"
     );
 
+    // Nor under a name that is made up anew: it is not even asked for.
+    let refused = one.ask("renew");
+    assert!(
+        refused.starts_with("error ") && refused.contains("restart it with a new token"),
+        "{refused}"
+    );
+
     // What is refused says why, and what to do.
     let mut chars: Vec<char> = pods.chars().collect();
     let at = chars.len() - 20;

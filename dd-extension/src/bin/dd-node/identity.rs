@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dd_extension::{Authority, Identity, JoinToken};
+use dd_extension::{Authority, Identity, JoinToken, TokenNames};
 
 use crate::Failure;
 
@@ -78,6 +78,22 @@ impl IdentityArgs {
             Some(secret) => Ok(Identity::dev(&self.cluster.parse()?, &node, secret)?),
             None => Err(NOBODY.into()),
         }
+    }
+
+    /// The identity that there is by now, for a node that runs.
+    pub(crate) async fn renewed(&self) -> Result<Identity, Failure> {
+        if self.enrols() && self.node.is_none() {
+            let token = self.token()?;
+            if !matches!(token.names(), TokenNames::Exact(_)) {
+                return Err(format!(
+                    "a token for {} gives a new name each time, and a node keeps its name: restart it with a \
+                     new token",
+                    token.names()
+                )
+                .into());
+            }
+        }
+        self.identity().await
     }
 
     /// The authority, if it was given.

@@ -240,7 +240,7 @@ struct Node {
 impl Node {
     /// Takes the certificate that there is by now. Returns for how long it is valid.
     async fn renew(&self) -> Result<Duration, Failure> {
-        let identity = self.identity.identity().await?;
+        let identity = self.identity.renewed().await?;
         let left = identity.valid_until().duration_since(SystemTime::now());
         self.cluster.renew(identity)?;
         Ok(left.unwrap_or_default())
