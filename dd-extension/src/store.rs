@@ -210,7 +210,8 @@ impl Store {
     }
 
     /// Changes the value under a key: at once, locally, as one. Other nodes see it whole too, unless they
-    /// are catching up. For several keys see [`transaction`](Self::transaction).
+    /// are catching up: those may see its elements one after the other. For several keys, or where they are to see that whole
+    /// too, see [`transaction`](Self::transaction).
     ///
     /// # Errors
     ///

@@ -36,7 +36,8 @@ impl Transaction<'_> {
 }
 
 impl Store {
-    /// Changes the values under several keys as one, at once and locally. All writes have one timestamp.
+    /// Changes the values under several keys, or several elements under one, as one, at once and locally. All writes have
+    /// one timestamp.
     ///
     /// ```
     /// # use std::convert::Infallible;

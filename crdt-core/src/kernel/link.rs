@@ -1,4 +1,4 @@
-//! Links: which events at several keys belong together, because one transaction made them.
+//! Links: which events at several places belong together, because one transaction made them.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use crate::{Context, Dot, ReplicaId};
 /// Most paths of a link. A transaction at more places names what is above them; see [`Link::paths`].
 pub const MAX_LINK_PATHS: usize = 256;
 
-/// The events of a transaction at several keys, and where they act.
+/// The events of a transaction at several places, and where they act.
 ///
 /// Kept beside the removal records, and sent along with the pieces at its paths: whoever lacks one of
 /// the events is sent what there is at all of the paths as one unit. It says nothing about which events
@@ -23,8 +23,8 @@ pub struct Link {
     pub first: u64,
     /// The last.
     pub last: u64,
-    /// What the events act on is at or under these paths. Ascending, none under another, at least two
-    /// and at most [`MAX_LINK_PATHS`].
+    /// What the events act on is at or under these paths. Ascending, none under another, at least one
+    /// (what is above all others) and at most [`MAX_LINK_PATHS`].
     pub paths: Arc<[Path]>,
 }
 
@@ -34,12 +34,15 @@ pub(super) struct TooManyKeys(pub(super) usize);
 
 impl Link {
     /// The link of the events `first..=last` at these paths, the first component of each being a key.
-    /// `None` if they are all at one key, where nothing has to be linked.
+    /// `None` if they are all at one path: what there is at a path is shown whole anyway.
     pub(super) fn of(
         replica: ReplicaId,
         (first, last): (u64, u64),
         mut paths: Vec<Path>,
     ) -> Result<Option<Self>, TooManyKeys> {
+        paths.sort_unstable();
+        paths.dedup();
+        let several = paths.len() > 1;
         outermost(&mut paths);
         let keys = paths.chunk_by(|a, b| a.first() == b.first()).count();
         if keys > MAX_LINK_PATHS {
@@ -53,7 +56,7 @@ impl Link {
             outermost(&mut paths);
         }
         let paths = paths.into();
-        Ok((keys > 1).then_some(Self {
+        Ok(several.then_some(Self {
             replica,
             first,
             last,

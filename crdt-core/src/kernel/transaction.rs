@@ -334,7 +334,7 @@ impl Transaction<'_> {
         self.state.next - 1 - self.state.base.max(self.state.replica)
     }
 
-    /// What this transaction does at several keys, the first components of its paths, becomes visible
+    /// What this transaction does at several places becomes visible
     /// together everywhere: it leaves a [`Link`].
     pub fn link_keys(&mut self) {
         self.state.links_keys = true;

@@ -189,7 +189,7 @@ impl<'r, 'a> UnitReader<'r, 'a> {
         let first = first.filter(|first| (1..last).contains(first));
         let first = first.ok_or(DecodeError::Invalid("events of a transaction"))?;
         let count = self.r.count()?;
-        if !(2..=MAX_LINK_PATHS).contains(&count) {
+        if !(1..=MAX_LINK_PATHS).contains(&count) {
             return Err(DecodeError::Limit("paths of a transaction"));
         }
         self.former.clear();

@@ -60,11 +60,25 @@ fn all_for(store: &DotStore, peer: &Context, paths: &[&[&str]]) -> Unit {
 }
 
 #[test]
-fn a_transaction_over_several_keys_leaves_a_link() {
+fn a_transaction_at_several_places_leaves_a_link() {
     let mut store = DotStore::new();
-    add_at(&mut store, 1, &[&["k", "x"], &["k", "y"]]);
-    assert_eq!(links(&store), [], "one key shows its updates whole anyway");
+    add_at(&mut store, 1, &[&["k", "x"], &["k", "x"]]);
+    assert_eq!(links(&store), [], "one path is shown whole anyway");
     add_at(&mut store, 1, &[]);
+    let mut one_key = DotStore::new();
+    add_at(&mut one_key, 1, &[&["k", "x"], &["k", "y"]]);
+    assert_eq!(
+        links(&one_key),
+        [link(1, (1, 2), &[&["k", "x"], &["k", "y"]])]
+    );
+    let anew = |tx: &mut Transaction<'_>| {
+        tx.link_keys();
+        assert!(tx.at(&path(&["k"])).remove());
+        tx.at(&path(&["k", "x"])).add(Value::Unit);
+        Ok(())
+    };
+    transact(&mut one_key, 1, anew).unwrap();
+    assert_eq!(links(&one_key)[1], link(1, (3, 4), &[&["k"]]));
     add_at(&mut store, 1, &[&["l", "x"], &["k", "x"], &["k", "x"]]);
     let expected = link(1, (3, 5), &[&["k", "x"], &["l", "x"]]);
     assert_eq!(links(&store), std::slice::from_ref(&expected));

@@ -95,10 +95,11 @@ impl Op {
         Self { key: KEYS[0], what }
     }
 
-    /// Two or three at different keys.
+    /// Two or three, at different keys, or some of them at one.
     pub(crate) fn transaction(rng: &mut Rng) -> Vec<Self> {
         let (first, count) = (rng.below(3), 2 + rng.below(2));
-        let keys = (0..count).map(|n| TRANSACTION_KEYS[(first + n) % 3]);
+        let at_one = 1 + usize::from(rng.chance(30));
+        let keys = (0..count).map(|n| TRANSACTION_KEYS[(first + n / at_one) % 3]);
         keys.map(|key| Self {
             key,
             ..Self::random(rng)

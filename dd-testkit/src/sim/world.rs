@@ -1,6 +1,6 @@
 //! One run: nodes, what is done to them, and the checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crdt_core::kernel::DotStore;
@@ -256,13 +256,26 @@ impl World {
         let before = replica.state();
         let mut seen = before.context().clone();
         let mut events = Vec::new();
+        let is_over = |op: &Op| replica.is_over(op.footprint().path[0].as_bytes(), wall);
+        let over: Vec<bool> = ops.iter().map(is_over).collect();
+        let mut begun = BTreeSet::new();
         let outcome = replica.transaction::<(), UpdateError>(now, wall, |tx| {
-            for op in &ops {
+            for (op, over) in ops.iter().zip(over) {
                 let made = tx.events();
                 op.run(tx)?;
-                if tx.events() > made {
+                let footprint = op.footprint();
+                let over = begun.insert(footprint.path[0].clone()) && over;
+                let mut more = tx.events() - made;
+                // What is over is removed first, as an event of its own; a delete does just that.
+                if over && more > 0 && footprint.path.len() > 1 {
                     let dot = Dot::new(id, seen.max(id) + 1);
-                    let footprint = op.footprint();
+                    let key = footprint.path[..1].into();
+                    events.push((dot, Event::removal(key, seen.clone())));
+                    seen.insert(dot);
+                    more -= 1;
+                }
+                if more > 0 {
+                    let dot = Dot::new(id, seen.max(id) + 1);
                     let shape = footprint.path.get(1).and_then(|name| Shape::parse(name));
                     let key = footprint.path.first().map_or(&[][..], |key| key.as_bytes());
                     let value = shape.and_then(|shape| tx.value(key, &shape));

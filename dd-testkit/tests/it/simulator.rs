@@ -13,15 +13,15 @@ fn the_trace_of_a_seed_is_always_the_same() {
         Err(failure) => panic!("{failure}"),
     });
     let expected = [
-        "0: e2a19a889b7ce85f",
-        "1: 132935580a953f3f",
-        "2: 103797a03c1bac62",
-        "8: 9e15af1a6cc606a8",
-        "77: 61574a25cf35ba54",
-        "4096: 96aa7819b6d3a6c8",
-        "6: 84fcc80aa2b50fbb",
-        "4: 0e4b311251b7a7bc",
-        "14: 238abb91068e9d48",
+        "0: 43126fce379efdf4",
+        "1: 290415c2ababc578",
+        "2: 564ed1a267bcf80e",
+        "8: 4432c30e0e606158",
+        "77: 343dde88470d2f9e",
+        "4096: 9586282d86f35ae0",
+        "6: cd6698d59f4b612a",
+        "4: 6516dac0f19bb610",
+        "14: 2331a4f88b8da025",
     ];
     assert_eq!(traces, expected);
 }
