@@ -10,14 +10,30 @@ use dd_gossip::NodeId;
 
 /// A key with the type of the value under it.
 ///
-/// The type is the caller's claim; the store keeps the shape with the value, so two claims about
-/// one key never mix: see [`Store::shapes`](crate::Store::shapes).
-///
 /// ```
 /// use dd_extension::{Key, types::PnCounter};
 ///
 /// const HITS: Key<PnCounter> = Key::new("hits");
 /// assert_eq!(HITS.as_str(), "hits");
+/// ```
+///
+/// # What the type says
+///
+/// The type is the caller's claim. The store keeps the [shape](crate::types::Shape) with the value: the CRDT types that it
+/// is made of, and the types of their elements. Claims of two shapes about one key never mix, and each reads its own:
+/// see [`Store::shapes`](crate::Store::shapes).
+///
+/// The shape does not hold the types of payloads, which are what registers and [`LwwMap`](crate::types::LwwMap)s hold.
+/// Two that differ in them alone read the same bytes: mostly that is a
+/// [`PayloadError`](crate::types::PayloadError), and where the bytes fit both it is another value. What of a payload may
+/// change is said at [`Payload`](crate::types::Payload#types-that-evolve); one of another type takes a new key, or a
+/// new prefix.
+///
+/// ```
+/// use dd_extension::types::{LwwRegister, OrSet, Shape};
+///
+/// assert_ne!(Shape::of::<OrSet<u64>>(), Shape::of::<OrSet<i64>>());
+/// assert_eq!(Shape::of::<LwwRegister<u64>>(), Shape::of::<LwwRegister<i64>>());
 /// ```
 pub struct Key<T> {
     name: Cow<'static, str>,
@@ -99,7 +115,8 @@ impl<T> fmt::Display for Key<T> {
     }
 }
 
-/// All keys that begin with a prefix, with the type of the values under them.
+/// All keys that begin with a prefix, with the type of the values under them: a claim, as that of a [`Key`] is. Another
+/// type of payload takes another prefix.
 ///
 /// ```
 /// use dd_extension::{Keys, types::OrSet};
