@@ -39,6 +39,24 @@
 //! No locks, no compare-and-set, no isolation of transactions, no uniqueness, no leader election, no
 //! partial replication, no eviction. Replicas are in memory: what is on no other node is lost with the process.
 //!
+//! # Logs
+//!
+//! What happens is said through [`tracing`](https://docs.rs/tracing); without a subscriber nothing is written. Targets
+//! begin with the crate: `dd_extension`, `dd_gossip`, `dd_transport_quic`. With
+//! [`tracing-subscriber`](https://docs.rs/tracing-subscriber) and its feature `env-filter`,
+//! `tracing_subscriber::fmt::init()` writes what the environment variable `RUST_LOG` says, as in `RUST_LOG=info` or
+//! `RUST_LOG=warn,dd_transport_quic=debug`.
+//!
+//! | level | what is said |
+//! | --- | --- |
+//! | error | memory of this node, or of a peer, is damaged; the authority could not make a certificate |
+//! | warn | to be looked at: somebody or a frame was refused, a key is used with two types, something was not done or not closed in time |
+//! | info | a store starts, has caught up and stops; peers connect and disconnect; certificates are issued and renewed |
+//! | debug | single attempts and steps: who is dialled and why that fails, who is up, what membership refuses |
+//! | trace | packets that are lost |
+//!
+//! No values are in it; the name of a key is where the key is used with two types.
+//!
 //! # Memory
 //!
 //! What keys took is freed when they are deleted and all nodes know of it. Whether the process then takes less is up

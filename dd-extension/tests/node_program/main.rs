@@ -283,6 +283,13 @@ fn get_until(address: &str, is_so: impl Fn(&serde_json::Value) -> bool) -> serde
 }
 
 #[test]
+fn the_help_says_which_logs_there_are() {
+    let mut node = Program::start(&["--help"]);
+    while !node.line().contains("RUST_LOG=info") {}
+    assert!(node.end().success());
+}
+
+#[test]
 fn wrong_arguments_are_said_and_are_a_failure() {
     let cases: [(&[&str], &str); 9] = [
         (

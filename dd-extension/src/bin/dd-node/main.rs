@@ -41,9 +41,13 @@ const PAGE: usize = 1000;
 /// Keys that a listing prints at most.
 const LISTED: usize = 10_000;
 
+/// Stands at the end of `--help`.
+const LOGS: &str = "Logs go to standard error: what the environment variable RUST_LOG says, as in RUST_LOG=info or \
+    RUST_LOG=warn,dd_transport_quic=debug; without it warnings and errors.";
+
 /// Runs a node of a replicated store, driven by lines on standard input. Try `help` there.
 #[derive(Parser)]
-#[command(name = "dd-node", version)]
+#[command(name = "dd-node", version, after_help = LOGS)]
 struct Args {
     /// UDP address to listen at; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
