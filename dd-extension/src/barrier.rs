@@ -233,5 +233,5 @@ impl Store {
     }
 }
 
-/// The longest that a barrier waits.
+/// The longest that a barrier waits: 30 s.
 pub const MAX_DEADLINE: Duration = Duration::from_secs(30);

@@ -18,7 +18,7 @@ pub struct StoreConfig {
     /// How long [`stop`](crate::DistributedData::stop) may take to hand over what peers lack, 365 days at most.
     /// Default 10 s.
     pub stop_timeout: Duration,
-    /// How long barriers wait for other nodes, [`MAX_DEADLINE`](crate::MAX_DEADLINE) at most.
+    /// How long barriers wait for other nodes, 30 s at most ([`MAX_DEADLINE`](crate::MAX_DEADLINE)).
     /// Default 3 s.
     pub deadline: Duration,
 }

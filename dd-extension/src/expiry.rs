@@ -104,7 +104,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: the prefix is empty or too long, or there are too many families.
+    /// [`StoreError`]: the prefix does not have 1 to 255 bytes ([`MAX_FAMILY`](crate::MAX_FAMILY)) or begins with a zero
+    /// byte, or 256 other families end so already ([`MAX_IDLE_FAMILIES`](crate::MAX_IDLE_FAMILIES)).
     pub fn expire_idle<T>(
         &self,
         keys: &Keys<T>,

@@ -10,6 +10,9 @@ use dd_gossip::NodeId;
 
 /// A key with the type of the value under it.
 ///
+/// A key has 1 to 1024 bytes ([`MAX_KEY`](crate::MAX_KEY)), and the first is not zero. It is checked by the calls that
+/// write: [`UpdateError::Key`](crate::UpdateError::Key).
+///
 /// ```
 /// use dd_extension::{Key, types::PnCounter};
 ///
@@ -117,6 +120,10 @@ impl<T> fmt::Display for Key<T> {
 
 /// All keys that begin with a prefix, with the type of the values under them: a claim, as that of a [`Key`] is. Another
 /// type of payload takes another prefix.
+///
+/// The keys have 1 to 1024 bytes, prefix and all. The prefix of a family that is [owned](OwnedKeys), or that
+/// [ends when it is idle](crate::Store::expire_idle), has 1 to 255 ([`MAX_FAMILY`](crate::MAX_FAMILY)), and there are at
+/// most 256 families of each kind in a store.
 ///
 /// ```
 /// use dd_extension::{Keys, types::OrSet};

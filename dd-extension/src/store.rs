@@ -294,11 +294,14 @@ impl Store {
     }
 
     /// A key of this node in a family of owned keys, to be written by this process alone: what others write
-    /// under it is undone.
+    /// under it is undone. The first call for a family makes it known to all nodes, which takes an event; further ones
+    /// are cheap.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]: the prefix of the family is empty or too long, or there are too many families.
+    /// [`StoreError`]: the prefix of the family does not have 1 to 255 bytes ([`MAX_FAMILY`](crate::MAX_FAMILY)) or begins
+    /// with a zero byte, or there are 256 families already ([`MAX_FAMILIES`](crate::MAX_FAMILIES)). Families stay: there is
+    /// no call that takes one back. Whether the key is too long shows when it is written.
     pub fn own<T>(
         &self,
         keys: &OwnedKeys<T>,

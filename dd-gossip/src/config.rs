@@ -6,7 +6,7 @@ use crdt_core::{Limits, ReplicaId};
 
 use crate::{ClusterId, NodeId};
 
-/// Longest key, in bytes.
+/// Longest key, in bytes; the shortest has one.
 pub const MAX_KEY: usize = 1024;
 
 /// From so many events on it is worth while to ask several members for a share each: some ten round trips with each.

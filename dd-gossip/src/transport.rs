@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::NodeId;
 
-/// Largest frame that a transport must carry, in bytes. The replica never makes a larger one; a
+/// Largest frame that a transport must carry, in bytes: 64 KiB. The replica never makes a larger one; a
 /// transport refuses a larger one from a peer before it holds it in memory.
 pub const MAX_FRAME: usize = 64 * 1024;
 

@@ -14,7 +14,7 @@ use crate::time::Time;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpdateError {
-    /// The key is empty or too long.
+    /// The key is empty or too long: it has so many bytes, and keys have 1 to 1024 ([`MAX_KEY`]).
     #[error("a key of {0} bytes; keys have 1 to {MAX_KEY}")]
     Key(usize),
     /// The key begins with a zero byte: such keys are the store's own.

@@ -22,9 +22,9 @@ use crate::membership::Member;
 use crate::time::Time;
 use crate::{MAX_NAME, NodeId};
 
-/// Longest prefix of a family of owned keys, in bytes.
+/// Longest prefix of a family of keys that are owned, or that end when they are idle, in bytes; the shortest has one.
 pub const MAX_FAMILY: usize = 255;
-/// Families of owned keys at most.
+/// Families of owned keys in a store, at most. They stay for ever.
 pub const MAX_FAMILIES: usize = 256;
 
 /// Where the families are kept. Keys that begin so are the store's own.

@@ -21,8 +21,8 @@ use super::token::{JoinToken, TokenKey, TokenNames, now};
 use super::used::{Use, Used};
 use crate::{Authority, AuthorityError, BindError, IdentityError};
 
-/// How long certificates are valid that are got by token, unless set otherwise: long enough for a day's work,
-/// so that one that is lost is soon worth nothing.
+/// How long certificates are valid that are got by token, unless set otherwise: a day, long enough for its work, so
+/// that one that is lost is soon worth nothing.
 pub const ENROLLED_VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Joiners that are served at a time; more are refused. From half of that a joiner must first prove that it
 /// receives at its address.
@@ -40,7 +40,7 @@ type IsTaken = Arc<dyn Fn(&NodeId) -> bool + Send + Sync>;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct EnrolmentOptions {
-    /// How long they are valid, at least a minute; [`ENROLLED_VALIDITY`] by default.
+    /// How long they are valid, at least a minute; a day by default ([`ENROLLED_VALIDITY`]).
     pub validity: Duration,
     is_taken: Option<IsTaken>,
 }

@@ -11,9 +11,9 @@ use dd_gossip::{ClusterId, NodeId};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hkdf, hmac};
 
-/// How long a token is valid unless asked otherwise.
+/// How long a token is valid unless asked otherwise: 10 minutes.
 pub const DEFAULT_TOKEN_VALIDITY: Duration = Duration::from_secs(10 * 60);
-/// How long a token can be valid.
+/// How long a token can be valid: a day.
 pub const MAX_TOKEN_VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What tokens begin with, so that people and scanners for secrets know them.
@@ -108,12 +108,12 @@ impl FromStr for TokenNames {
 pub struct TokenOptions {
     /// For which names.
     pub names: TokenNames,
-    /// For how long from now, at most [`MAX_TOKEN_VALIDITY`].
+    /// For how long from now, a day at most ([`MAX_TOKEN_VALIDITY`]).
     pub valid_for: Duration,
 }
 
 impl TokenOptions {
-    /// For these names, and [`DEFAULT_TOKEN_VALIDITY`].
+    /// For these names, and 10 minutes ([`DEFAULT_TOKEN_VALIDITY`]).
     pub fn new(names: TokenNames) -> Self {
         Self {
             names,
