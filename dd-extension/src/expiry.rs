@@ -97,6 +97,11 @@ impl Store {
     /// Keys of a family end when nobody has written them for so long; `None`: they do not any more. It is kept in
     /// the store, so it is said once, for all nodes; a longer prefix goes before a shorter one.
     ///
+    /// The time is a second at least ([`MIN_IDLE`](crate::MIN_IDLE)), and counts in milliseconds, rounded up; more than
+    /// 100 years ([`MAX_IDLE`](crate::MAX_IDLE)) are 100 years. It is a limit on how early a key ends, and not on how
+    /// late: it is looked once a second what is over, and each node that is up leaves the delete for a second to each
+    /// one before it.
+    ///
     /// Every node measures from when it saw the last change, so a key ends late, by the time that changes take
     /// and after restarts, and never early; and only by nodes that are in touch with a majority. It is deleted:
     /// what was written concurrently survives. A write that changes nothing, and so makes no event, counts for
@@ -105,7 +110,8 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`]: the prefix does not have 1 to 255 bytes ([`MAX_FAMILY`](crate::MAX_FAMILY)) or begins with a zero
-    /// byte, or 256 other families end so already ([`MAX_IDLE_FAMILIES`](crate::MAX_IDLE_FAMILIES)).
+    /// byte, 256 other families end so already ([`MAX_IDLE_FAMILIES`](crate::MAX_IDLE_FAMILIES)), or the time is too short
+    /// ([`UpdateError::Idle`](crate::UpdateError::Idle)).
     pub fn expire_idle<T>(
         &self,
         keys: &Keys<T>,

@@ -112,10 +112,10 @@ pub use update_at::UpdateAt;
 pub use crdt_core as types;
 pub use dd_gossip::{
     AddressError, ClusterId, ConfigError, Consistency, Counts, Damage, MAX_FAMILIES, MAX_FAMILY,
-    MAX_IDLE_FAMILIES, MAX_INTERVAL, MAX_KEY, MIN_INTERVAL, Member, MemberState, Membership,
-    NameError, NodeId, PeerStatus, RecordsAwaited, SendError, StaticMembers, Status, Swim,
-    SwimTiming, Timing, TooManyBarriers, Traffic, TrafficByKind, Transport, TransportEvent,
-    TransportStats, UpdateError,
+    MAX_IDLE, MAX_IDLE_FAMILIES, MAX_INTERVAL, MAX_KEY, MIN_IDLE, MIN_INTERVAL, Member,
+    MemberState, Membership, NameError, NodeId, PeerStatus, RecordsAwaited, SendError,
+    StaticMembers, Status, Swim, SwimTiming, Timing, TooManyBarriers, Traffic, TrafficByKind,
+    Transport, TransportEvent, TransportStats, UpdateError,
 };
 pub use dd_transport_quic::{
     Authority, AuthorityError, BindError, DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY, EnrolError,

@@ -53,8 +53,8 @@ pub use peer::MAX_UNACKNOWLEDGED;
 pub use replica::{
     Confirm, Counts, Damage, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FAMILIES, MAX_FAMILY,
     MAX_FLUSH_EVENTS, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_RECORDS, MAX_SOURCES, MAX_TRANSACTIONS,
-    PeerStatus, RecordsAwaited, Refresh, Replica, SHARES, Status, TooManyBarriers, Transaction,
-    UpdateError,
+    MIN_IDLE, PeerStatus, RecordsAwaited, Refresh, Replica, SHARES, Status, TooManyBarriers,
+    Transaction, UpdateError,
 };
 pub use standby::{Standby, View};
 pub use statement::MAX_STATEMENT;

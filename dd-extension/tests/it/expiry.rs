@@ -83,6 +83,14 @@ async fn a_family_ends_when_nobody_writes_it() {
     a.store.expire_idle(&carts, None).unwrap();
     tokio::time::sleep(2 * hour).await;
     assert_eq!(keys(&b), ["cart/bob", "hits"]);
+    let refused = a
+        .store
+        .expire_idle(&carts, Some(Duration::ZERO))
+        .unwrap_err();
+    assert_eq!(
+        refused,
+        StoreError::Update(UpdateError::Idle(Duration::ZERO))
+    );
     let wrong: Keys<PnCounter> = Keys::with_prefix("");
     let refused = a.store.expire_idle(&wrong, Some(hour)).unwrap_err();
     assert!(

@@ -31,6 +31,8 @@ use crate::time::Time;
 
 /// Families with an end after inactivity, at most.
 pub const MAX_IDLE_FAMILIES: usize = 256;
+/// The shortest time after which a family that nobody writes can end: a second, as often as it is looked what is over.
+pub const MIN_IDLE: Duration = Duration::from_secs(1);
 /// The longest time after which something ends: some 100 years.
 pub const MAX_IDLE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -161,11 +163,13 @@ impl Replica {
         self.has_deadlines() && self.deadline(key).is_some_and(|at| at <= wall)
     }
 
-    /// Keys that begin with a prefix end when nobody has written them for so long; or do not any more.
+    /// Keys that begin with a prefix end when nobody has written them for so long, [`MIN_IDLE`] at least; or do not any
+    /// more. Counts in milliseconds, rounded up, and more than [`MAX_IDLE`] as that.
     ///
     /// # Errors
     ///
-    /// [`UpdateError::Family`] if the prefix is too long or the store's own, or there are too many.
+    /// [`UpdateError::Idle`] if the time is too short; [`UpdateError::Family`] if the prefix is too long or the store's
+    /// own, or there are too many.
     pub fn expire_idle(
         &mut self,
         now: Time,
@@ -173,7 +177,12 @@ impl Replica {
         prefix: &[u8],
         lasts: Option<Duration>,
     ) -> Result<(), UpdateError> {
-        let lasts = lasts.map(|lasts| lasts.min(MAX_IDLE));
+        if let Some(lasts) = lasts.filter(|lasts| *lasts < MIN_IDLE) {
+            return Err(UpdateError::Idle(lasts));
+        }
+        // As it is kept.
+        let lasts = lasts.map(|lasts| lasts.min(MAX_IDLE).as_nanos().div_ceil(1_000_000));
+        let lasts = lasts.map(|millis| Duration::from_millis(millis as u64));
         let known = self.expiry.idle.get(prefix).copied();
         if known == lasts {
             return Ok(());
@@ -231,7 +240,8 @@ impl Replica {
         let all = self.view::<Families>(IDLE);
         let usable = |(prefix, lasts): (Vec<u8>, Result<u64, _>)| {
             let prefix = Some(prefix).filter(|p| (1..=super::MAX_FAMILY).contains(&p.len()))?;
-            let lasts = Duration::from_millis(lasts.ok()?).min(MAX_IDLE);
+            // Others may have written anything.
+            let lasts = Duration::from_millis(lasts.ok()?).clamp(MIN_IDLE, MAX_IDLE);
             Some((Name::new(prefix.as_slice()), lasts))
         };
         let idle = all.iter().filter_map(usable).take(MAX_IDLE_FAMILIES);

@@ -1,9 +1,12 @@
 //! Local calls: updates, reads, deletes, lists of keys.
 
+use std::time::Duration;
+
 use crdt_core::kernel::{self, EditError, Node, NodeRef};
 use crdt_core::{Crdt, Name, Shape, Timestamp};
 
 use super::Replica;
+use super::expiry::{MAX_IDLE_FAMILIES, MIN_IDLE};
 use super::owned::{MAX_FAMILIES, MAX_FAMILY, is_reserved};
 use crate::config::MAX_KEY;
 use crate::key_space::keys_of;
@@ -20,11 +23,18 @@ pub enum UpdateError {
     /// The key begins with a zero byte: such keys are the store's own.
     #[error("a key that begins with a zero byte: those are the store's own")]
     Reserved,
-    /// The prefix of a family of owned keys is empty, too long or one too many.
+    /// A family of keys that are owned, or that end when they are idle: its prefix, of so many bytes, does not have 1 to
+    /// 255 ([`MAX_FAMILY`]) or begins with a zero byte, or there are 256 families of this kind already
+    /// ([`MAX_FAMILIES`], [`MAX_IDLE_FAMILIES`]).
     #[error(
-        "a family of owned keys with a prefix of {0} bytes; they have 1 to {MAX_FAMILY}, and there are at most {MAX_FAMILIES}"
+        "a family of keys with a prefix of {0} bytes; prefixes of families that are owned or that end have 1 to {MAX_FAMILY} and don't begin with a zero byte, and there are at most {MAX_FAMILIES} owned families and {MAX_IDLE_FAMILIES} that end"
     )]
     Family(usize),
+    /// A family was to end after a shorter time than a second ([`MIN_IDLE`]): what is written would be gone at once.
+    #[error(
+        "a family of keys that ends {0:?} after nobody wrote it; take {MIN_IDLE:?} or more, or `None` for no end"
+    )]
+    Idle(Duration),
     /// A limit on values was passed.
     #[error(transparent)]
     Edit(#[from] EditError),

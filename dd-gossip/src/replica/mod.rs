@@ -37,7 +37,7 @@ use crate::traffic::TrafficByKind;
 use crate::{FrameError, NodeId};
 
 pub(crate) use expiry::DEADLINE;
-pub use expiry::{MAX_IDLE, MAX_IDLE_FAMILIES};
+pub use expiry::{MAX_IDLE, MAX_IDLE_FAMILIES, MIN_IDLE};
 pub use forgetting::{MAX_RECORDS, MAX_TRANSACTIONS, RecordsAwaited};
 pub use local::UpdateError;
 pub(crate) use local::user_keys;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crdt_core::{LwwRegister, OrSet, PnCounter};
-use dd_gossip::{MAX_IDLE_FAMILIES, Replica, Time, UpdateError};
+use dd_gossip::{MAX_IDLE_FAMILIES, MIN_IDLE, Replica, Time, UpdateError};
 
 use crate::support::net::Net;
 use crate::support::{config, restarted, write};
@@ -344,6 +344,18 @@ fn families_that_end_have_limits() {
     assert_eq!(idle(b""), Err(UpdateError::Family(0)));
     assert_eq!(idle(b"\0owned"), Err(UpdateError::Family(6)));
     assert_eq!(idle(&[b'x'; 256]), Err(UpdateError::Family(256)));
+    let mut lasts = |lasts| {
+        let before = alone.context().clone();
+        let done = alone.expire_idle(Time::ZERO, START, b"family 3/", Some(lasts));
+        (done, *alone.context() != before)
+    };
+    for short in [Duration::ZERO, MIN_IDLE - Duration::from_nanos(1)] {
+        assert_eq!(lasts(short), (Err(UpdateError::Idle(short)), false));
+    }
+    // It is kept in milliseconds, and the same once more makes no event.
+    let odd = MIN_IDLE + Duration::from_nanos(1);
+    assert_eq!(lasts(odd), (Ok(()), true));
+    assert_eq!(lasts(odd), (Ok(()), false));
     let refused = alone.expire_at(Time::ZERO, START, b"", Some(1));
     assert_eq!(refused, Err(UpdateError::Key(0)));
 }
