@@ -92,6 +92,10 @@ impl<T: Crdt> Change<T> {
     /// About how many changes went by untold because the subscriber was slower than they came: one
     /// may be counted too much or too little where a change comes while the value is read, and where
     /// too many keys changed to count them it is 1. What is told is always the newest value.
+    ///
+    /// What is counted is what this replica takes in: each of its own updates, and what comes from other nodes in one
+    /// piece. Updates that another node made one after the other and sent together are one change here, and none of
+    /// them is counted as missed: it is no count of what was written.
     pub fn missed(&self) -> u64 {
         self.missed
     }

@@ -314,7 +314,9 @@ impl Store {
         Ok(keys.of(&self.0.node, rest))
     }
 
-    /// Watches a key: the current value first, then each change.
+    /// Watches a key: the current value first, then what changed since it was told last. It is told the newest value and
+    /// not each one between: changes that come while it does not ask, or that arrive together, as in one frame or one
+    /// transaction, are one change.
     ///
     /// # Errors
     ///
@@ -324,7 +326,8 @@ impl Store {
         Ok(Subscription::new(&self.0, key.clone()))
     }
 
-    /// Watches all keys of a family: their current values first, then each change.
+    /// Watches all keys of a family: their current values first, then what changed since, key by key, as
+    /// [`subscribe`](Self::subscribe) does.
     ///
     /// # Errors
     ///

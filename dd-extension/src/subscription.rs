@@ -175,8 +175,9 @@ impl<T: Crdt> Subscription<T> {
         }
     }
 
-    /// The current value first, then each change, as soon as there is one. `None` when the store was
-    /// stopped. Cancel-safe.
+    /// The current value first, then what changed since it was told last, as soon as something did. What arrived
+    /// meanwhile, or together, is one change: see [`Change::missed`]. `None` when the store was stopped.
+    /// Cancel-safe.
     pub async fn next(&mut self) -> Option<Change<T>> {
         loop {
             if self.told.is_some() {
@@ -242,8 +243,9 @@ impl<T: Crdt> SubscriptionAll<T> {
         }
     }
 
-    /// The current value of each key first, in order, then each change, as soon as there is one. `None`
-    /// when the store was stopped. Cancel-safe.
+    /// The current value of each key first, in order, then what changed of a key since it was told last, as soon as
+    /// something did. What arrived meanwhile, or together, is one change: see [`Change::missed`]. `None` when the store
+    /// was stopped. Cancel-safe.
     pub async fn next(&mut self) -> Option<(Key<T>, Change<T>)> {
         loop {
             {
