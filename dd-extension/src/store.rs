@@ -413,9 +413,23 @@ impl Store {
         self.0.replica_id()
     }
 
-    /// Waits until the first catch-up is done: what the first peer that answered had is here. At once
-    /// if no peers are configured. As long as no peer answers it does not return: the first node of a
-    /// cluster to be started goes on without it, or puts a time-out around it. Cancel-safe.
+    /// Waits until the first catch-up is done: what the first peer that answered had is here. The store can be read and
+    /// written before. It has no deadline of its own: put a time-out around it. Cancel-safe.
+    ///
+    /// What that means depends on which other members the node knew when the store was started:
+    ///
+    /// * None, as after [`Cluster::bootstrap`](crate::Cluster::bootstrap) with no [peers](crate::ClusterConfig::peer): at
+    ///   once, with an empty store.
+    /// * Some, as after [`Cluster::join`](crate::Cluster::join): when one that is up has answered and what it has is here,
+    ///   be it nothing. Of a cluster whose members are a list this is so at the very first start too: the first node
+    ///   waits for the second.
+    /// * Some, and all of them are down, as where a list of peers is given, or the store was stopped and is started
+    ///   again with the same `Cluster`: it does not return before one of them is back, also if they are removed
+    ///   meanwhile. (A process that is started anew with seeds does not come so far: `join` fails with
+    ///   [`JoinError::NoAnswer`](crate::JoinError::NoAnswer), and `bootstrap` begins with nothing.)
+    ///
+    /// A replica that was [made anew](crate::Repair) waits once more. That a majority was heard is
+    /// [`refreshed`](Self::refreshed).
     ///
     /// # Errors
     ///
