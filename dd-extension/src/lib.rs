@@ -57,6 +57,14 @@
 //!
 //! No values are in it; the name of a key is where the key is used with two types.
 //!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! * `status-page`: the module `status_page`, which serves a page for people over HTTP. The documentation shows it when
+//!   it is made with this feature: `cargo doc -p dd-extension --features status-page`.
+//! * `node`: the program `dd-node`, with a status page.
+//!
 //! # Memory
 //!
 //! What keys took is freed when they are deleted and all nodes know of it. Whether the process then takes less is up
@@ -110,18 +118,18 @@ pub use transaction::Transaction;
 pub use update_at::UpdateAt;
 
 pub use crdt_core as types;
+pub use crdt_core::codec::DecodeError;
 pub use dd_gossip::{
-    AddressError, ClusterId, ConfigError, Consistency, Counts, Damage, MAX_FAMILIES, MAX_FAMILY,
-    MAX_IDLE, MAX_IDLE_FAMILIES, MAX_INTERVAL, MAX_KEY, MIN_IDLE, MIN_INTERVAL, Member,
-    MemberState, Membership, NameError, NodeId, PeerStatus, RecordsAwaited, SendError,
-    StaticMembers, Status, Swim, SwimTiming, Timing, TooManyBarriers, Traffic, TrafficByKind,
-    Transport, TransportEvent, TransportStats, UpdateError,
+    AddressError, AuthorityError, BindError, ClusterId, ConfigError, Consistency, Counts,
+    DEFAULT_TOKEN_VALIDITY, Damage, ENROLLED_VALIDITY, EnrolError, Enrolment, EnrolmentOptions,
+    FrameError, Identity, IdentityError, IssuedCertificate, JoinToken, MAX_BARRIERS, MAX_FAMILIES,
+    MAX_FAMILY, MAX_FRAME, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_INTERVAL, MAX_KEY, MAX_TOKEN_VALIDITY,
+    MIN_IDLE, MIN_INTERVAL, Member, MemberState, Membership, NameError, NodeId, PeerStatus,
+    QuicConfig, RecordsAwaited, SendError, StaticMembers, Status, Swim, SwimTiming, Timing,
+    TokenError, TokenNames, TokenOptions, TooManyBarriers, Traffic, TrafficByKind, Transport,
+    TransportEvent, TransportStats, UpdateError,
 };
-pub use dd_transport_quic::{
-    Authority, AuthorityError, BindError, DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY, EnrolError,
-    Enrolment, EnrolmentOptions, Identity, IdentityError, JoinToken, MAX_TOKEN_VALIDITY,
-    QuicConfig, TokenError, TokenNames, TokenOptions,
-};
+pub use dd_transport_quic::Authority;
 
 /// The README's example compiles.
 #[cfg(doctest)]

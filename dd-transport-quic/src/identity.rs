@@ -148,8 +148,8 @@ impl Identity {
     ///
     /// Such a certificate is valid for a day, unless the service is set otherwise: see
     /// [`valid_until`](Self::valid_until). A transport goes on with the certificate that it has, and peers that connect
-    /// later refuse it once that has expired. [`Renewal::renew`](crate::Renewal::renew) puts another in its place; where
-    /// the service gives none for a name that is up, the node has to be restarted with a new token before that.
+    /// later refuse it once that has expired. Another is put in its place by `Cluster::renew` where there is a store,
+    /// and by `Renewal::renew` where a transport is used by itself; where the service gives none for a name that is up, the node has to be restarted with a new token before that.
     ///
     /// # Errors
     ///

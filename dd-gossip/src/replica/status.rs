@@ -31,7 +31,7 @@ pub struct Status {
     pub transactions: usize,
     /// Whether the first catch-up is done.
     pub caught_up: bool,
-    /// Whether this process has a vote in reads; see [`Replica::votes`].
+    /// Whether this process has a vote in reads of a majority: it began the cluster, or has caught up with enough others.
     pub votes: bool,
     /// The peers.
     pub peers: Vec<PeerStatus>,
