@@ -41,6 +41,26 @@ impl Store {
     ///
     /// ```
     /// # use std::convert::Infallible;
+    /// # use dd_extension::{Key, Store, TryUpdateError, types::{OrSet, PnCounter}};
+    /// # fn example(store: &Store) -> Result<(), TryUpdateError<Infallible>> {
+    /// const USERS: Key<OrSet<String>> = Key::new("users");
+    /// const SEATS: Key<PnCounter> = Key::new("seats");
+    ///
+    /// store.transaction(|tx| {
+    ///     tx.edit(&USERS).insert("ann");
+    ///     tx.edit(&SEATS).add(-1);
+    ///     Ok::<_, Infallible>(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The closure may give up, with an error of any type. One that never does has to name a type for it all the same,
+    /// [`Infallible`](std::convert::Infallible), as `Ok(())` alone does not say which (E0282), unless the result is passed
+    /// on as one of a known type:
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
     /// # use dd_extension::{Key, Store, TryUpdateError, types::OrSet};
     /// const READY: Key<OrSet<u64>> = Key::new("jobs/ready");
     /// const TAKEN: Key<OrSet<u64>> = Key::new("jobs/taken");
