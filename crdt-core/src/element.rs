@@ -91,6 +91,12 @@ use alloc::vec::Vec;
 /// assert!(online.view().range(user(2, "")..).eq([user(2, "bob")]));
 /// # Ok::<(), crdt_core::EditError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no element of a set and no key of a map",
+    label = "not an `Element`",
+    note = "elements are integers of fixed width, `bool`, `char`, `String`, `Vec<u8>`, `[u8; N]` and tuples of up to four of them",
+    note = "a type of your own implements `Element` by the methods of such a tuple: its documentation has an example"
+)]
 pub trait Element: Sized + Ord + 'static {
     /// The name of the type in shapes. Types with different encodings must differ in it.
     fn shape(out: &mut String);

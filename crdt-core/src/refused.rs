@@ -70,6 +70,21 @@ struct HashMapsAndMachineWords;
 /// ```
 struct SerdeTypes;
 
+/// A plain value is no CRDT: nothing says how two of them merge.
+///
+/// ```
+/// use crdt_core::{Crdt, LwwRegister, OrMap};
+/// fn merges<T: Crdt>() {}
+/// merges::<OrMap<u32, LwwRegister<u64>>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// use crdt_core::{Crdt, OrMap};
+/// fn merges<T: Crdt>() {}
+/// merges::<OrMap<u32, u64>>();
+/// ```
+struct PlainValues;
+
 /// A look-up by a number of another width is refused: its bytes are others, and it would find nothing.
 ///
 /// ```

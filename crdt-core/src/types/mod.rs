@@ -39,6 +39,11 @@ pub use set::{GSet, GSetEdit, OrSet, OrSetEdit, SetIter, SetView};
 ///
 /// The type itself is only a name; values live in a [`Causal`](crate::Causal) or in a store. Views
 /// borrow the tree and decode only what is asked for; edits make events.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no CRDT",
+    label = "not a `Crdt`",
+    note = "a plain value stands in a register, as in `LwwRegister<{Self}>`; for numbers that are added up there is `PnCounter`, for sets `OrSet`, for maps `OrMap`, for structs `record!`"
+)]
 pub trait Crdt: Sized + 'static {
     /// Reads a value.
     type View<'a>;
