@@ -8,6 +8,17 @@ use dd_gossip::{ConfigError, MAX_INTERVAL, Timing};
 use crate::barrier::MAX_DEADLINE;
 
 /// Settings of the store. [`StoreConfig::default`] is [`lan`](Self::lan).
+///
+/// Fields may be added, so it is made by one of its functions and then changed, and not written as a literal:
+///
+/// ```
+/// use std::time::Duration;
+/// use dd_extension::StoreConfig;
+///
+/// let mut config = StoreConfig::default();
+/// config.deadline = Duration::from_secs(1);
+/// config.timing.away = Duration::from_secs(60 * 60);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreConfig {

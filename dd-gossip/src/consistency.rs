@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 pub enum Consistency {
     /// This node alone.
     Local,
-    /// So many nodes.
+    /// So many nodes: [`Consistency::nodes`] makes it from a number.
     Nodes(NonZeroUsize),
     /// More than half of the nodes, and `plus` beyond that; at least `least`, as long as there are so
     /// many nodes. A majority of few nodes is small: with `least` 3 a cluster of three waits for all.
@@ -29,6 +29,23 @@ impl Consistency {
     /// A plain majority.
     pub const fn majority() -> Self {
         Self::Majority { plus: 0, least: 0 }
+    }
+
+    /// So many nodes, this one included; `None` for 0, since this one always takes part. To ask for more than there are
+    /// is an error where it is used, and not here.
+    ///
+    /// ```
+    /// use dd_gossip::Consistency;
+    ///
+    /// const TWO: Consistency = Consistency::nodes(2).unwrap();
+    /// assert_eq!(TWO.needed(5), 2);
+    /// assert_eq!(Consistency::nodes(0), None);
+    /// ```
+    pub const fn nodes(n: usize) -> Option<Self> {
+        match NonZeroUsize::new(n) {
+            Some(n) => Some(Self::Nodes(n)),
+            None => None,
+        }
     }
 
     /// How many of `nodes` it takes. More than there are if it asks for more.
