@@ -51,14 +51,12 @@ impl Store {
     /// take anything away from the others. Until then it is listed, and subscribers are told by the delete. An
     /// update that is concurrent with the delete survives it.
     ///
-    /// It can't be set in one step with a write, nor in a [transaction](Self::transaction): it is a step of its own, for a
-    /// value that is there. A process that ends between the two leaves the value without a deadline, on every node that it
-    /// reached, until somebody sets one or deletes it. Sessions and what else is not to stay behind so are better in a
+    /// It is a step of its own, for a value that is there. A process that ends between a write and this leaves the value
+    /// without a deadline, on every node that it reached: [`Transaction::expire_at`] sets both as one. Sessions may be better in a
     /// family that [ends when it is idle](Self::expire_idle), which is set once and holds for whatever is written.
     ///
     /// Of two deadlines set concurrently the later one set counts, as in an
-    /// [`LwwRegister`](crate::types::LwwRegister). Costs an event, and memory for each such key. A process that ends between
-    /// a write and this leaves a value without an end: [`Transaction::expire_at`] sets both as one.
+    /// [`LwwRegister`](crate::types::LwwRegister). Costs an event, and memory for each such key.
     ///
     /// ```no_run
     /// use std::time::{Duration, SystemTime};

@@ -102,7 +102,7 @@ pub use barrier::{BarrierError, MAX_DEADLINE, Token};
 pub use cluster::Cluster;
 pub use cluster_config::ClusterConfig;
 pub use config::StoreConfig;
-pub use distributed_data::DistributedData;
+pub use distributed_data::{CHUNK, DistributedData};
 pub use error::{
     JoinError, NotStarted, RemoveError, RenewError, StartError, StopError, StoreError,
     TryUpdateError,
@@ -120,16 +120,17 @@ pub use update_at::UpdateAt;
 pub use crdt_core as types;
 pub use crdt_core::codec::DecodeError;
 pub use dd_gossip::{
-    AddressError, AuthorityError, BindError, ClusterId, ConfigError, Consistency, Counts,
-    DEFAULT_TOKEN_VALIDITY, Damage, ENROLLED_VALIDITY, EnrolError, Enrolment, EnrolmentOptions,
-    FrameError, Identity, IdentityError, IssuedCertificate, JoinToken, MAX_BARRIERS, MAX_FAMILIES,
-    MAX_FAMILY, MAX_FRAME, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_INTERVAL, MAX_KEY, MAX_TOKEN_VALIDITY,
+    AddressError, ClusterId, ConfigError, Consistency, Counts, Damage, FrameError, MAX_BARRIERS,
+    MAX_FAMILIES, MAX_FAMILY, MAX_FRAME, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_INTERVAL, MAX_KEY,
     MIN_IDLE, MIN_INTERVAL, Member, MemberState, Membership, NameError, NodeId, PeerStatus,
-    QuicConfig, RecordsAwaited, SendError, StaticMembers, Status, Swim, SwimTiming, Timing,
-    TokenError, TokenNames, TokenOptions, TooManyBarriers, Traffic, TrafficByKind, Transport,
-    TransportEvent, TransportStats, UpdateError,
+    RecordsAwaited, SendError, StaticMembers, Status, Swim, SwimTiming, Timing, TooManyBarriers,
+    Traffic, TrafficByKind, Transport, TransportEvent, TransportStats, UpdateError,
 };
-pub use dd_transport_quic::Authority;
+pub use dd_transport_quic::{
+    Authority, AuthorityError, BindError, DEFAULT_TOKEN_VALIDITY, ENROLLED_VALIDITY, EnrolError,
+    Enrolment, EnrolmentOptions, Identity, IdentityError, IssuedCertificate, JoinToken,
+    MAX_TOKEN_VALIDITY, QuicConfig, TokenError, TokenNames, TokenOptions,
+};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use dd_extension::types::{OrSet, PnCounter};
-use dd_extension::{Key, Keys, Store, StoreConfig};
+use dd_extension::{CHUNK, Key, Keys, Store, StoreConfig};
 use dd_testkit::merging;
 
 use super::chart::Chart;
@@ -19,8 +19,6 @@ const COUNTERS: Keys<PnCounter> = Keys::with_prefix("counter/");
 const SET: Key<OrSet<u64>> = Key::new("set");
 /// Elements of the set.
 const ELEMENTS: usize = 100_000;
-/// Bytes of a frame between stores.
-const CHUNK: usize = 8 * 1024;
 const COLUMNS: [Column; 6] = [
     text("", 44),
     number("calls or events", "M/s", 3),
@@ -43,6 +41,9 @@ pub(crate) struct Throughput {
     /// Events of each kind that are merged
     #[arg(long, default_value_t = 100_000)]
     events: usize,
+    /// Bytes of data in a frame between replicas; by default as between stores
+    #[arg(long, default_value_t = CHUNK)]
+    chunk: usize,
 }
 
 impl Throughput {
@@ -58,7 +59,7 @@ impl Throughput {
                       the standard library with the same names, adding to a number or getting it. \
                       Events: what a replica's handle_frame takes, and of forgetting its \
                       handle_timeout, in one thread without a \
-                      network; longest: one frame of 8 KiB, or one step of forgetting, for which readers wait \
+                      network; longest: one frame, or one step of forgetting, for which readers wait \
                       at most; of reads while a set of twice as many is deleted, one read, of a thread of its own. \
                       Sending: the same events of what the sender's poll_transmit takes."
                 .to_owned(),
@@ -72,8 +73,10 @@ impl Throughput {
         self.local(&nodes.stores[0], &mut report)?;
         runtime.block_on(nodes.stop())?;
         let mut rows = Vec::new();
-        merging::merge(self.keys, self.events, CHUNK, |merged| rows.push(merged))
-            .map_err(|what| anyhow!(what))?;
+        merging::merge(self.keys, self.events, self.chunk, |merged| {
+            rows.push(merged)
+        })
+        .map_err(|what| anyhow!(what))?;
         for merged in rows {
             let rate = |time: std::time::Duration| merged.events as f64 / time.as_secs_f64() / 1e6;
             report.row(cells![
