@@ -18,7 +18,7 @@ use crate::wire::Wire;
 
 /// Bytes of data in a frame between stores. Small ones let others have their turn, and readers the lock; much below this,
 /// what is said once in each frame counts for more.
-pub const CHUNK: usize = 8 * 1024;
+pub const CHUNK: usize = 4 * 1024;
 
 /// The store of this process. Put it in a `static`; whoever needs the store asks it. Dropping it stops
 /// the store, and nobody waits for that as [`stop`](Self::stop) does.
