@@ -94,6 +94,12 @@ impl Store {
     ///   may show the later one first, whole.
     /// * Not that it was stored elsewhere: [`confirmed`](Self::confirmed) waits for that.
     ///
+    /// # What it costs
+    ///
+    /// Until all members have its events, its paths, on each of them. A member that lacks some of it is sent what there is
+    /// at all of its places as one, which both hold as one: to load much, take updates. Of more than 8 MiB that are tied
+    /// together so that member gets a full comparison.
+    ///
     /// # Errors
     ///
     /// [`TryUpdateError::Closure`] with the closure's error, or [`TryUpdateError::Store`]. Nothing was

@@ -35,9 +35,23 @@ pub(crate) enum GreetingError {
 }
 
 impl GreetingError {
+    /// As it is, when the peer has been told. To be done while the streams are there: when they are dropped they end, and
+    /// the peer may see that first, and take it for a greeting that was broken off.
+    fn told(self, connection: &Connection) -> Self {
+        match &self {
+            Self::Lost(_) => {}
+            Self::Refused(code, reason) => code.close(connection, reason),
+            Self::Duplicate => {
+                CloseCode::Duplicate.close(connection, "another connection of the pair stands");
+            }
+            Self::Closed => CloseCode::Bye.close(connection, "shutting down"),
+        }
+        self
+    }
+
     /// Tells the peer, and gives the reason for our own user, if there is anything to say.
     pub(crate) fn conclude(self, connection: &Connection) -> Option<String> {
-        match self {
+        match self.told(connection) {
             Self::Lost(ConnectionError::ApplicationClosed(close))
                 if CloseCode::Duplicate.is(close.error_code)
                     || CloseCode::Bye.is(close.error_code) =>
@@ -47,18 +61,8 @@ impl GreetingError {
             }
             Self::Lost(ConnectionError::LocallyClosed) => None,
             Self::Lost(error) => Some(connection_error(&error)),
-            Self::Refused(code, reason) => {
-                code.close(connection, &reason);
-                Some(reason)
-            }
-            Self::Duplicate => {
-                CloseCode::Duplicate.close(connection, "another connection of the pair stands");
-                None
-            }
-            Self::Closed => {
-                CloseCode::Bye.close(connection, "shutting down");
-                None
-            }
+            Self::Refused(_, reason) => Some(reason),
+            Self::Duplicate | Self::Closed => None,
         }
     }
 }
@@ -83,7 +87,8 @@ pub(crate) async fn dialled(
     let mut send = connection.open_uni().await?;
     send.write_all(&shared.hello(known).encode()).await?;
     let mut recv = connection.accept_uni().await?;
-    let hello = read_hello(shared, &name, &mut recv).await?;
+    let hello = read_hello(shared, &name, &mut recv).await;
+    let hello = hello.map_err(|error| error.told(connection))?;
     conclude(shared, connection, name.node, &hello, None, send, recv).await
 }
 
@@ -166,12 +171,13 @@ async fn conclude(
         };
         shared.with(|registry| registry.follow(&peer, confirmation, connection))
     };
-    let admitted: Admitted = match verdict {
-        Verdict::Stands(admitted) => admitted,
-        Verdict::Duplicate => return Err(GreetingError::Duplicate),
-        Verdict::Closed => return Err(GreetingError::Closed),
-        Verdict::Busy(reason) => return Err(busy(reason)),
+    let admitted: Result<Admitted, GreetingError> = match verdict {
+        Verdict::Stands(admitted) => Ok(admitted),
+        Verdict::Duplicate => Err(GreetingError::Duplicate),
+        Verdict::Closed => Err(GreetingError::Closed),
+        Verdict::Busy(reason) => Err(busy(reason)),
     };
+    let admitted = admitted.map_err(|error| error.told(connection))?;
     // No await between admission and this: an aborted dialler must not leave a connection without
     // tasks.
     let confirm = deciding.then_some(admitted.number);

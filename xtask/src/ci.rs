@@ -70,6 +70,7 @@ impl Ci {
         ])?;
         xtask(&["experiment", "enes", "tree"])?;
         xtask(&["experiment", "latency", "--rates", "200", "--seconds", "1"])?;
+        xtask(&["experiment", "wire", "--keys", "20"])?;
         xtask(&[
             "experiment",
             "bootstrap",

@@ -68,6 +68,7 @@ impl Mutant {
 
 const STORE: &str = "crdt-core/src/kernel/store.rs";
 const UNIT: &str = "crdt-core/src/kernel/unit.rs";
+const LINK: &str = "crdt-core/src/kernel/link.rs";
 const COMPARISON: &str = "crdt-core/src/kernel/comparison.rs";
 const INCOMING: &str = "dd-gossip/src/incoming.rs";
 const LINKED: &str = "dd-gossip/src/linked.rs";
@@ -77,6 +78,8 @@ const FRAME: &str = "dd-gossip/src/frame.rs";
 const PROTOCOL: &str = "dd-gossip/src/replica/protocol.rs";
 const QUORUM: &str = "dd-gossip/src/replica/quorum.rs";
 const EXPIRY: &str = "dd-gossip/src/replica/expiry.rs";
+const TRANSACTION: &str = "dd-gossip/src/replica/transaction.rs";
+const INDEX: &str = "dd-gossip/src/index.rs";
 const WALK: &str = "dd-gossip/src/walk.rs";
 const DRAFT: &str = "dd-gossip/src/draft.rs";
 const KEY_SPACE: &str = "dd-gossip/src/key_space.rs";
@@ -618,6 +621,36 @@ pub(super) const MUTANTS: &[Mutant] = &[
             file: COMPARISON,
             from: "newest.is_some_and(|newest| *newest > dot.seq)",
             to: "newest.is_some()",
+        }],
+    },
+    Mutant {
+        name: "onekey",
+        what: "a transaction at one key is one as well",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: LINK,
+            from: "Ok(several.then_some(Self {",
+            to: "Ok((several && keys > 1).then_some(Self {",
+        }],
+    },
+    Mutant {
+        name: "oldvalue",
+        what: "a transaction goes on from nothing where a deadline has passed",
+        found_by: FoundBy::Simulator,
+        changes: &[Change {
+            file: TRANSACTION,
+            from: "deadline.is_some_and(|at| at <= wall)",
+            to: "deadline.is_some_and(|at| at <= wall) && key.is_empty()",
+        }],
+    },
+    Mutant {
+        name: "births",
+        what: "a dot that dies in the step in which it was born is put into the index first",
+        found_by: FoundBy::Test("dd-gossip", "index::tests::births_that_are_put_in_later_are_as_those_that_are_put_in_at_once"),
+        changes: &[Change {
+            file: INDEX,
+            from: "least.is_some_and(|least| least.seq <= dot.seq)",
+            to: "least.is_some_and(|least| least.seq < dot.seq)",
         }],
     },
     Mutant {
