@@ -99,7 +99,7 @@ fn xtask(args: &[&str]) -> Result<()> {
 /// A short experiment as programs read it: JSON alone on stdout, and both files.
 fn report() -> Result<()> {
     let folder = tempfile::tempdir().context("making a folder for a report")?;
-    let args = ["idle", "--keys", "10", "--nodes", "2", "--seconds", "2"];
+    let args = ["idle", "--keys", "10", "--nodes", "2", "--seconds", "10"];
     println!("\n$ experiment {} --json", args.join(" "));
     let output = Command::new(std::env::current_exe().context("finding this program")?)
         .arg("experiment")
