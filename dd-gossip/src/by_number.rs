@@ -13,8 +13,8 @@ use crate::index::Census;
 
 /// Most events of a chunk: for a moment there is one more, and each has a bit of 128.
 const CAPACITY: usize = 127;
-/// Of a chunk what was taken out goes when it is one of so many, or has so much of the names: until then it costs nothing but its memory, and to move
-/// what is behind it each time would mean to read all of that.
+/// Of a chunk what was taken out goes when it is one of so many, or has so much of the names: until then it costs nothing
+/// but its memory, and to move what is behind it each time would mean to read all of that.
 const GONE: usize = 4;
 /// Most bytes of names of a chunk that has more than one event.
 const MAX_BYTES: usize = 16 * 1024;

@@ -123,31 +123,27 @@ impl QuicConfig {
     ///
     /// [`ConfigError`] names the setting and what it must be.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let wrong = |setting, rule| Err(ConfigError { setting, rule });
-        if self.max_connections == 0 {
-            return wrong("max_connections", "must be at least 1");
-        }
-        if self.max_handshakes == 0 {
-            return wrong("max_handshakes", "must be at least 1");
-        }
-        if self.send_queue_bytes < MAX_FRAME || self.send_queue_frames == 0 {
-            return wrong(
-                "send_queue_bytes and send_queue_frames",
-                "must hold a frame of 64 KiB",
-            );
-        }
-        if self.inbox_bytes < MAX_FRAME || self.inbox_frames == 0 {
-            return wrong(
-                "inbox_bytes and inbox_frames",
-                "must hold a frame of 64 KiB",
-            );
-        }
-        if self.receive_window < 1024 || self.send_window < 1024 {
-            return wrong(
-                "receive_window and send_window",
-                "must be at least 1024 bytes",
-            );
-        }
+        let holds_frame = "must hold a frame of 64 KiB";
+        ConfigError::unless(
+            self.max_connections > 0,
+            "max_connections",
+            "must be at least 1",
+        )?;
+        ConfigError::unless(
+            self.send_queue_bytes >= MAX_FRAME && self.send_queue_frames > 0,
+            "send_queue_bytes and send_queue_frames",
+            holds_frame,
+        )?;
+        ConfigError::unless(
+            self.inbox_bytes >= MAX_FRAME && self.inbox_frames > 0,
+            "inbox_bytes and inbox_frames",
+            holds_frame,
+        )?;
+        ConfigError::unless(
+            self.receive_window >= 1024 && self.send_window >= 1024,
+            "receive_window and send_window",
+            "must be at least 1024 bytes",
+        )?;
         let durations = [
             ("handshake_timeout", self.handshake_timeout),
             ("idle_timeout", self.idle_timeout),
@@ -159,20 +155,19 @@ impl QuicConfig {
             ("close_timeout", self.close_timeout),
         ];
         for (setting, duration) in durations {
-            if duration < Duration::from_millis(1) || duration > MAX_DURATION {
-                return wrong(setting, "must be between 1 ms and 24 h");
-            }
+            let keeps = (Duration::from_millis(1)..=MAX_DURATION).contains(&duration);
+            ConfigError::unless(keeps, setting, "must be between 1 ms and 24 h")?;
         }
-        if self.keep_alive >= self.idle_timeout {
-            return wrong(
-                "keep_alive",
-                "must be shorter than idle_timeout, best under a third",
-            );
-        }
-        if self.backoff_min > self.backoff_max {
-            return wrong("backoff_min", "must not be longer than backoff_max");
-        }
-        Ok(())
+        ConfigError::unless(
+            self.keep_alive < self.idle_timeout,
+            "keep_alive",
+            "must be shorter than idle_timeout, best under a third",
+        )?;
+        ConfigError::unless(
+            self.backoff_min <= self.backoff_max,
+            "backoff_min",
+            "must not be longer than backoff_max",
+        )
     }
 
     /// What quinn calls a transport configuration.
