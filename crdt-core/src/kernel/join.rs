@@ -48,7 +48,7 @@ impl DotStore {
     /// dots that this one has not, and cuts what was counted on.
     fn act_again(&mut self, path: &Path, record: &Record, holder: &Context) {
         if record.seen.is_subset(holder) {
-            for (key, cut) in &record.cuts {
+            for (key, cut) in record.cuts.iter() {
                 self.cut(key, *cut, &mut Vec::new());
             }
         } else {

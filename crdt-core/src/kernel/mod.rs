@@ -40,7 +40,7 @@ pub use leaf::{Entry, EntryRef, Leaf, LeafIter, MAX_TOTAL, Run, Value, ValueRef}
 pub use link::{Link, MAX_LINK_PATHS};
 pub use names::Names;
 pub use node::{EntryIter, Node, NodeRef};
-pub use record::{Cut, CutKey, Record};
+pub use record::{Cut, CutKey, Cuts, Record};
 pub use store::DotStore;
 pub use transaction::{Committed, Cursor, EditError, MAX_CUT_NAMES, MAX_CUTS, Transaction};
 pub use unit::{Unit, UnitBuilder};

@@ -1,6 +1,7 @@
 //! Removal records: what a removal leaves behind until every replica has it.
 
-use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::name::Path;
 use crate::{Context, Dot, ReplicaId, Seqs};
@@ -16,7 +17,7 @@ pub struct Record {
     /// united with that of other records: it names dots of other paths of the same origins too.
     pub seen: Context,
     /// The runs of counters that the removal saw, joined with the cuts that it knew of.
-    pub cuts: BTreeMap<CutKey, Cut>,
+    pub cuts: Cuts,
 }
 
 /// Which run of a counter: the counter's whole path, the replica, the run's first increment.
@@ -39,12 +40,59 @@ pub struct Cut {
     pub total: i128,
 }
 
+/// Runs with what is cut of each, in order. Cloning is O(1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cuts(Arc<[(CutKey, Cut)]>);
+
+impl Cuts {
+    /// Number of runs.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Runs in order, each with what is cut of it.
+    pub fn iter(&self) -> impl Iterator<Item = (&CutKey, &Cut)> {
+        self.0.iter().map(|(key, cut)| (key, cut))
+    }
+
+    /// Runs in order.
+    pub fn keys(&self) -> impl Iterator<Item = &CutKey> {
+        self.iter().map(|(key, _)| key)
+    }
+
+    /// What is cut of a run.
+    pub fn get(&self, key: &CutKey) -> Option<&Cut> {
+        let at = self.0.binary_search_by(|(own, _)| own.cmp(key)).ok()?;
+        Some(&self.0[at].1)
+    }
+}
+
+/// Of one run the greatest cut.
+impl FromIterator<(CutKey, Cut)> for Cuts {
+    fn from_iter<I: IntoIterator<Item = (CutKey, Cut)>>(cuts: I) -> Self {
+        let mut cuts: Vec<_> = cuts.into_iter().collect();
+        join_cuts(&mut cuts);
+        Self(cuts.into())
+    }
+}
+
+/// Puts cuts in order; of one run the greatest stays.
+pub(super) fn join_cuts(cuts: &mut Vec<(CutKey, Cut)>) {
+    cuts.sort_by(|(a, cut), (b, other)| a.cmp(b).then(other.newest.cmp(&cut.newest)));
+    cuts.dedup_by(|(key, _), (before, _)| key == before);
+}
+
 impl Record {
     /// The record of an event that had seen all earlier ones of its origin, which there have to be, and nothing else.
     pub(super) fn of_all_before(dot: Dot) -> Self {
         let mut seen = Context::new();
         seen.set(dot.replica, Seqs::up_to(dot.seq - 1));
-        let cuts = BTreeMap::new();
+        let cuts = Cuts::default();
         Self { dot, seen, cuts }
     }
 
@@ -58,25 +106,11 @@ impl Record {
     }
 
     /// Whether `other` says all that this one says, so that this one can go.
-    pub(super) fn is_covered_by(&self, seen: &Context, cuts: &BTreeMap<CutKey, Cut>) -> bool {
+    pub(super) fn is_covered_by(&self, seen: &Context, cuts: &Cuts) -> bool {
         let covered = |(key, cut): (&CutKey, &Cut)| {
             cuts.get(key)
                 .is_some_and(|other| cut.newest <= other.newest)
         };
         self.seen.is_subset(seen) && self.cuts.iter().all(covered)
-    }
-}
-
-/// Adds cuts, of one run the greater.
-pub(super) fn join_cuts<'a>(
-    cuts: &mut BTreeMap<CutKey, Cut>,
-    more: impl Iterator<Item = (&'a CutKey, &'a Cut)>,
-) {
-    for (key, cut) in more {
-        match cuts.get_mut(key) {
-            Some(mine) if mine.newest >= cut.newest => {}
-            Some(mine) => *mine = *cut,
-            None => drop(cuts.insert(key.clone(), *cut)),
-        }
     }
 }

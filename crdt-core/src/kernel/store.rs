@@ -3,16 +3,16 @@
 //! Keeps the invariants: the state is a function of the context; a dot goes unknown, live, dead and
 //! never back; one dot stands at one leaf.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::block::RunChange;
 use super::effect::Effect;
-use super::leaf::{Entry, Run, Value, ValueRef};
+use super::leaf::{Entry, EntryRef, Run, Value, ValueRef};
 use super::link::Link;
 use super::links::Links;
-use super::node::Node;
-use super::record::{Cut, CutKey, Record, join_cuts};
+use super::node::{Node, NodeRef};
+use super::record::{Cut, CutKey, Cuts, Record, join_cuts};
 use super::records::Records;
 use super::unit::Unit;
 use crate::codec::DecodeError;
@@ -20,6 +20,9 @@ use crate::name::{Name, Path};
 use crate::seqs::Seqs;
 use crate::version_vector::VersionVector;
 use crate::{Context, Dot, ReplicaId};
+
+/// Cuts that are collected without a look for those of one run.
+const FEW_CUTS: usize = 1024;
 
 /// Live dots in a tree, the removal records and links that are still kept, and the context that says
 /// which events they are the outcome of. Cloning is O(1).
@@ -66,11 +69,6 @@ impl DotStore {
     /// Number of records. O(1).
     pub fn record_count(&self) -> usize {
         self.records.len()
-    }
-
-    /// The records at a path and under it.
-    pub fn records_under(&self, path: &[Name]) -> impl Iterator<Item = (&Path, &Record)> {
-        self.records.under(path)
     }
 
     /// The links that are kept, by their last events.
@@ -144,9 +142,9 @@ impl DotStore {
 
     /// What a removal at `path` has seen there: its bare context restricted to the origins that
     /// have anything at, under or (as a record) above the path; and the cuts of the runs there.
-    pub(super) fn seen_at(&self, path: &[Name]) -> (Context, BTreeMap<CutKey, Cut>) {
+    pub(super) fn seen_at(&self, path: &[Name]) -> (Context, Cuts) {
         let mut origins = BTreeSet::new();
-        let mut cuts = BTreeMap::new();
+        let mut cuts = Vec::new();
         if let Some(node) = self.root.get(path) {
             node.visit(&mut path.to_vec(), &mut |at, entry| {
                 origins.insert(entry.dot.replica);
@@ -157,56 +155,67 @@ impl DotStore {
                         replica,
                         start: run.start,
                     };
-                    cuts.insert(
-                        key,
-                        Cut {
-                            newest: entry.dot.seq,
-                            total: run.total,
-                        },
-                    );
+                    let cut = Cut {
+                        newest: entry.dot.seq,
+                        total: run.total,
+                    };
+                    cuts.push((key, cut));
                 }
             });
         }
-        let (seen, more) = self.seen_of(origins, path);
-        join_cuts(&mut cuts, more.iter());
-        (seen, cuts)
+        self.seen_of(origins, cuts, path)
     }
 
-    /// As [`seen_at`](Self::seen_at), of these origins and those of records; and the cuts of records.
+    /// As [`seen_at`](Self::seen_at), of these origins and cuts and those of records.
     pub(super) fn seen_of(
         &self,
         mut origins: BTreeSet<ReplicaId>,
+        mut cuts: Vec<(CutKey, Cut)>,
         path: &[Name],
-    ) -> (Context, BTreeMap<CutKey, Cut>) {
-        let mut cuts = BTreeMap::new();
-        let above = self.records.above(path);
-        let below = self.records.below(path).map(|(_, record)| record);
-        for record in above.chain(below) {
+    ) -> (Context, Cuts) {
+        let mut most = cuts.len().max(FEW_CUTS);
+        let mut add = |record: &Record| {
             origins.extend(record.seen.iter().map(|(origin, _)| origin));
-            join_cuts(
-                &mut cuts,
-                record.cuts.iter().filter(|(k, _)| k.path.starts_with(path)),
-            );
-        }
-        (self.context.restrict(origins), cuts)
+            let here = record.cuts.iter().filter(|(k, _)| k.path.starts_with(path));
+            cuts.extend(here.map(|(key, cut)| (key.clone(), *cut)));
+            // Many records may cut the same runs.
+            if cuts.len() > 2 * most {
+                join_cuts(&mut cuts);
+                most = cuts.len().max(FEW_CUTS);
+            }
+        };
+        let (at, below) = self.records.around(path, &mut add);
+        let below = below.map(|(_, record)| record);
+        at.iter().chain(below).for_each(add);
+        (self.context.restrict(origins), cuts.into_iter().collect())
     }
 
     /// Makes a removal take effect: dots at or under the path that it saw die, runs are cut.
     pub(super) fn kill(&mut self, path: &[Name], record: &Record, effects: &mut Vec<Effect>) {
+        let Some(node) = self.root.get(path) else {
+            return;
+        };
         let mut dead: Vec<(Path, Dot)> = Vec::new();
-        if let Some(node) = self.root.get(path) {
-            node.visit(&mut path.to_vec(), &mut |at, entry| {
-                let is_run = matches!(entry.value, ValueRef::Run(_));
-                if !is_run && record.seen.contains(entry.dot) {
-                    dead.push((at.into(), entry.dot));
-                }
-            });
+        let mut look = |at: &[Name], entry: EntryRef<'_>| {
+            let is_run = matches!(entry.value, ValueRef::Run(_));
+            if !is_run && record.seen.contains(entry.dot) {
+                dead.push((at.into(), entry.dot));
+            }
+        };
+        match node.single() {
+            Some(entry) => look(path, entry),
+            None => node.visit(&mut path.to_vec(), &mut look),
         }
+        let cut = record.cuts.iter().filter_map(|(key, cut)| {
+            let place = node.get(key.path.get(path.len()..)?)?;
+            Some((&key.path, left_of(place, key, *cut)?))
+        });
+        let cut: Vec<_> = cut.collect();
         for (at, dot) in dead {
             self.die(&at, dot, effects);
         }
-        for (key, cut) in &record.cuts {
-            self.cut(key, *cut, effects);
+        for (at, left) in cut {
+            self.leave(at, left, effects);
         }
     }
 
@@ -233,27 +242,16 @@ impl DotStore {
     /// Cuts a run, if it is here.
     pub(super) fn cut(&mut self, key: &CutKey, cut: Cut, effects: &mut Vec<Effect>) {
         let place = self.root.get(&key.path);
-        let Some((dot, run)) = place.and_then(|place| place.run(key.replica)) else {
-            return;
-        };
-        if run.start != key.start || run.cut_seq >= cut.newest {
-            return;
+        if let Some(left) = place.and_then(|place| left_of(place, key, cut)) {
+            self.leave(&key.path, left, effects);
         }
-        self.die(&key.path, dot, effects);
-        if dot.seq > cut.newest {
-            let run = Run {
-                cut_seq: cut.newest,
-                cut_total: cut.total,
-                ..run
-            };
-            self.be_born(
-                &key.path,
-                Entry {
-                    dot,
-                    value: Value::Run(run),
-                },
-                effects,
-            );
+    }
+
+    /// Leaves of a run what is left of it.
+    fn leave(&mut self, path: &Path, (dot, left): (Dot, Option<Run>), effects: &mut Vec<Effect>) {
+        self.die(path, dot, effects);
+        if let Some(run) = left {
+            self.be_born(path, (dot, run).into(), effects);
         }
     }
 
@@ -263,17 +261,18 @@ impl DotStore {
         let goes = |r: &Record| r.is_covered_by(&record.seen, &record.cuts);
         let says_as_much = |r: &Record| record.is_covered_by(&r.seen, &r.cuts);
         let (mut covered, mut known) = (Vec::new(), false);
-        for r in self.records.at(path) {
+        let (at, below) = self
+            .records
+            .around(path, &mut |above| known |= says_as_much(above));
+        for r in at {
             if goes(r) {
                 covered.push((path.clone(), r.dot));
             } else {
                 known |= says_as_much(r);
             }
         }
-        let below = self.records.below(path).filter(|(_, r)| goes(r));
+        let below = below.filter(|(_, r)| goes(r));
         covered.extend(below.map(|(p, r)| (p.clone(), r.dot)));
-        let above = path.split_last().map_or(&[][..], |(_, above)| above);
-        known |= !path.is_empty() && self.records.above(above).any(says_as_much);
         for (at, dot) in covered {
             self.drop_record(&at, dot, effects);
         }
@@ -428,7 +427,7 @@ impl DotStore {
     pub(super) fn arrive(&mut self, path: &Path, entry: &Entry, effects: &mut Vec<Effect>) {
         if let Value::Run(run) = entry.value {
             self.join_run(path, entry.dot, run, effects);
-        } else if !self.records.above(path).any(|r| r.seen.contains(entry.dot)) {
+        } else if !self.records.any_above(path, |r| r.seen.contains(entry.dot)) {
             self.be_born(path, entry.clone(), effects);
         }
     }
@@ -442,7 +441,7 @@ impl DotStore {
         effects: &mut Vec<Effect>,
     ) {
         // Mostly there is one of it alone, and nobody removes anything.
-        if self.records.above(path).next().is_none() {
+        if !self.records.any_above(path, |_| true) {
             let join = |my_dot, my_run: Run| my_run.join(my_dot, &run, dot);
             match self.root.change_run(path, dot.replica, join) {
                 RunChange::Changed { from, to } if from == to => return,
@@ -470,16 +469,13 @@ impl DotStore {
             replica: dot.replica,
             start: run.start,
         };
-        let cuts = self
-            .records
-            .above(path)
-            .filter_map(|record| record.cuts.get(&key));
-        if let Some(cut) = cuts
-            .max_by_key(|cut| cut.newest)
-            .filter(|c| c.newest > run.cut_seq)
-        {
-            (run.cut_seq, run.cut_total) = (cut.newest, cut.total);
-        }
+        self.records.each_above(path, |record| {
+            if let Some(cut) = record.cuts.get(&key)
+                && cut.newest > run.cut_seq
+            {
+                (run.cut_seq, run.cut_total) = (cut.newest, cut.total);
+            }
+        });
         let value = Value::Run(run);
         let lives = (run.cut_seq < dot.seq).then_some(Entry { dot, value });
         match (mine, lives) {
@@ -497,4 +493,19 @@ impl DotStore {
             (None, None) => {}
         }
     }
+}
+
+/// What a cut leaves of a run at a place: the run's newest dot, and the run as it is then, if any of it is left. `None` if
+/// the cut changes nothing.
+fn left_of(place: NodeRef<'_>, key: &CutKey, cut: Cut) -> Option<(Dot, Option<Run>)> {
+    let (dot, run) = place.run(key.replica)?;
+    if run.start != key.start || run.cut_seq >= cut.newest {
+        return None;
+    }
+    let left = Run {
+        cut_seq: cut.newest,
+        cut_total: cut.total,
+        ..run
+    };
+    Some((dot, (dot.seq > cut.newest).then_some(left)))
 }

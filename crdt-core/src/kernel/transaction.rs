@@ -377,7 +377,10 @@ impl Transaction<'_> {
         let single = single.filter(|entry| !matches!(entry.value, ValueRef::Run(_)));
         let single = single.map(|entry| entry.dot);
         let (seen, cuts) = match single {
-            Some(dot) => self.store.seen_of(BTreeSet::from([dot.replica]), path),
+            Some(dot) => {
+                let origins = BTreeSet::from([dot.replica]);
+                self.store.seen_of(origins, Vec::new(), path)
+            }
             None => self.store.seen_at(path),
         };
         let below = cuts.keys().flat_map(|cut| cut.path.iter().skip(path.len()));

@@ -196,17 +196,17 @@ impl<'a> UnitBuilder<'a> {
     /// Adds the piece of one path. Returns whether there was anything that the peer lacks.
     pub fn piece(&mut self, path: &Path) -> bool {
         let own: Vec<Record> = self.lacking(path).collect();
-        let own_dots: BTreeSet<Dot> = own.iter().map(|r| r.dot).collect();
-        let adds: Vec<Entry> = self
-            .store
-            .root()
-            .get(path)
+        // They are in the order of their events.
+        let is_own = |dot: Dot| own.binary_search_by_key(&dot, |r| r.dot).is_ok();
+        let place = self.store.root().get(path);
+        let adds: Vec<Entry> = place
             .into_iter()
             .flat_map(|place| place.entries())
-            .filter(|e| !self.peer.contains(e.dot) || own_dots.contains(&e.dot))
+            .filter(|e| !self.peer.contains(e.dot) || is_own(e.dot))
             .map(|e| e.to_entry())
             .collect();
-        let mut dots = adds.iter().map(|e| e.dot).chain(own_dots);
+        let dots = adds.iter().map(|e| e.dot);
+        let mut dots = dots.chain(own.iter().map(|r| r.dot));
         if dots.all(|dot| self.peer.contains(dot)) {
             return false;
         }

@@ -1,7 +1,7 @@
 //! Reads units; see [`unit_codec`](super::unit_codec) for the format. Strict: there is one encoding
 //! of each unit, and memory stays in proportion to the input.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::group_codec::{Group, MIN_GROUP};
@@ -381,14 +381,15 @@ impl<'r, 'a> UnitReader<'r, 'a> {
                 return Err(DecodeError::NotCanonical);
             }
         }
-        let mut cuts = BTreeMap::new();
+        let mut cuts: Vec<(CutKey, Cut)> = Vec::new();
         for _ in 0..self.r.count()? {
             let (key, cut) = self.cut(path)?;
-            if cuts.last_key_value().is_some_and(|(last, _)| *last >= key) {
+            if cuts.last().is_some_and(|(last, _)| *last >= key) {
                 return Err(DecodeError::NotCanonical);
             }
-            cuts.insert(key, cut);
+            cuts.push((key, cut));
         }
+        let cuts = cuts.into_iter().collect();
         Ok(Record { dot, seen, cuts })
     }
 

@@ -270,7 +270,7 @@ impl<'a> Encoder<'a> {
             entry.encode(w);
         });
         w.count(record.cuts.len());
-        for (key, cut) in &record.cuts {
+        for (key, cut) in record.cuts.iter() {
             relative_path(w, key.path.get(depth..).unwrap_or_default());
             self.origin(w, key.replica);
             w.varint(key.start);

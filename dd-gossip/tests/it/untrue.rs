@@ -150,7 +150,7 @@ fn a_removal_that_saw_what_this_replica_never_made() {
         newest: 9,
         total: 1,
     };
-    unit.records[0].1.cuts.insert(key, cut);
+    unit.records[0].1.cuts = [(key, cut)].into_iter().collect();
     assert_unit_refused(&unit, &error);
 }
 
