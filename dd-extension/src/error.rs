@@ -15,7 +15,7 @@ pub enum StoreError {
          beforehand, or return what to do next from it"
     )]
     InsideClosure,
-    /// The key or the value goes beyond a limit.
+    /// The key can't be used, or the value goes beyond a limit.
     #[error(transparent)]
     Update(#[from] UpdateError),
 }

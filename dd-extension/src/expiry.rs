@@ -91,7 +91,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn deadline<T>(&self, key: &Key<T>) -> Result<Option<SystemTime>, StoreError> {
-        self.check()?;
+        self.check_with(key.as_bytes())?;
         let deadline = self.0.replica.read().deadline(key.as_bytes());
         let time = |millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis));
         Ok(deadline.and_then(time))

@@ -10,8 +10,9 @@ use dd_gossip::NodeId;
 
 /// A key with the type of the value under it.
 ///
-/// A key has 1 to 1024 bytes ([`MAX_KEY`](crate::MAX_KEY)), and the first is not zero. It is checked by the calls that
-/// write: [`UpdateError::Key`](crate::UpdateError::Key).
+/// A key has 1 to 1024 bytes ([`MAX_KEY`](crate::MAX_KEY)), and the first is not zero. Every call of a
+/// store that takes one checks that, a read as well as a write: [`UpdateError::Key`](crate::UpdateError::Key) and
+/// [`UpdateError::Reserved`](crate::UpdateError::Reserved).
 ///
 /// ```
 /// use dd_extension::{Key, types::PnCounter};

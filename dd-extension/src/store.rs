@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_core::kernel::{Node, NodeRef};
 use crdt_core::{Crdt, Name, ReplicaId, Shape};
-use dd_gossip::{Member, NodeId, Replica, Standby, Time, TransportStats, View};
+use dd_gossip::{MAX_FAMILY, Member, NodeId, Replica, Standby, Time, TransportStats, View};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -209,6 +209,12 @@ impl Store {
         }
     }
 
+    /// As [`check`](Self::check), of a call that names a key.
+    pub(crate) fn check_with(&self, key: &[u8]) -> Result<(), StoreError> {
+        self.check()?;
+        Ok(dd_gossip::check_key(key)?)
+    }
+
     /// Changes the value under a key: at once, locally, as one. Other nodes see it whole too, unless they
     /// are catching up: those may see its elements one after the other. For several keys, or where they are to see that whole
     /// too, see [`transaction`](Self::transaction).
@@ -273,7 +279,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn get<T: Crdt>(&self, key: &Key<T>) -> Result<Snapshot<T>, StoreError> {
-        self.check()?;
+        self.check_with(key.as_bytes())?;
         Ok(Snapshot::new(
             self.0.value(key.as_bytes(), &Shape::of::<T>()),
         ))
@@ -301,7 +307,8 @@ impl Store {
     ///
     /// [`StoreError`]: the prefix of the family does not have 1 to 255 bytes ([`MAX_FAMILY`](crate::MAX_FAMILY)) or begins
     /// with a zero byte, or there are 256 families already ([`MAX_FAMILIES`](crate::MAX_FAMILIES)). Families stay: there is
-    /// no call that takes one back. Whether the key is too long shows when it is written.
+    /// no call that takes one back. Or the key is longer than 1024 bytes ([`MAX_KEY`](crate::MAX_KEY)), with prefix and
+    /// name.
     pub fn own<T>(
         &self,
         keys: &OwnedKeys<T>,
@@ -309,9 +316,14 @@ impl Store {
     ) -> Result<Key<T>, StoreError> {
         self.check()?;
         let (now, prefix) = (self.0.now(), keys.prefix().as_bytes());
+        let key = keys.of(&self.0.node, rest);
+        // Of one whose prefix is wrong already that is said, below.
+        if prefix.len() <= MAX_FAMILY {
+            dd_gossip::check_key(key.as_bytes())?;
+        }
         self.0.replica.write().own(now, prefix)?;
         self.0.work.notify_one();
-        Ok(keys.of(&self.0.node, rest))
+        Ok(key)
     }
 
     /// Watches a key: the current value first, then what changed since it was told last. It is told the newest value and
@@ -322,7 +334,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn subscribe<T: Crdt>(&self, key: &Key<T>) -> Result<Subscription<T>, StoreError> {
-        self.check()?;
+        self.check_with(key.as_bytes())?;
         Ok(Subscription::new(&self.0, key.clone()))
     }
 
@@ -388,7 +400,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn shapes(&self, key: &str) -> Result<Vec<Shape>, StoreError> {
-        self.check()?;
+        self.check_with(key.as_bytes())?;
         Ok(self.0.replica.read().shapes(key.as_bytes()))
     }
 
@@ -399,7 +411,7 @@ impl Store {
     ///
     /// [`StoreError`].
     pub fn tree(&self, key: &str, shape: &Shape) -> Result<Option<Node>, StoreError> {
-        self.check()?;
+        self.check_with(key.as_bytes())?;
         Ok(self.0.value(key.as_bytes(), shape))
     }
 

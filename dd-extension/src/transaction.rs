@@ -19,7 +19,7 @@ impl Transaction<'_> {
     }
 
     /// The value under a key, with what this transaction did so far; of a key that is not there the empty
-    /// value.
+    /// value. So it is of one that is refused, which makes the whole transaction fail as of [`edit`](Self::edit).
     pub fn view<T: Crdt>(&self, key: &Key<T>) -> T::View<'_> {
         self.0.view::<T>(key.as_bytes())
     }

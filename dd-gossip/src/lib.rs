@@ -54,7 +54,7 @@ pub use replica::{
     Confirm, Counts, Damage, Event, MAX_BARRIERS, MAX_EVENTS, MAX_FAMILIES, MAX_FAMILY,
     MAX_FLUSH_EVENTS, MAX_IDLE, MAX_IDLE_FAMILIES, MAX_RECORDS, MAX_SOURCES, MAX_TRANSACTIONS,
     MIN_IDLE, PeerStatus, RecordsAwaited, Refresh, Replica, SHARES, Status, TooManyBarriers,
-    Transaction, UpdateError,
+    Transaction, UpdateError, check_key,
 };
 pub use standby::{Standby, View};
 pub use statement::MAX_STATEMENT;

@@ -69,6 +69,7 @@ impl Problem {
         match self {
             Self::Query(_) | Self::Missing(_) => StatusCode::BAD_REQUEST,
             Self::Path => StatusCode::NOT_FOUND,
+            Self::Store(StoreError::Update(_)) => StatusCode::BAD_REQUEST,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

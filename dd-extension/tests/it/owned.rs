@@ -1,7 +1,9 @@
 //! Keys that belong to a node and go with it.
 
 use dd_extension::types::{LwwRegister, OrSet, PnCounter};
-use dd_extension::{Key, Keys, MemberState, OwnedKeys, StoreConfig, StoreError, UpdateError};
+use dd_extension::{
+    Key, Keys, MAX_KEY, MemberState, OwnedKeys, StoreConfig, StoreError, UpdateError,
+};
 use dd_testkit::MemoryNetwork;
 
 use crate::members::{state, swim, three};
@@ -159,6 +161,11 @@ async fn families_have_limits_and_the_stores_own_keys_are_nobodys() {
         matches!(refused, StoreError::Update(UpdateError::Family(0))),
         "{refused}"
     );
+    // Of a key that can't be used the family is not made known either.
+    let refused = node.store.own(&LOADS, "x".repeat(MAX_KEY)).unwrap_err();
+    let len = "load/a/".len() + MAX_KEY;
+    assert_eq!(refused, StoreError::Update(UpdateError::Key(len)));
+    assert_eq!(node.store.status().unwrap().replica.context.len(), 0);
     for n in 0..dd_gossip::MAX_FAMILIES {
         let prefix: &'static str = format!("family-{n}/").leak();
         let family: OwnedKeys<PnCounter> = Keys::owned(prefix);

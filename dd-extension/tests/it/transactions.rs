@@ -69,8 +69,14 @@ async fn what_gives_up_fails_or_panics_writes_nothing() {
         tx.edit(&nameless).add(1);
         Ok::<_, Infallible>(())
     });
-    let key = StoreError::Update(UpdateError::Key(0));
-    assert_eq!(refused, Err(TryUpdateError::Store(key)));
+    let key = TryUpdateError::Store(StoreError::Update(UpdateError::Key(0)));
+    assert_eq!(refused, Err(key.clone()));
+    // A read alone is no better than a write.
+    let refused = store.transaction(|tx| {
+        tx.edit(&FROM).remove("x");
+        Ok::<_, Infallible>(tx.read(&nameless, |n| n.value()))
+    });
+    assert_eq!(refused, Err(key));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         store.transaction(|tx| -> Result<(), Infallible> {
             tx.delete(&FROM);

@@ -2,7 +2,7 @@
 
 use dd_extension::types::{
     EditError, GCounter, GCounterMap, GSet, LwwMap, LwwRegister, MvRegister, OrMap, OrSet,
-    PnCounter,
+    PnCounter, Shape,
 };
 use dd_extension::{Key, StoreConfig, StoreError, UpdateError};
 
@@ -158,18 +158,42 @@ async fn what_is_not_there_is_empty_and_a_snapshot_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_have_1_to_1024_bytes() {
+async fn a_key_that_can_not_be_used_is_refused_by_every_call() {
     let node = Node::alone().await;
     let store = &node.store;
     let before = state(store);
-    for wrong in [0, 1025] {
-        let key = Key::<PnCounter>::of("k".repeat(wrong));
-        let error = StoreError::Update(UpdateError::Key(wrong));
-        assert_eq!(store.update(&key, |n| n.add(1)), Err(error.clone()));
-        assert_eq!(store.delete(&key), Err(error.clone()));
-        assert!(error.to_string().contains("1 to 1024"), "{error}");
+    for (name, error) in [
+        (String::new(), UpdateError::Key(0)),
+        ("k".repeat(1025), UpdateError::Key(1025)),
+        ("\0idle".to_owned(), UpdateError::Reserved),
+    ] {
+        let key = Key::<PnCounter>::of(name);
+        let results = [
+            store.update(&key, |n| n.add(1)),
+            store.delete(&key).map(drop),
+            store.expire_at(&key, None).map(drop),
+            store.read(&key, |n| assert_eq!(n.value(), 0)),
+            store.get(&key).map(drop),
+            store.subscribe(&key).map(drop),
+            store.deadline(&key).map(drop),
+            store.shapes(key.as_str()).map(drop),
+            store
+                .tree(key.as_str(), &Shape::of::<PnCounter>())
+                .map(drop),
+        ];
+        for (n, result) in results.into_iter().enumerate() {
+            assert_eq!(result, Err(StoreError::Update(error.clone())), "call {n}");
+        }
     }
+    let error = UpdateError::Key(1025).to_string();
+    assert!(error.contains("1 to 1024"), "{error}");
     assert_eq!(state(store), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_have_1_to_1024_bytes() {
+    let node = Node::alone().await;
+    let store = &node.store;
     for right in [1, 1024] {
         let key = Key::<PnCounter>::of("k".repeat(right));
         store.update(&key, |n| n.add(1)).unwrap();

@@ -86,8 +86,11 @@ fn errors_say_how_a_line_should_look() {
         let end = format!("; a line looks like: {usage}");
         assert!(answer.ends_with(&end), "{line}: {answer}");
     }
-    let answer = node.ask(&format!("add {} 1", "k".repeat(1025)));
-    assert_eq!(answer, "error a key of 1025 bytes; keys have 1 to 1024");
+    let long = "k".repeat(1025);
+    for line in [format!("add {long} 1"), format!("get {long}")] {
+        let answer = node.ask(&line);
+        assert_eq!(answer, "error a key of 1025 bytes; keys have 1 to 1024");
+    }
     // After an error it goes on, and nothing was written.
     assert_eq!(node.ask("keys"), "ok 0 keys: ");
     // Empty lines and comments have no answer.

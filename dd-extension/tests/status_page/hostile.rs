@@ -81,6 +81,8 @@ async fn a_query_that_can_not_be_read_is_refused() {
         ("/keys.json?after=%C3", "UTF-8"),
         ("/value.json?key=a&key=b", "twice"),
         ("/value.json", "key=\u{2026}"),
+        ("/value.json?key=", "a key of 0 bytes"),
+        ("/value.json?key=%00owned", "the store's own"),
     ] {
         let answer = served.get(path).await;
         assert_eq!(answer.status, 400, "{path}");

@@ -13,7 +13,7 @@ use crate::key_space::keys_of;
 use crate::standby::Standby;
 use crate::time::Time;
 
-/// Why an update was refused. Nothing was written.
+/// Why an update was refused, or a key. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpdateError {
@@ -43,8 +43,14 @@ pub enum UpdateError {
 /// Before all keys that a user names, behind all that are the store's own.
 const FIRST: &[u8] = &[0, 0xff];
 
-/// Checks a key that a user names.
-pub(super) fn check_key(key: &[u8]) -> Result<(), UpdateError> {
+/// Checks a key that a user names, as whatever writes under it does. [`Replica::view`] and the like take any, and find
+/// nothing under one that is refused here, but what is the store's own.
+///
+/// # Errors
+///
+/// [`UpdateError::Key`] or [`UpdateError::Reserved`].
+#[inline]
+pub fn check_key(key: &[u8]) -> Result<(), UpdateError> {
     if !(1..=MAX_KEY).contains(&key.len()) {
         Err(UpdateError::Key(key.len()))
     } else if is_reserved(key) {

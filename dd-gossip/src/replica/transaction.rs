@@ -1,5 +1,7 @@
 //! Transactions: local updates of several keys as one.
 
+use std::cell::OnceCell;
+
 use crdt_core::kernel::{self, NodeRef};
 use crdt_core::{Crdt, LwwRegister, Name, Shape, Timestamp};
 
@@ -15,7 +17,7 @@ pub struct Transaction<'a> {
     /// The wall clock, if any key has a deadline.
     wall: Option<u64>,
     /// The first key that was refused.
-    refused: &'a mut Option<UpdateError>,
+    refused: &'a OnceCell<UpdateError>,
 }
 
 impl Transaction<'_> {
@@ -28,13 +30,18 @@ impl Transaction<'_> {
         T::edit(self.inner.at(&path::<T>(key)))
     }
 
-    /// The value of type `T` under a key, with what this transaction did so far; empty if its deadline has passed.
+    /// The value of type `T` under a key, with what this transaction did so far; empty if its deadline has passed. A key
+    /// that is refused is so here too, as of [`edit`](Self::edit).
     pub fn view<T: Crdt>(&self, key: &[u8]) -> T::View<'_> {
         T::view(self.value(key, &Shape::of::<T>()))
     }
 
-    /// The tree under a key for one shape, with what this transaction did so far; none if its deadline has passed.
+    /// The tree under a key for one shape, with what this transaction did so far; none if its deadline has passed. A key
+    /// that is refused is so here too, as of [`edit`](Self::edit).
     pub fn value(&self, key: &[u8], shape: &Shape) -> Option<NodeRef<'_>> {
+        if !self.check(key) {
+            return None;
+        }
         let value = self.inner.node(&[Name::new(key), shape.name().clone()])?;
         (!self.is_over(key)).then_some(value)
     }
@@ -83,11 +90,11 @@ impl Transaction<'_> {
         }
     }
 
-    fn check(&mut self, key: &[u8]) -> bool {
+    fn check(&self, key: &[u8]) -> bool {
         match check_key(key) {
             Ok(()) => true,
             Err(error) => {
-                self.refused.get_or_insert(error);
+                self.refused.get_or_init(|| error);
                 false
             }
         }
@@ -148,15 +155,13 @@ impl Replica {
         wall: Option<u64>,
         run: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        let mut refused = None;
+        let mut refused = OnceCell::new();
         let value = self.write(now, clock, |inner| {
             inner.link_keys();
-            let refused = &mut refused;
-            let inner = inner.reborrow();
             let mut transaction = Transaction {
-                inner,
+                inner: inner.reborrow(),
                 wall,
-                refused,
+                refused: &refused,
             };
             let value = run(&mut transaction).map_err(Refused::Caller)?;
             match refused.take() {

@@ -99,7 +99,16 @@ fn what_fails_writes_nothing() {
             assert!(!tx.delete(key.as_bytes()));
         });
         assert_eq!(refused, Err(UpdateError::Key(len)));
+        let refused = transact(&mut a, Time::ZERO, |tx| {
+            assert_eq!(tx.view::<Text>(key.as_bytes()).get(), Ok(None));
+            set_all(tx, &["k"], "y");
+        });
+        assert_eq!(refused, Err(UpdateError::Key(len)));
     }
+    let refused = transact(&mut a, Time::ZERO, |tx| {
+        assert!(tx.value(b"\0idle", &Shape::of::<Text>()).is_none());
+    });
+    assert_eq!(refused, Err(UpdateError::Reserved));
     let keys: Vec<String> = (0..=MAX_LINK_PATHS).map(|n| n.to_string()).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let (count, max) = (keys.len(), MAX_LINK_PATHS);
