@@ -78,8 +78,8 @@ fn a_conflict_and_its_outcome() -> Result<(), Box<dyn Error>> {
     // see each other.
     let mut ann = Causal::<LwwRegister<String>>::new(ReplicaId::new(1, 1));
     let mut bob = Causal::<LwwRegister<String>>::new(ReplicaId::new(2, 1));
-    ann.update_at(Timestamp::from_millis(1_000), |r| r.set(&"red".to_owned()))?;
-    bob.update_at(Timestamp::from_millis(2_000), |r| r.set(&"blue".to_owned()))?;
+    ann.update_at(Timestamp::from_millis(1_000), |r| r.set("red"))?;
+    bob.update_at(Timestamp::from_millis(2_000), |r| r.set("blue"))?;
     ann.merge(&bob)?;
     println!(
         "the newest wins: {:?}, {} lost",
@@ -91,12 +91,12 @@ fn a_conflict_and_its_outcome() -> Result<(), Box<dyn Error>> {
     // A register that keeps both, until one is written that saw them.
     let mut ann = Causal::<MvRegister<String>>::new(ReplicaId::new(1, 1));
     let mut bob = Causal::<MvRegister<String>>::new(ReplicaId::new(2, 1));
-    ann.update(|r| r.set(&"red".to_owned()))?;
-    bob.update(|r| r.set(&"blue".to_owned()))?;
+    ann.update(|r| r.set("red"))?;
+    bob.update(|r| r.set("blue"))?;
     ann.merge(&bob)?;
     println!("both are kept: {:?}", ann.view().values()?);
     assert_eq!(ann.view().values()?.len(), 2);
-    ann.update(|r| r.set(&"purple".to_owned()))?;
+    ann.update(|r| r.set("purple"))?;
     assert_eq!(ann.view().values()?, ["purple"]);
     Ok(())
 }

@@ -203,7 +203,7 @@ pub use id::{Dot, ReplicaId};
 pub use kernel::EditError;
 pub use limits::Limits;
 pub use name::{Name, Path};
-pub use payload::{Payload, PayloadError, check_payload};
+pub use payload::{Payload, PayloadError, WrittenFrom, check_payload};
 pub use seals::Seals;
 pub use seqs::{MAX_RANGES, MAX_SEQ, Seqs};
 pub use shape::{MAX_SHAPE, MAX_SHAPE_DEPTH, Shape};

@@ -1,9 +1,11 @@
 //! Payloads: values of registers, any serde type, in postcard.
 
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::marker::PhantomData;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 
 /// A value that a register can hold: any type that serde can write and read. Its bytes are
 /// [postcard](https://postcard.jamesmunns.com)'s, and nothing looks into them: floats may be in it,
@@ -73,6 +75,71 @@ use serde::de::DeserializeOwned;
 pub trait Payload: Serialize + DeserializeOwned + 'static {}
 
 impl<V: Serialize + DeserializeOwned + 'static> Payload for V {}
+
+/// A payload that is written from a borrowed form of itself too, as the same bytes: `String` from `str`, and `Vec<u8>`
+/// from `[u8]` and `[u8; N]`.
+///
+/// Writes take any `Q` of which `V: WrittenFrom<Q>`, as those of sets take what [`EncodesAs`](crate::EncodesAs) their
+/// elements. It is not `Borrow`, because types that borrow as each other may be written differently.
+///
+/// ```
+/// use crdt_core::{Causal, LwwRegister, ReplicaId};
+///
+/// let mut title = Causal::<LwwRegister<String>>::new(ReplicaId::new(1, 1));
+/// title.update(|r| r.set("Draft"))?;
+/// title.update(|r| r.set(&format!("Draft {}", 2)))?;
+/// assert_eq!(title.view().get()?.as_deref(), Some("Draft 2"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+// The payload is `Self`, and not the form: of a payload with no other form the compiler infers then what a caller
+// leaves open, as in `set(&text.parse()?)`.
+#[diagnostic::on_unimplemented(
+    message = "the payload `{Self}` is not written from `{Q}`",
+    label = "neither the payload nor a borrowed form of it",
+    note = "pass a reference to the payload; to one that is behind an `Arc`, a `Box` or a second reference `&*value`"
+)]
+pub trait WrittenFrom<Q: ?Sized> {
+    /// Writes what the payload would.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    fn write_from<S: Serializer>(form: &Q, serializer: S) -> Result<S::Ok, S::Error>;
+}
+
+impl<V: Payload> WrittenFrom<V> for V {
+    fn write_from<S: Serializer>(form: &V, serializer: S) -> Result<S::Ok, S::Error> {
+        form.serialize(serializer)
+    }
+}
+
+impl WrittenFrom<str> for String {
+    fn write_from<S: Serializer>(form: &str, serializer: S) -> Result<S::Ok, S::Error> {
+        form.serialize(serializer)
+    }
+}
+
+impl WrittenFrom<[u8]> for Vec<u8> {
+    fn write_from<S: Serializer>(form: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        form.serialize(serializer)
+    }
+}
+
+impl<const N: usize> WrittenFrom<[u8; N]> for Vec<u8> {
+    // By itself an array is written without its length.
+    fn write_from<S: Serializer>(form: &[u8; N], serializer: S) -> Result<S::Ok, S::Error> {
+        form.as_slice().serialize(serializer)
+    }
+}
+
+/// A form of a payload `V`, for serde.
+struct Form<'a, Q: ?Sized, V>(&'a Q, PhantomData<V>);
+
+impl<Q: ?Sized, V: WrittenFrom<Q>> Serialize for Form<'_, Q, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        V::write_from(self.0, serializer)
+    }
+}
 
 /// A payload that can't be encoded, or bytes that are not a payload of the type asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -151,13 +218,13 @@ pub fn check_payload<V: Payload>(value: &V) -> Result<(), PayloadError> {
 }
 
 /// The bytes of a payload, behind `header`.
-pub(crate) fn encode<V: Payload>(
-    value: &V,
+pub(crate) fn encode<V: Payload + WrittenFrom<Q>, Q: ?Sized>(
+    value: &Q,
     header: Vec<u8>,
     bytes: Bytes,
 ) -> Result<Vec<u8>, PayloadError> {
     let start = header.len();
-    let out = postcard::to_extend(value, header)?;
+    let out = postcard::to_extend(&Form(value, PhantomData::<V>), header)?;
     if out.len() - start <= CHECKED || cfg!(debug_assertions) {
         check::<V>(&out[start..], bytes)?;
     }

@@ -70,6 +70,21 @@ struct HashMapsAndMachineWords;
 /// ```
 struct SerdeTypes;
 
+/// Text is written to registers of text, and to no others.
+///
+/// ```
+/// use crdt_core::{Causal, LwwRegister, ReplicaId};
+/// let mut register = Causal::<LwwRegister<String>>::new(ReplicaId::new(1, 1));
+/// register.update(|r| r.set("7"));
+/// ```
+///
+/// ```compile_fail,E0277
+/// use crdt_core::{Causal, LwwRegister, ReplicaId};
+/// let mut register = Causal::<LwwRegister<u64>>::new(ReplicaId::new(1, 1));
+/// register.update(|r| r.set("7"));
+/// ```
+struct FormsOfPayloads;
+
 /// A plain value is no CRDT: nothing says how two of them merge.
 ///
 /// ```

@@ -28,7 +28,7 @@ impl Transaction<'_> {
     /// let token = TOKENS.key("ann");
     /// let end = SystemTime::now() + Duration::from_secs(3600);
     /// store.transaction(|tx| {
-    ///     tx.edit(&token).set(&"secret".to_owned());
+    ///     tx.edit(&token).set("secret");
     ///     tx.expire_at(&token, Some(end));
     ///     Ok::<_, Infallible>(())
     /// })?;
@@ -66,7 +66,7 @@ impl Store {
     ///
     /// # fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
     /// let token = TOKENS.key("ann");
-    /// store.update(&token, |token| token.set(&"secret".to_owned()))?;
+    /// store.update(&token, |token| token.set("secret"))?;
     /// store.expire_at(&token, Some(SystemTime::now() + Duration::from_secs(3600)))?;
     /// # Ok(())
     /// # }

@@ -138,7 +138,7 @@ fn put(mesh: &mut Mesh, key: usize, round: usize) -> Result<(), String> {
 fn put_in(replica: &mut Replica, now: Time, key: &[u8], value: &str) -> Result<(), String> {
     let wall = now.since(Time::ZERO).as_millis() as u64;
     let put = replica.update::<LwwRegister<String>, (), UpdateError>(now, wall, key, |register| {
-        register.set(&value.to_owned());
+        register.set(value);
         Ok(())
     });
     put.map_err(|error| error.to_string())

@@ -163,7 +163,7 @@ impl<L: Lattice> JoinedEdit<'_, L> {
         };
         let result = change(&mut value);
         value.join(before);
-        match payload::encode(&value, Vec::new(), Bytes::Readable) {
+        match payload::encode::<L, L>(&value, Vec::new(), Bytes::Readable) {
             Ok(bytes) => self.0.write(Value::Bytes(bytes.into())),
             Err(error) => self.0.fail(error.into()),
         }

@@ -17,7 +17,7 @@ use super::set::OrSet;
 use super::{Crdt, name_of};
 use crate::element::{Element, EncodesAs};
 use crate::kernel::{Cursor, NodeRef};
-use crate::payload::{Payload, PayloadError};
+use crate::payload::{Payload, PayloadError, WrittenFrom};
 
 /// A map of CRDTs, nested to any depth. Removing a key takes away what was seen under it; a
 /// concurrent update survives with exactly its own part, and what was removed never shines through.
@@ -448,8 +448,12 @@ impl<K: Element, V: Crdt> OrMapEdit<'_, K, V> {
 
 impl<K: Element, V: Payload> LwwMapEdit<'_, K, V> {
     /// Writes the value of a key over everything seen there.
-    pub fn insert<Q: EncodesAs<K> + ?Sized>(&mut self, key: &Q, value: &V) {
-        lww_set(&mut self.cursor.child(name_of::<K, Q>(key)), value);
+    pub fn insert<Q, W: ?Sized>(&mut self, key: &Q, value: &W)
+    where
+        Q: EncodesAs<K> + ?Sized,
+        V: WrittenFrom<W>,
+    {
+        lww_set::<V, W>(&mut self.cursor.child(name_of::<K, Q>(key)), value);
     }
 
     /// Removes a key. Returns whether it was there; no event if not.

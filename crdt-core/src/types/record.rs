@@ -46,7 +46,7 @@ use crate::name::Name;
 ///
 /// let mut a = Causal::<Profile>::new(ReplicaId::new(1, 1));
 /// let mut b = Causal::<Profile>::new(ReplicaId::new(2, 1));
-/// a.update(|p| { p.name().set(&"Ann".to_owned()); p.visits().add(1) })?;
+/// a.update(|p| { p.name().set("Ann"); p.visits().add(1) })?;
 /// b.update(|p| { p.tags().insert("new"); p.visits().add(1) })?;
 /// a.merge(&b)?;
 /// assert_eq!(a.view().name().get()?.as_deref(), Some("Ann"));

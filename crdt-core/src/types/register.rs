@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 use super::Crdt;
 use super::places::{copies, shows_its_view};
 use crate::kernel::{Cursor, NodeRef, Value, ValueRef};
-use crate::payload::{self, Bytes, Payload, PayloadError};
+use crate::payload::{self, Bytes, Payload, PayloadError, WrittenFrom};
 use crate::{Dot, Timestamp};
 
 const STAMP: usize = size_of::<u64>();
@@ -51,8 +51,8 @@ const STAMP: usize = size_of::<u64>();
 ///
 /// let mut a = Causal::<LwwRegister<String>>::new(ReplicaId::new(1, 1));
 /// let mut b = Causal::<LwwRegister<String>>::new(ReplicaId::new(2, 1));
-/// a.update_at(Timestamp::from_millis(10), |r| r.set(&"a".to_owned()))?;
-/// b.update_at(Timestamp::from_millis(11), |r| r.set(&"b".to_owned()))?;
+/// a.update_at(Timestamp::from_millis(10), |r| r.set("a"))?;
+/// b.update_at(Timestamp::from_millis(11), |r| r.set("b"))?;
 /// a.merge(&b)?;
 /// assert_eq!(a.view().get()?.as_deref(), Some("b"));
 /// assert_eq!(a.view().losers()?, ["a"]);
@@ -211,13 +211,13 @@ pub(super) fn lww_get<V: Payload>(node: Option<NodeRef<'_>>) -> Result<Option<V>
 }
 
 /// Writes over everything seen at a leaf.
-pub(super) fn lww_set<V: Payload>(cursor: &mut Cursor<'_>, value: &V) {
+pub(super) fn lww_set<V: Payload + WrittenFrom<Q>, Q: ?Sized>(cursor: &mut Cursor<'_>, value: &Q) {
     let replaced = lww_writes(cursor.node())
         .last()
         .map(|(stamp, _, _)| stamp.next());
     let stamp = cursor.clock().max(replaced.unwrap_or_default());
     let stamp = stamp.to_bits().to_be_bytes().to_vec();
-    match payload::encode(value, stamp, Bytes::Readable) {
+    match payload::encode::<V, Q>(value, stamp, Bytes::Readable) {
         Ok(bytes) => cursor.write(Value::Bytes(bytes.into())),
         Err(error) => cursor.fail(error.into()),
     }
@@ -291,8 +291,11 @@ impl<V: Payload> MvRegisterView<'_, V> {
 
 impl<V: Payload> LwwRegisterEdit<'_, V> {
     /// Writes a value over everything seen.
-    pub fn set(&mut self, value: &V) {
-        lww_set(&mut self.cursor, value);
+    pub fn set<Q: ?Sized>(&mut self, value: &Q)
+    where
+        V: WrittenFrom<Q>,
+    {
+        lww_set::<V, Q>(&mut self.cursor, value);
     }
 
     /// The register, with what this update did so far.
@@ -303,8 +306,11 @@ impl<V: Payload> LwwRegisterEdit<'_, V> {
 
 impl<V: Payload> MvRegisterEdit<'_, V> {
     /// Writes a value over everything seen.
-    pub fn set(&mut self, value: &V) {
-        match payload::encode(value, Vec::new(), Bytes::Identity) {
+    pub fn set<Q: ?Sized>(&mut self, value: &Q)
+    where
+        V: WrittenFrom<Q>,
+    {
+        match payload::encode::<V, Q>(value, Vec::new(), Bytes::Identity) {
             Ok(bytes) => self.cursor.write(Value::Bytes(bytes.into())),
             Err(error) => self.cursor.fail(error.into()),
         }

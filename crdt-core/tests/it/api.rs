@@ -180,7 +180,7 @@ fn views_are_copied_iterated_compared_and_shown() {
 fn an_edit_reads_and_shows_what_the_update_did_so_far() {
     let mut account = empty::<Account>(1);
     let shown = update(&mut account, |a| {
-        a.name().set(&"Ann".to_owned());
+        a.name().set("Ann");
         a.tags().insert("new");
         a.visits().add(2);
         assert_eq!(a.view().visits().value(), 2);
@@ -253,7 +253,7 @@ fn every_view_serialises_as_what_it_reads_as() {
 
 #[test]
 fn what_cant_be_decoded_is_an_error_of_serde() {
-    let text = after::<LwwMap<u8, String>, _>(|m| m.insert(&1, &"long".to_owned()));
+    let text = after::<LwwMap<u8, String>, _>(|m| m.insert(&1, "long"));
     let as_numbers = Causal::<LwwMap<u8, u8>>::load(&text.encode(), crate::support::replica(2));
     // The shape does not name the payload's type, so that it may evolve: reading reports it.
     let error = serde_json::to_value(as_numbers.expect("the same shape").view()).unwrap_err();

@@ -237,7 +237,7 @@ fn situation_11_a_clock_jumps_a_year_ahead_and_is_repaired() {
     let now = 1_700_000_000_000;
     let mut a: Causal<LwwRegister<String>> = empty(1);
     let write = |at: &mut Causal<LwwRegister<String>>, millis, value: &str| {
-        at.update_at(Timestamp::from_millis(millis), |r| r.set(&value.to_owned()))
+        at.update_at(Timestamp::from_millis(millis), |r| r.set(value))
             .expect("within the limits");
     };
     write(&mut a, now + year, "from the future");

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crdt_core::{
     Causal, Crdt, Delta, EditError, GCounterMap, GSet, Joined, Lattice, LoadError, LwwMap,
     LwwRegister, MvRegister, OrMap, OrSet, Payload, PayloadError, PnCounter, Shape, UsedId,
-    check_payload, record,
+    WrittenFrom, check_payload, record,
 };
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -129,6 +129,81 @@ fn serde_attributes_that_do_no_harm_are_let_through() {
     let (number, _cached) = (1, 9);
     let value = Harmless { number, _cached };
     assert_eq!(check_payload(&value), Ok(()));
+}
+
+/// What one write of each kind that holds payloads leaves, as bytes.
+fn written<V: Payload + WrittenFrom<Q>, Q: ?Sized>(value: &Q) -> [Vec<u8>; 3] {
+    let mut lww = empty::<LwwRegister<V>>(1);
+    let mut mv = empty::<MvRegister<V>>(1);
+    let mut map = empty::<LwwMap<u8, V>>(1);
+    update(&mut lww, |r| r.set(value));
+    update(&mut mv, |r| r.set(value));
+    update(&mut map, |m| m.insert(&1, value));
+    [lww.encode(), mv.encode(), map.encode()]
+}
+
+#[test]
+fn borrowed_forms_are_written_as_what_they_borrow() {
+    fn own<V: Payload>(value: &V) -> [Vec<u8>; 3] {
+        written::<V, V>(value)
+    }
+    let long = "\u{e9}".repeat(2000);
+    for text in ["", "a", "it's \u{1f980}", &long] {
+        assert_eq!(written::<String, _>(text), own(&text.to_owned()));
+    }
+    // An array by itself has no length, and one that stands for a vector has.
+    let bytes = b"abc";
+    assert_eq!(written::<Vec<u8>, _>(bytes), own(&bytes.to_vec()));
+    assert_eq!(written::<Vec<u8>, _>(&bytes[..]), own(&bytes.to_vec()));
+    assert_ne!(own(bytes), own(&bytes.to_vec()));
+    // Of registers that tell values apart by their bytes, too.
+    let (mut a, mut b) = (
+        empty::<MvRegister<String>>(1),
+        empty::<MvRegister<String>>(2),
+    );
+    update(&mut a, |r| r.set("x"));
+    update(&mut b, |r| r.set(&"x".to_owned()));
+    a.merge(&b).expect("it merges");
+    assert_eq!(a.view().values(), Ok(vec!["x".to_owned()]));
+}
+
+/// A form that is not written as the payload is caught as what can't be read is.
+#[test]
+fn a_borrowed_form_with_other_bytes_is_refused() {
+    #[derive(Serialize, Deserialize)]
+    struct Name(String);
+    impl WrittenFrom<u64> for Name {
+        fn write_from<S: Serializer>(form: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+            form.serialize(serializer)
+        }
+    }
+    let mut at = empty::<LwwRegister<Name>>(1);
+    let error = at.update(|r| r.set(&5)).map(drop);
+    let Err(EditError::Payload(PayloadError::Unreadable(_))) = error else {
+        panic!("{error:?} instead of a refusal");
+    };
+    assert!(at.view().is_empty());
+}
+
+/// Types that a caller leaves open are those of the payload still.
+#[test]
+fn the_type_of_a_payload_is_inferred() {
+    let mut at = empty::<LwwRegister<u16>>(1);
+    update(&mut at, |r| r.set(&7));
+    update(&mut at, |r| r.set(&"8".parse().expect("a number")));
+    update(&mut at, |r| r.set(&3u8.into()));
+    update(&mut at, |r| r.set(&Default::default()));
+    let mut at = empty::<MvRegister<Option<String>>>(1);
+    update(&mut at, |r| r.set(&None));
+    update(&mut at, |r| r.set(&Some("x".into())));
+    let mut at = empty::<LwwMap<u8, Vec<u64>>>(1);
+    update(&mut at, |m| m.insert(&1, &Vec::new()));
+    update(&mut at, |m| m.insert(&1, &vec![1, 2]));
+    update(&mut at, |m| m.insert(&1, &(1..3).collect()));
+    let mut at = empty::<LwwRegister<[i8; 2]>>(1);
+    update(&mut at, |r| r.set(&[1, 2]));
+    let mut at = empty::<LwwRegister<(f32, BTreeMap<u8, u8>)>>(1);
+    update(&mut at, |r| r.set(&(1.0, BTreeMap::new())));
 }
 
 /// Payloads are opaque: floats are no identity in them.
@@ -324,7 +399,7 @@ fn a_field_that_was_widened_stands_beside_what_it_was() {
     let mut old = empty::<before::Doc>(1);
     update(&mut old, |d| {
         d.ids().insert(&7);
-        d.name().set(&"a".to_owned());
+        d.name().set("a");
     });
     let mut new = Causal::<after::Doc>::load(&old.encode(), replica(2)).expect("one shape");
     assert!(new.view().ids().is_empty());

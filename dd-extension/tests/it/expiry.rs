@@ -130,7 +130,7 @@ async fn a_transaction_writes_a_value_with_its_end_and_begins_anew_after_it() {
     let write = |node: &Node, text: &str, end: Option<SystemTime>| {
         node.store.transaction(|tx| {
             let before = tx.read(&token, |token| token.get().unwrap());
-            tx.edit(&token).set(&text.to_owned());
+            tx.edit(&token).set(text);
             if end.is_some() {
                 assert!(tx.expire_at(&token, end));
             }

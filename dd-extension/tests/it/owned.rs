@@ -31,7 +31,7 @@ async fn what_a_node_owned_goes_when_it_fails_and_nothing_else_does() {
     }
     let address = c.store.own(&SERVICES, "mail").unwrap();
     c.store
-        .update(&address, |service| service.set(&"10.0.0.3:25".to_owned()))
+        .update(&address, |service| service.set("10.0.0.3:25"))
         .unwrap();
     let shared: Key<OrSet<String>> = Key::of("session/shared");
     c.store.update(&shared, |s| s.insert("cid")).unwrap();

@@ -105,9 +105,7 @@ async fn a_replica_that_nobody_agrees_with_is_made_anew() {
     assert!(soon(fruit.next()).await.unwrap().after().contains("apple"));
     let before = c.store.replica_id();
 
-    a.store
-        .update(&TITLE, |title| title.set(&"right".to_owned()))
-        .unwrap();
+    a.store.update(&TITLE, |title| title.set("right")).unwrap();
     until(|| title(c) == "wrong").await;
     // What came over the wire wrongly once comes wrongly again. Somebody mends it by another write.
     until(|| !c.store.status().unwrap().repairs.is_empty()).await;
@@ -122,9 +120,7 @@ async fn a_replica_that_nobody_agrees_with_is_made_anew() {
             "and say with whom they do not"
         );
     }
-    a.store
-        .update(&TITLE, |title| title.set(&"other".to_owned()))
-        .unwrap();
+    a.store.update(&TITLE, |title| title.set("other")).unwrap();
     until(|| agree(&[a, b, c]) && title(c) == "other").await;
     assert_eq!(state(&a.store), state(&c.store));
     // Its own keys are still there, and subscribers were not told that all was gone.
@@ -144,9 +140,7 @@ async fn of_two_that_disagree_nobody_knows_who_is_right() {
     let network = MemoryNetwork::new();
     let nodes = scene(&network, &["a", "b"]).await;
     let (a, b) = (&nodes[0], &nodes[1]);
-    a.store
-        .update(&TITLE, |title| title.set(&"right".to_owned()))
-        .unwrap();
+    a.store.update(&TITLE, |title| title.set("right")).unwrap();
     until(|| title(b) == "wrong").await;
     until(|| {
         let diverged = |node: &Node| !node.store.status().unwrap().diverged.is_empty();

@@ -27,7 +27,7 @@ fn impatient(name: &str) -> Config {
 }
 
 fn put(net: &mut Net, name: &str, key: &str, value: &str) {
-    net.write::<LwwRegister<String>>(name, key, |register| register.set(&value.to_owned()));
+    net.write::<LwwRegister<String>>(name, key, |register| register.set(value));
 }
 
 /// Two replicas with so many keys, whose events have gaps everywhere; then one changes a few, and forgets

@@ -95,7 +95,7 @@ fn a_deadline_can_be_moved_and_taken_back() {
     let mut net = with_clocks([0, 0, 0]);
     for key in ["moved", "taken back", "deleted"] {
         let now = net.now;
-        write::<LwwRegister<String>>(&mut net["a"], now, key, |r| r.set(&"x".to_owned()));
+        write::<LwwRegister<String>>(&mut net["a"], now, key, |r| r.set("x"));
         let at = wall(&net) + 10 * SECOND;
         expire(&mut net, "a", key, Some(at));
     }
@@ -105,7 +105,7 @@ fn a_deadline_can_be_moved_and_taken_back() {
     expire(&mut net, "c", "taken back", None);
     let now = net.now;
     net["c"].delete(now, b"deleted").unwrap();
-    write::<LwwRegister<String>>(&mut net["c"], now, "deleted", |r| r.set(&"new".to_owned()));
+    write::<LwwRegister<String>>(&mut net["c"], now, "deleted", |r| r.set("new"));
     net.run_millis(60 * SECOND);
     assert!(has(&net, "a", "moved") && has(&net, "a", "taken back"));
     assert!(

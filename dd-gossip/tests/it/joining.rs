@@ -56,7 +56,7 @@ fn full(keys: usize, away: Duration) -> Net {
         for key in 0..40 {
             let key = format!("key-{:05}", key * 101 + 7);
             let mut register = tx.edit::<LwwRegister<String>>(key.as_bytes());
-            register.set(&"of a transaction".to_owned());
+            register.set("of a transaction");
         }
         Ok(())
     });
@@ -251,7 +251,7 @@ fn what_who_joins_writes_meanwhile_and_what_becomes_of_it_stays() {
             }
             written += 1;
             net.write::<LwwRegister<String>>("d", &format!("own-{written}"), |register| {
-                register.set(&"of d".to_owned());
+                register.set("of d");
             });
             net.write::<PnCounter>("d", "count", |count| count.add(1_000));
             net.write::<OrSet<String>>("d", "set-0", |set| {
@@ -314,7 +314,7 @@ fn a_deadline_that_was_lifted_while_a_draft_was_filled_ends_nothing() {
         assert!(net.carry_one().is_some());
     }
     let (now, key) = (net.now, b"session");
-    net.write::<LwwRegister<String>>("d", "session", |r| r.set(&"first".to_owned()));
+    net.write::<LwwRegister<String>>("d", "session", |r| r.set("first"));
     let set = net["d"].expire_at(now, WALL, key, Some(WALL + 1_000));
     assert_eq!(set, Ok(true));
     while net["a"].deadline(key).is_none() {

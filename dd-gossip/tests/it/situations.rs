@@ -28,7 +28,7 @@ fn s17_a_deleted_key_stays_deleted_when_an_older_frame_arrives() {
     let mut net = Net::of(&NAMES);
     net.connect("a", "b");
     insert(&mut net, "a", "key", "old");
-    net.write::<LwwRegister<String>>("a", "key", |register| register.set(&"old".into()));
+    net.write::<LwwRegister<String>>("a", "key", |register| register.set("old"));
     net.write::<PnCounter>("b", "key", |count| count.add(7));
     net.run_millis(2_000);
     // b brings c up to date; its frames are slow.

@@ -40,7 +40,7 @@ fn text(replica: &Replica, key: &str) -> Option<String> {
 
 fn set_all(tx: &mut Transaction<'_>, keys: &[&str], value: &str) {
     for key in keys {
-        tx.edit::<Text>(key.as_bytes()).set(&value.to_owned());
+        tx.edit::<Text>(key.as_bytes()).set(value);
     }
 }
 
@@ -191,7 +191,7 @@ fn what_replaced_a_part_goes_with_the_rest() {
     for above in [false, true] {
         let mut net = narrow();
         net.connect("a", "b");
-        net.write::<Text>("a", "k", |text| text.set(&"old".to_owned()));
+        net.write::<Text>("a", "k", |text| text.set("old"));
         net.run_millis(3_000);
         net.connect("b", "c");
         net.run_millis(3_000);
@@ -203,7 +203,7 @@ fn what_replaced_a_part_goes_with_the_rest() {
         if above {
             net.delete("a", "k");
         } else {
-            net.write::<Text>("a", "k", |text| text.set(&"newer".to_owned()));
+            net.write::<Text>("a", "k", |text| text.set("newer"));
         }
         net.run_millis(10_000);
         assert_eq!(text(&net["c"], "k").as_deref(), Some("old"));
@@ -263,7 +263,7 @@ fn a_full_comparison_brings_transactions() {
     };
     let mut net = Net::with(NAMES.map(impatient).to_vec());
     net.connect("a", "b");
-    net.write::<Text>("a", "gone", |text| text.set(&"x".to_owned()));
+    net.write::<Text>("a", "gone", |text| text.set("x"));
     net.delete("a", "gone");
     net.run_millis(70_000);
     assert_eq!(net["b"].status().records, 0, "c was not waited for");
@@ -291,8 +291,8 @@ fn transactions_are_kept_until_every_peer_has_their_events() {
     net.disconnect("b", "c");
     at(&mut net, "a", |tx| set_all(tx, &["k", "l"], "x"));
     // Superseded, they are kept all the same.
-    net.write::<Text>("b", "other", |text| text.set(&"x".to_owned()));
-    net.write::<Text>("a", "k", |text| text.set(&"y".to_owned()));
+    net.write::<Text>("b", "other", |text| text.set("x"));
+    net.write::<Text>("a", "k", |text| text.set("y"));
     net.run_millis(60_000);
     assert_eq!(kept(&mut net), [1, 1, 0]);
     net.connect("b", "c");
@@ -355,7 +355,7 @@ fn what_is_too_large_for_one_message_goes_by_a_full_comparison() {
         at(&mut net, "a", |tx| {
             set_all(tx, &["k", "l"], &"x".repeat(bytes))
         });
-        net.write::<Text>("a", "m", |text| text.set(&"beside it".to_owned()));
+        net.write::<Text>("a", "m", |text| text.set("beside it"));
         net.connect("a", "b");
         let is_whole = |b: &Replica| text(b, "k").is_some() == text(b, "l").is_some();
         net.now = net.now + Duration::from_secs(1);

@@ -227,7 +227,7 @@ impl VectorType for MinRegister<i64> {
 impl VectorType for LwwRegister<String> {
     fn apply(edit: &mut Self::Edit<'_>, op: &Op<'_>) -> Result<(), CaseError> {
         match op.name {
-            "set" => edit.set(&op.text()?.to_owned()),
+            "set" => edit.set(op.text()?),
             _ => return Err(op.unknown()),
         }
         Ok(())
@@ -245,7 +245,7 @@ impl VectorType for LwwRegister<String> {
 impl VectorType for MvRegister<String> {
     fn apply(edit: &mut Self::Edit<'_>, op: &Op<'_>) -> Result<(), CaseError> {
         match op.name {
-            "set" => edit.set(&op.text()?.to_owned()),
+            "set" => edit.set(op.text()?),
             _ => return Err(op.unknown()),
         }
         Ok(())
@@ -263,7 +263,7 @@ impl VectorType for LwwMap<String, String> {
         match op.name {
             "put" => {
                 let (key, value) = op.inner("set")?;
-                edit.insert(key, &value.text()?.to_owned());
+                edit.insert(key, value.text()?);
             }
             "remove" => drop(edit.remove(op.text()?)),
             _ => return Err(op.unknown()),
