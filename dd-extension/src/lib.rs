@@ -116,6 +116,7 @@ pub use store::Store;
 pub use subscription::{MAX_DUE, Subscription, SubscriptionAll};
 pub use transaction::Transaction;
 pub use update_at::UpdateAt;
+pub use validity::CertificateState;
 
 pub use crdt_core as types;
 pub use crdt_core::codec::DecodeError;

@@ -8,6 +8,7 @@ use dd_gossip::{Member, NodeId, PeerStatus, RecordsAwaited, Status, TransportSta
 
 use crate::repair::Repair;
 use crate::store::Inner;
+use crate::validity::CertificateState;
 
 /// How a store is doing.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct StoreStatus {
     /// Until when the certificate of this node is valid, over QUIC: see
     /// [`Cluster::valid_until`](crate::Cluster::valid_until).
     pub valid_until: Option<SystemTime>,
+    /// How near that is, as the log warns of it. `None` where there is no certificate.
+    pub certificate: Option<CertificateState>,
 }
 
 /// Whether nodes agree, as far as one of them knows.
@@ -76,6 +79,13 @@ impl StoreStatus {
             .collect();
         let records_awaited = replica.records_awaited(store.now());
         drop(replica);
+        let now = SystemTime::now();
+        let certificate = store.certificate.lock();
+        let ends = certificate
+            .as_ref()
+            .map(|valid| (valid.until, valid.state(now)));
+        drop(certificate);
+        let (valid_until, certificate) = ends.unzip();
         Self {
             replica: store.replica.write().status(),
             members: store.members.lock().clone(),
@@ -87,7 +97,8 @@ impl StoreStatus {
             records_awaited,
             diverged: store.diverged.lock().clone(),
             repairs: store.repairs.lock().iter().copied().collect(),
-            valid_until: store.certificate.lock().as_ref().map(|valid| valid.until),
+            valid_until,
+            certificate,
         }
     }
 

@@ -1,5 +1,6 @@
 //! How long the certificate of a node is good for, and what is said of its end.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -22,14 +23,29 @@ pub(crate) struct Validity {
     node: NodeId,
     /// From then on a third is left of what there was when it was taken into use.
     ends_soon: SystemTime,
-    said: Option<Notice>,
+    said: CertificateState,
 }
 
-/// What is said of the end of a certificate, each once.
+/// How near the end of a certificate is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Notice {
-    Soon,
+#[non_exhaustive]
+pub enum CertificateState {
+    /// It is valid for more than a third of the time for which it was when it was taken into use.
+    Valid,
+    /// It is valid for a third of that time or less: renew it.
+    EndsSoon,
+    /// It has run out: peers refuse new connections until it is renewed.
     Over,
+}
+
+impl fmt::Display for CertificateState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Valid => "valid",
+            Self::EndsSoon => "ends soon",
+            Self::Over => "over",
+        })
+    }
 }
 
 impl Validity {
@@ -40,7 +56,7 @@ impl Validity {
             until,
             node,
             ends_soon: until - left / 3,
-            said: None,
+            said: CertificateState::Valid,
         }
     }
 
@@ -49,33 +65,38 @@ impl Validity {
         let notice = self.notice(now);
         let node = &self.node;
         match notice {
-            Some(Notice::Soon) => {
+            Some(CertificateState::EndsSoon) => {
                 let left = self.until.duration_since(now).unwrap_or_default().as_secs();
                 tracing::warn!(%node, left, "the certificate runs out soon, in so many seconds: renew it");
             }
-            Some(Notice::Over) => tracing::warn!(
+            Some(CertificateState::Over) => tracing::warn!(
                 %node,
                 "the certificate has run out: peers refuse new connections until it is renewed"
             ),
-            None => {}
+            Some(CertificateState::Valid) | None => {}
         }
         self.pause(now)
     }
 
-    /// What is to be said now and was not yet.
-    fn notice(&mut self, now: SystemTime) -> Option<Notice> {
-        let due = if now >= self.until {
-            Some(Notice::Over)
+    /// How near its end is.
+    pub(crate) fn state(&self, now: SystemTime) -> CertificateState {
+        if now >= self.until {
+            CertificateState::Over
         } else if now >= self.ends_soon {
-            Some(Notice::Soon)
+            CertificateState::EndsSoon
         } else {
-            None
-        };
+            CertificateState::Valid
+        }
+    }
+
+    /// What is to be said now and was not yet; each once.
+    fn notice(&mut self, now: SystemTime) -> Option<CertificateState> {
+        let due = self.state(now);
         if due <= self.said {
             return None;
         }
         self.said = due;
-        due
+        Some(due)
     }
 
     fn pause(&self, now: SystemTime) -> Duration {
@@ -96,17 +117,26 @@ mod tests {
         let mut one = Validity::new("a".parse().unwrap(), at(90), begin);
         assert_eq!(one.notice(at(59)), None);
         assert_eq!(one.pause(at(59)), Duration::from_secs(1));
-        assert_eq!(one.notice(at(60)), Some(Notice::Soon));
+        assert_eq!(one.notice(at(60)), Some(CertificateState::EndsSoon));
         assert_eq!(one.notice(at(61)), None);
         assert_eq!(one.pause(at(61)), Duration::from_secs(29));
-        assert_eq!(one.notice(at(90)), Some(Notice::Over));
+        assert_eq!(one.notice(at(90)), Some(CertificateState::Over));
         assert_eq!(one.notice(at(91)), None);
         assert_eq!(one.pause(at(91)), LOOK);
-        // The clock was set back: nothing is said twice.
+        // The clock was set back: nothing is said twice, and what is shown is as it is.
         assert_eq!(one.notice(at(70)), None);
+        let shown = [
+            (59, "valid"),
+            (60, "ends soon"),
+            (89, "ends soon"),
+            (90, "over"),
+        ];
+        for (seconds, state) in shown {
+            assert_eq!(one.state(at(seconds)).to_string(), state, "{seconds}");
+        }
         // Taken into use when it was over, and far away from its end.
         let mut over = Validity::new("a".parse().unwrap(), begin, at(1));
-        assert_eq!(over.notice(at(1)), Some(Notice::Over));
+        assert_eq!(over.notice(at(1)), Some(CertificateState::Over));
         let year = Validity::new("a".parse().unwrap(), at(365 * 24 * 3600), begin);
         assert_eq!(year.pause(begin), LOOK);
     }

@@ -146,6 +146,10 @@ fn check(dom: &str, word: &str) -> Result<()> {
     let keys = between(dom, "<div id=\"keys\">", "<script>").context("there are no keys")?;
     ensure!(keys.contains("cart-42"), "the key cart-42 is not shown");
     ensure!(
+        dom.contains("certificate until"),
+        "it does not say until when the certificate is valid"
+    );
+    ensure!(
         keys.contains("&lt;img/src=x/onerror"),
         "the key with markup is not shown as text"
     );
@@ -257,7 +261,9 @@ mod tests {
     #[test]
     fn a_page_is_checked_for_its_word_and_for_markup() {
         let page = |word: &str, keys: &str| {
-            format!("<h1 id=\"word\">{word}</h1><div id=\"keys\">cart-42 {keys}</div><script>")
+            format!(
+                "<h1 id=\"word\">{word}</h1><dt>certificate until</dt><div id=\"keys\">cart-42 {keys}</div><script>"
+            )
         };
         let text = "&lt;img/src=x/onerror";
         assert!(check(&page("EQUAL", text), "EQUAL").is_ok());
@@ -265,5 +271,7 @@ mod tests {
         assert!(check(&page("EQUAL", "<img/src=x/onerror"), "EQUAL").is_err());
         assert!(check(&page("EQUAL", &format!("{text} <img>")), "EQUAL").is_err());
         assert!(check("", "EQUAL").is_err());
+        let without = page("EQUAL", text).replace("certificate until", "");
+        assert!(check(&without, "EQUAL").is_err());
     }
 }

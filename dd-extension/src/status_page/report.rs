@@ -56,6 +56,7 @@ pub(super) fn report(status: &StoreStatus) -> Value {
         "refusals": refusals(status),
         "repairs": repairs(status),
         "certificate_until_ms": status.valid_until.map(since_1970),
+        "certificate": status.certificate.map(|state| state.to_string()),
         "sealed": replica.origins.1,
         "scrubs": counts.scrubs,
     })

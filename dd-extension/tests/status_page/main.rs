@@ -30,8 +30,12 @@ struct Served {
 impl Served {
     async fn start() -> Self {
         let identity = Identity::dev(&"shop".parse().unwrap(), &"a".parse().unwrap(), "secret");
+        Self::start_as(identity.unwrap()).await
+    }
+
+    async fn start_as(identity: Identity) -> Self {
         let listen = "127.0.0.1:0".parse().unwrap();
-        let config = ClusterConfig::new(listen).identity(identity.unwrap());
+        let config = ClusterConfig::new(listen).identity(identity);
         let (cluster, dd) = (
             Cluster::bootstrap(config).await.unwrap(),
             DistributedData::new(),

@@ -1,10 +1,14 @@
 //! What it shows.
 
-use dd_extension::Key;
-use dd_extension::types::{LwwRegister, OrSet, PnCounter};
-use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::Served;
+use dd_extension::types::{LwwRegister, OrSet, PnCounter};
+use dd_extension::{Authority, CertificateState, Identity, Key};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::{LIMIT, Served};
 
 type Tags = OrSet<String>;
 
@@ -81,6 +85,47 @@ async fn the_status_says_how_the_store_is_doing() {
     assert_eq!(status["refusals"], json!([]));
     let valid_until = status["certificate_until_ms"].as_u64().unwrap();
     assert!(valid_until > own["started_ms"].as_u64().unwrap());
+    assert_eq!(status["certificate"], "valid");
+    // What the page shows of a status is there.
+    let page = served.get("/").await.body;
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let shown: BTreeSet<&str> = [" s.", "(s.", "[s.", "{s."]
+        .iter()
+        .flat_map(|before| page.split(before).skip(1))
+        .map(|rest| rest.split(|c| !is_name(c)).next().unwrap_or_default())
+        .collect();
+    for name in &shown {
+        assert!(status.get(name).is_some(), "{name}: {status}");
+    }
+    for name in ["agreement", "certificate", "certificate_until_ms"] {
+        assert!(shown.contains(name), "{name}: {shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_run_out_is_seen() {
+    let authority = Authority::new(&"shop".parse().unwrap()).unwrap();
+    let (node, valid) = ("a".parse().unwrap(), Duration::from_secs(3));
+    let issued = authority.issue_for(&node, valid).unwrap();
+    let (ca, own, key) = (
+        authority.certificate_pem(),
+        issued.certificate_pem(),
+        issued.key_pem(),
+    );
+    let served = Served::start_as(Identity::from_pem(ca, own, key).unwrap()).await;
+    let state = || async { served.json("/status.json").await["certificate"].clone() };
+    let over = async {
+        while state().await != "over" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LIMIT, over).await.expect("it does not run out");
+    // The page has words for each state that it warns of.
+    let page = served.get("/").await.body;
+    for state in [CertificateState::EndsSoon, CertificateState::Over] {
+        let compared = format!("s.certificate === \"{state}\"");
+        assert!(page.contains(&compared), "{compared}");
+    }
 }
 
 #[tokio::test]
@@ -129,10 +174,7 @@ async fn a_value_is_shown_whole_by_itself_and_in_part_among_others() {
         .unwrap();
     served.store.update(&hits, |hits| hits.add(7)).unwrap();
     let motd = Key::<LwwRegister<String>>::of("motd");
-    served
-        .store
-        .update(&motd, |r| r.set(&"hello".to_owned()))
-        .unwrap();
+    served.store.update(&motd, |r| r.set("hello")).unwrap();
     // Two types stand side by side; the larger is cut, and says so.
     let value = served.json("/value.json?key=k").await;
     let [set, counter] = &value["values"].as_array().unwrap()[..] else {
