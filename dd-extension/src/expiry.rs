@@ -18,7 +18,6 @@ impl Transaction<'_> {
     /// deadline. Returns whether there was anything, what this transaction wrote before counts.
     ///
     /// ```no_run
-    /// use std::convert::Infallible;
     /// use std::time::{Duration, SystemTime};
     /// use dd_extension::{Keys, Store, types::LwwRegister};
     ///
@@ -27,10 +26,9 @@ impl Transaction<'_> {
     /// # fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
     /// let token = TOKENS.key("ann");
     /// let end = SystemTime::now() + Duration::from_secs(3600);
-    /// store.transaction(|tx| {
+    /// store.update_together(|tx| {
     ///     tx.edit(&token).set("secret");
     ///     tx.expire_at(&token, Some(end));
-    ///     Ok::<_, Infallible>(())
     /// })?;
     /// # Ok(())
     /// # }

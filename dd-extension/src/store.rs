@@ -217,7 +217,7 @@ impl Store {
 
     /// Changes the value under a key: at once, locally, as one. Other nodes see it whole too, unless they
     /// are catching up: those may see its elements one after the other. For several keys, or where they are to see that whole
-    /// too, see [`transaction`](Self::transaction).
+    /// too, see [`update_together`](Self::update_together).
     ///
     /// # Errors
     ///

@@ -1,13 +1,15 @@
 //! Transactions: updates of several keys as one.
 
+use std::convert::Infallible;
+
 use crdt_core::Crdt;
 
 use crate::closure;
-use crate::error::TryUpdateError;
+use crate::error::{StoreError, TryUpdateError};
 use crate::key::Key;
 use crate::store::{Store, wall};
 
-/// What a transaction did so far, from which it goes on; see [`Store::transaction`].
+/// What a transaction did so far, from which it goes on; see [`Store::update_together`] and [`Store::transaction`].
 #[derive(Debug)]
 pub struct Transaction<'a>(pub(crate) dd_gossip::Transaction<'a>);
 
@@ -36,43 +38,58 @@ impl Transaction<'_> {
 }
 
 impl Store {
-    /// Changes the values under several keys, or several elements under one, as one, at once and locally. All writes have
-    /// one timestamp.
+    /// Changes the values under several keys, or several elements under one, as one, at once and locally: a
+    /// [`transaction`](Self::transaction) that never gives up, as [`update`](Self::update) is for one key. What is promised
+    /// and what it costs is said there.
     ///
     /// ```
-    /// # use std::convert::Infallible;
-    /// # use dd_extension::{Key, Store, TryUpdateError, types::{OrSet, PnCounter}};
-    /// # fn example(store: &Store) -> Result<(), TryUpdateError<Infallible>> {
+    /// # use dd_extension::{Key, Store, StoreError, types::{OrSet, PnCounter}};
+    /// # fn example(store: &Store) -> Result<(), StoreError> {
     /// const USERS: Key<OrSet<String>> = Key::new("users");
     /// const SEATS: Key<PnCounter> = Key::new("seats");
     ///
-    /// store.transaction(|tx| {
+    /// let left = store.update_together(|tx| {
     ///     tx.edit(&USERS).insert("ann");
     ///     tx.edit(&SEATS).add(-1);
-    ///     Ok::<_, Infallible>(())
+    ///     tx.read(&SEATS, |seats| seats.value())
     /// })?;
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// The closure may give up, with an error of any type. One that never does has to name a type for it all the same,
-    /// [`Infallible`](std::convert::Infallible), as `Ok(())` alone does not say which (E0282), unless the result is passed
-    /// on as one of a known type:
+    /// # Errors
+    ///
+    /// [`StoreError`]; nothing was changed then, nor if the closure panics.
+    pub fn update_together<R>(
+        &self,
+        run: impl FnOnce(&mut Transaction<'_>) -> R,
+    ) -> Result<R, StoreError> {
+        let result = self.transaction(|tx| Ok::<R, Infallible>(run(tx)));
+        result.map_err(|error| match error {
+            TryUpdateError::Store(error) => error,
+            TryUpdateError::Closure(never) => match never {},
+        })
+    }
+
+    /// Changes the values under several keys, or several elements under one, as one, at once and locally. All writes have
+    /// one timestamp. The closure may give up, with an error of any type; for one that never does
+    /// [`update_together`](Self::update_together) needs no such type.
     ///
     /// ```
-    /// # use std::convert::Infallible;
     /// # use dd_extension::{Key, Store, TryUpdateError, types::OrSet};
     /// const READY: Key<OrSet<u64>> = Key::new("jobs/ready");
     /// const TAKEN: Key<OrSet<u64>> = Key::new("jobs/taken");
     ///
-    /// fn take(store: &Store) -> Result<Option<u64>, TryUpdateError<Infallible>> {
+    /// #[derive(Debug)]
+    /// struct NothingToDo;
+    ///
+    /// fn take(store: &Store) -> Result<u64, TryUpdateError<NothingToDo>> {
     ///     store.transaction(|tx| {
-    ///         let Some(job) = tx.read(&READY, |ready| ready.iter().next()) else {
-    ///             return Ok(None);
-    ///         };
+    ///         let first = tx.read(&READY, |ready| ready.iter().next());
+    ///         let job = first.ok_or(NothingToDo)?;
     ///         tx.edit(&READY).remove(&job);
     ///         tx.edit(&TAKEN).insert(&job);
-    ///         Ok(Some(job))
+    ///         Ok(job)
     ///     })
     /// }
     /// ```

@@ -1,7 +1,6 @@
 //! Values that end, as users see them. When is tested where time is virtual; here a deadline has passed
 //! already.
 
-use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use dd_extension::types::{LwwRegister, OrSet, PnCounter};
@@ -128,13 +127,13 @@ async fn a_transaction_writes_a_value_with_its_end_and_begins_anew_after_it() {
             .unwrap()
     };
     let write = |node: &Node, text: &str, end: Option<SystemTime>| {
-        node.store.transaction(|tx| {
+        node.store.update_together(|tx| {
             let before = tx.read(&token, |token| token.get().unwrap());
             tx.edit(&token).set(text);
             if end.is_some() {
                 assert!(tx.expire_at(&token, end));
             }
-            Ok::<_, Infallible>(before)
+            before
         })
     };
     let future = SystemTime::now() + Duration::from_secs(3600);

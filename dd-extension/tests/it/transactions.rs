@@ -29,9 +29,9 @@ fn shift(store: &Store, element: &str) -> Result<bool, TryUpdateError<Infallible
 fn places(store: &Store, element: &str) -> (bool, bool) {
     let both = |tx: &mut Transaction<'_>| {
         let from = tx.read(&FROM, |set| set.contains(element));
-        Ok::<_, Infallible>((from, tx.view(&TO).contains(element)))
+        (from, tx.view(&TO).contains(element))
     };
-    store.transaction(both).unwrap()
+    store.update_together(both).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,10 +42,10 @@ async fn a_transaction_moves_an_element() {
     assert_eq!(shift(store, "x"), Ok(true));
     assert_eq!(shift(store, "x"), Ok(false));
     assert_eq!(places(store, "x"), (false, true));
-    let seen = store.transaction(|tx| {
+    let seen = store.update_together(|tx| {
         tx.edit(&COUNT).add(2);
         assert!(tx.delete(&TO) && !tx.delete(&TO));
-        Ok::<_, Infallible>((tx.view(&COUNT).value(), tx.view(&TO).len()))
+        (tx.view(&COUNT).value(), tx.view(&TO).len())
     });
     assert_eq!(seen, Ok((2, 0)));
     assert_eq!(store.read(&TO, |set| set.len()), Ok(0));
@@ -84,6 +84,15 @@ async fn what_gives_up_fails_or_panics_writes_nothing() {
         })
     }));
     assert!(panicked.is_err());
+    // One that never gives up is refused alike.
+    let refused = store.update_together(|tx| {
+        tx.edit(&FROM).remove("x");
+        tx.edit(&nameless).add(1);
+    });
+    let key = StoreError::Update(UpdateError::Key(0));
+    assert_eq!(refused, Err(key));
+    let inside = store.update_together(|_| store.update_together(|_| ()));
+    assert_eq!(inside, Ok(Err(StoreError::InsideClosure)));
     let inside = store
         .transaction(|_| Ok::<_, Infallible>(shift(store, "x")))
         .unwrap();
@@ -103,6 +112,7 @@ async fn what_gives_up_fails_or_panics_writes_nothing() {
         shift(store, "x"),
         Err(TryUpdateError::Store(StoreError::Stopped))
     );
+    assert_eq!(store.update_together(|_| ()), Err(StoreError::Stopped));
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,10 +153,9 @@ async fn who_catches_up_through_a_third_node_sees_no_part() {
         assert_eq!(shift(&a.store, &n.to_string()), Ok(true));
         // Over several frames, and replaced before c has any of it.
         a.store
-            .transaction(|tx| {
+            .update_together(|tx| {
                 tx.edit(&COUNT).add(1);
                 tx.edit(&TEXT).set(&text);
-                Ok::<_, Infallible>(())
             })
             .unwrap();
         a.store.update(&COUNT, |count| count.add(1)).unwrap();
@@ -164,9 +173,7 @@ async fn who_catches_up_through_a_third_node_sees_no_part() {
         }
         let (count, text) = c
             .store
-            .transaction(|tx| {
-                Ok::<_, Infallible>((tx.view(&COUNT).value(), tx.view(&TEXT).get().unwrap()))
-            })
+            .update_together(|tx| (tx.view(&COUNT).value(), tx.view(&TEXT).get().unwrap()))
             .unwrap();
         assert_eq!(count == 0, text.is_none());
         agree(&[&b, &c])
