@@ -162,6 +162,11 @@ impl<T> Keys<T> {
         OwnedKeys(Self::with_prefix(prefix))
     }
 
+    /// As [`owned`](Self::owned), for a prefix that is known when the program runs.
+    pub fn owned_of(prefix: impl Into<String>) -> OwnedKeys<T> {
+        OwnedKeys(Self::of(prefix))
+    }
+
     /// The prefix.
     pub fn prefix(&self) -> &str {
         &self.prefix

@@ -68,6 +68,107 @@ fn every_kind_of_line_is_answered() {
 }
 
 #[test]
+fn lines_write_several_keys_as_one() {
+    let mut node = Program::start(&["--dev", "secret", "--node", "a", "--bootstrap"]);
+    let cases = [
+        ("insert ready job", "ok new"),
+        (
+            "together remove ready job ; insert taken job ; add made 1",
+            "ok done; new; 1",
+        ),
+        ("get ready", "ok nothing"),
+        ("get taken", "ok or_set<str> {job}"),
+        // Later ones see what the earlier ones did.
+        ("together add made 1 ; add made -3", "ok 2; -1"),
+        (
+            "repeat 2 together add made 5 ; put by-{i} k v",
+            "ok 2 times",
+        ),
+        ("get made", "ok pn_counter 9"),
+        ("get by-1", "ok lww_map<str> {k=v}"),
+        (
+            "together delete made ; delete by-0 ; delete by-1",
+            "ok done; done; done",
+        ),
+        ("keys", "ok 1 keys: taken"),
+    ];
+    for (line, answer) in cases {
+        assert_eq!(node.ask(line), answer, "{line}");
+    }
+    // One that is refused refuses all.
+    let long = "k".repeat(1025);
+    let answer = node.ask(&format!("together delete taken ; insert {long} job"));
+    assert_eq!(answer, "error a key of 1025 bytes; keys have 1 to 1024");
+    assert_eq!(node.ask("get taken"), "ok or_set<str> {job}");
+}
+
+#[test]
+fn lines_say_when_keys_end() {
+    let mut node = Program::start(&["--dev", "secret", "--node", "a", "--bootstrap"]);
+    let cases = [
+        ("insert cart apple", "ok new"),
+        ("deadline cart", "ok none"),
+        ("expire cart 600", "ok ends in 600 s"),
+    ];
+    for (line, answer) in cases {
+        assert_eq!(node.ask(line), answer, "{line}");
+    }
+    let said = node.ask("deadline cart");
+    let left = said
+        .strip_prefix("ok in ")
+        .and_then(|left| left.strip_suffix(" s"));
+    let left: f64 = left.expect(&said).parse().unwrap();
+    assert!((0.0..=600.0).contains(&left), "{said}");
+    let cases = [
+        ("expire cart never", "ok does not end"),
+        ("deadline cart", "ok none"),
+        ("expire nothing 5", "ok there was nothing"),
+        (
+            "together set token secret ; expire token 0",
+            "ok written; ends in 0 s",
+        ),
+        ("expire-idle session/ 60", "ok done"),
+        ("expire-idle session/ never", "ok done"),
+    ];
+    for (line, answer) in cases {
+        assert_eq!(node.ask(line), answer, "{line}");
+    }
+    // From its end on, and not only when it is deleted.
+    node.ask_until("get token", |token| token == "ok nothing");
+    assert_eq!(node.ask("get cart"), "ok or_set<str> {apple}");
+    let answer = node.ask("expire-idle session/ 0");
+    assert!(
+        answer.starts_with("error ") && answer.contains("take 1s or more"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_key_of_a_node_goes_with_it() {
+    let fast = |name: &str, more: &[&str]| {
+        let dev = ["--dev", "secret", "--node", name, "--probe", "50"];
+        Program::start(&[&dev[..], more].concat())
+    };
+    let mut a = fast("a", &["--bootstrap"]);
+    let seed = a.address().to_owned();
+    let mut b = fast("b", &["--seed", &seed]);
+    assert_eq!(b.ask("ready"), "ok ready");
+    assert_eq!(b.ask("own session/ web"), "ok session/b/web");
+    assert_eq!(b.ask("insert session/b/web ann"), "ok new");
+    assert_eq!(b.ask("insert cart apple"), "ok new");
+    a.ask_until("get session/b/web", |key| key == "ok or_set<str> {ann}");
+    a.ask_until("get cart", |key| key == "ok or_set<str> {apple}");
+    b.kill();
+    a.ask_until("get session/b/web", |key| key == "ok nothing");
+    assert_eq!(a.ask("get cart"), "ok or_set<str> {apple}");
+    let answer = a.ask(&format!("own {} web", "p".repeat(256)));
+    assert!(
+        answer.starts_with("error a family of keys with a prefix of 256 bytes"),
+        "{answer}"
+    );
+}
+
+#[test]
 fn errors_say_how_a_line_should_look() {
     let mut node = Program::start(&["--dev", "secret", "--node", "a", "--bootstrap"]);
     let cases = [
@@ -78,6 +179,17 @@ fn errors_say_how_a_line_should_look() {
         ("put flags dark-mode", "put flags dark-mode on"),
         ("repeat many add hits 1", "repeat 1000 insert ids id-{i}"),
         ("repeat 2 add hits", "add hits 3"),
+        ("expire cart", "expire cart-42 60"),
+        ("expire cart soon", "expire cart-42 60"),
+        ("expire-idle cart-", "expire-idle cart- 60"),
+        ("deadline", "deadline cart-42"),
+        ("own session/", "own session/ web"),
+        ("together add hits 1", "together add hits 1 ; reset old"),
+        (
+            "together add hits 1 ; get hits",
+            "together add hits 1 ; reset old",
+        ),
+        ("together add hits 1 ; add hits", "add hits 3"),
         ("insret cart apple", "insert cart-42 apple"),
     ];
     for (line, usage) in cases {

@@ -87,6 +87,10 @@ impl Implied {
             }
             return Ok(());
         }
+        if verb == "together" {
+            let mut lines = rest.split(" ; ");
+            return lines.try_for_each(|line| self.line(process, line.trim()));
+        }
         let (key, rest) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
         let rest = rest.trim();
         let (field, value) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -105,6 +109,9 @@ impl Implied {
             "uncount" => What::Remove(COUNTS, Some(rest.to_owned())),
             "delete" => What::Delete,
             "get" | "keys" | "status" | "watch" | "unwatch" | "ready" => return Ok(()),
+            "expire" | "expire-idle" | "own" => bail!(
+                "{verb:?} can't stand in a file of operations: what becomes of it depends on when"
+            ),
             other => bail!("{other:?} can't stand in a file of operations"),
         };
         let known = self.known.entry(process).or_default();
@@ -244,5 +251,19 @@ mod tests {
         assert_eq!(values["n"], "pn_counter 3");
         assert_eq!(values["s"], "or_set<str> {x}");
         assert_eq!(values["r"], "lww_register two (1 concurrent writes lost)");
+    }
+
+    #[test]
+    fn several_lines_as_one_are_those_lines() {
+        let mut implied = Implied::default();
+        implied.line(0, "insert ready job").unwrap();
+        implied
+            .line(0, "together remove ready job ; insert taken job")
+            .unwrap();
+        let values = implied.values();
+        assert_eq!(values.get("ready"), None);
+        assert_eq!(values["taken"], "or_set<str> {job}");
+        let error = implied.line(0, "expire taken 5").unwrap_err();
+        assert!(error.to_string().contains("depends on when"), "{error}");
     }
 }

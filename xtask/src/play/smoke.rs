@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// Two sides write, one node dies and comes back, and all agree.
+/// Two sides write, one node dies and comes back, and all agree; then several keys as one, a key of a node, and an end.
 pub(crate) const SMOKE: &str = "\
 # A conflict, by hand.
 watch cart
@@ -25,12 +25,20 @@ start b
 wait
 b get cart
 b get title
+b together remove cart apple ; insert basket apple
+b own session/ web
+b insert session/b/web ann
+b expire basket 600
+wait
+a get basket
+a get session/b/web
+a deadline basket
 lag
 status
 ";
 
 /// What must be said somewhere, in this order.
-const SAID: [&str; 9] = [
+const SAID: [&str; 16] = [
     "a: new",
     "a b c are equal",
     "Who can reach whom: a b | c",
@@ -39,6 +47,13 @@ const SAID: [&str; 9] = [
     "a b c are equal",
     "b: or_set<str> {apple}",
     "b: mv_register {",
+    "b: done; new",
+    "b: session/b/web",
+    "b: ends in 600 s",
+    "a b c are equal",
+    "a: or_set<str> {apple}",
+    "a: or_set<str> {ann}",
+    "a: in ",
     "Equal: a b c",
 ];
 

@@ -17,6 +17,15 @@ pub(crate) enum Command {
     Count(String, String, i64),
     Uncount(String, String),
     Delete(String),
+    /// Ends a key after so many seconds, or not any more.
+    Expire(String, Option<u32>),
+    /// Others that write, as one.
+    Together(Vec<Command>),
+    Deadline(String),
+    /// Ends keys that begin so when nobody wrote them for so many seconds, or not any more.
+    ExpireIdle(String, Option<u32>),
+    /// A key of this node: a prefix, and what stands behind the node's name.
+    Own(String, String),
     Get(String),
     Watch(String),
     Unwatch(String),
@@ -35,6 +44,51 @@ pub(crate) enum Command {
     Repeat(u64, String),
 }
 
+impl Command {
+    /// Whether it can stand beside others that take effect as one.
+    fn is_write(&self) -> bool {
+        match self {
+            Self::Add(..)
+            | Self::Reset(..)
+            | Self::Insert(..)
+            | Self::Remove(..)
+            | Self::Clear(..)
+            | Self::Set(..)
+            | Self::Assign(..)
+            | Self::Put(..)
+            | Self::Unput(..)
+            | Self::Count(..)
+            | Self::Uncount(..)
+            | Self::Delete(..)
+            | Self::Expire(..) => true,
+            Self::Together(..)
+            | Self::Deadline(..)
+            | Self::ExpireIdle(..)
+            | Self::Own(..)
+            | Self::Get(..)
+            | Self::Watch(..)
+            | Self::Unwatch(..)
+            | Self::Keys(..)
+            | Self::Status
+            | Self::Members
+            | Self::Leave
+            | Self::Renew
+            | Self::RemoveMember(..)
+            | Self::Ready
+            | Self::Confirm
+            | Self::Refresh
+            | Self::Help
+            | Self::Quit
+            | Self::Repeat(..) => false,
+        }
+    }
+}
+
+/// What stands between lines that take effect as one.
+const BESIDE: &str = " ; ";
+/// What stands for no end of a key.
+const NEVER: &str = "never";
+
 /// A line that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unclear {
@@ -49,7 +103,7 @@ impl fmt::Display for Unclear {
 }
 
 /// Names, how a line looks, and what it does.
-pub(crate) const USAGE: [(&str, &str, &str); 26] = [
+pub(crate) const USAGE: [(&str, &str, &str); 31] = [
     (
         "add",
         "add hits 3",
@@ -101,6 +155,31 @@ pub(crate) const USAGE: [(&str, &str, &str); 26] = [
         "delete",
         "delete cart-42",
         "deletes a key with everything under it",
+    ),
+    (
+        "together",
+        "together add hits 1 ; reset old",
+        "writes several keys as one, with ` ; ` between the lines",
+    ),
+    (
+        "expire",
+        "expire cart-42 60",
+        "ends a key after so many seconds; with `never` it does not end",
+    ),
+    (
+        "deadline",
+        "deadline cart-42",
+        "prints in how many seconds a key ends",
+    ),
+    (
+        "expire-idle",
+        "expire-idle cart- 60",
+        "ends keys that begin so when nobody wrote them for so many seconds, or `never`",
+    ),
+    (
+        "own",
+        "own session/ web",
+        "prints a key of this node, to be written here; it goes with the node",
     ),
     ("get", "get cart-42", "prints what stands under a key"),
     (
@@ -190,6 +269,11 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, Unclear> {
         "count" => Command::Count(words.key()?, words.word("a field")?, words.number()?),
         "uncount" => Command::Uncount(words.key()?, words.word("a field")?),
         "delete" => Command::Delete(words.key()?),
+        "together" => Command::Together(words.lines()?),
+        "expire" => Command::Expire(words.key()?, words.seconds()?),
+        "deadline" => Command::Deadline(words.key()?),
+        "expire-idle" => Command::ExpireIdle(words.word("a prefix")?, words.seconds()?),
+        "own" => Command::Own(words.word("a prefix")?, words.word("a name")?),
         "get" => Command::Get(words.key()?),
         "watch" => Command::Watch(words.key()?),
         "unwatch" => Command::Unwatch(words.key()?),
@@ -259,6 +343,42 @@ impl Words<'_> {
             .map_err(|_| self.problem(&format!("{word:?} is no whole number of 64 bits")))
     }
 
+    fn seconds(&mut self) -> Result<Option<u32>, Unclear> {
+        let word = self.word("a number of seconds")?;
+        if word == NEVER {
+            return Ok(None);
+        }
+        word.parse().map(Some).map_err(|_| {
+            self.problem(&format!(
+                "{word:?} is neither a number of seconds, up to {}, nor {NEVER:?}",
+                u32::MAX
+            ))
+        })
+    }
+
+    /// Lines that write, two at least.
+    fn lines(&mut self) -> Result<Vec<Command>, Unclear> {
+        let text = self.text("a line that writes")?;
+        let mut commands = Vec::new();
+        for line in text.split(BESIDE) {
+            if line.split_whitespace().next() == Some(self.name) {
+                return Err(self.problem("it does not stand in itself"));
+            }
+            let Some(command) = parse(line)? else {
+                return Err(self.problem(&format!("between two {BESIDE:?} stands no line")));
+            };
+            if !command.is_write() {
+                return Err(self.problem(&format!("{:?} writes no key", line.trim())));
+            }
+            commands.push(command);
+        }
+        if commands.len() < 2 {
+            let what = format!("takes two lines and more, with {BESIDE:?} between them");
+            return Err(self.problem(&what));
+        }
+        Ok(commands)
+    }
+
     /// Everything that is left.
     fn text(&mut self, what: &str) -> Result<String, Unclear> {
         if self.rest.is_empty() {
@@ -289,7 +409,7 @@ mod tests {
 
     #[test]
     fn errors_say_how_the_line_should_look() {
-        let said = |line| parse(line).unwrap_err().to_string();
+        let said = |line: &str| parse(line).unwrap_err().to_string();
         assert_eq!(
             said("add hits"),
             "add: a number is missing; a line looks like: add hits 3"
@@ -303,8 +423,31 @@ mod tests {
             "reset: \"now\" is too much; a line looks like: reset hits"
         );
         assert!(said("insret cart x").contains("is no command (try help)"));
+        assert!(said("expire cart soon").contains("up to 4294967295, nor \"never\""));
+        assert!(said("expire cart -1").contains("expire cart-42 60"));
+        assert!(said("expire-idle cart-").contains("a number of seconds is missing"));
+        assert!(said("own session/").contains("a name is missing"));
+        assert!(said("together").contains("a line that writes is missing"));
+        assert!(said("together add hits 1").contains("two lines and more, with \" ; \""));
+        assert!(said("together add hits 1 ; get hits").contains("\"get hits\" writes no key"));
+        assert!(said("together add hits 1 ; ; add hits 2").contains("is no command"));
+        assert!(said(&"together ".repeat(100_000)).contains("does not stand in itself"));
+        assert!(said("together add hits 1 ; # none").contains("stands no line"));
+        assert_eq!(
+            said("together add hits 1; add hits 2"),
+            "add: \"1;\" is no whole number of 64 bits; a line looks like: add hits 3"
+        );
         assert_eq!(parse("  # a comment"), Ok(None));
         let words = Command::Set("motd".into(), "hello  world".into());
         assert_eq!(parse("set motd hello  world"), Ok(Some(words)));
+        let both = vec![
+            Command::Set("motd".into(), "a;b".into()),
+            Command::Expire("motd".into(), None),
+        ];
+        let both = Command::Together(both);
+        assert_eq!(
+            parse("together set motd a;b ;  expire motd never"),
+            Ok(Some(both))
+        );
     }
 }

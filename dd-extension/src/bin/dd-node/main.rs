@@ -7,6 +7,7 @@
 mod command;
 mod identity;
 mod value;
+mod write;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,8 +19,8 @@ use clap::Parser;
 use dd_extension::status_page::StatusPage;
 use dd_extension::types::PnCounter;
 use dd_extension::{
-    Cluster, ClusterConfig, Consistency, DistributedData, Enrolment, EnrolmentOptions, Key, Member,
-    NodeId, PeerStatus, Store, StoreConfig, StoreError, StoreStatus, SwimTiming,
+    Cluster, ClusterConfig, Consistency, DistributedData, Enrolment, EnrolmentOptions, Key, Keys,
+    Member, NodeId, PeerStatus, Store, StoreConfig, StoreError, StoreStatus, SwimTiming,
 };
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::task::JoinHandle;
@@ -28,6 +29,7 @@ use tokio::time::timeout;
 use command::{Command, USAGE, parse};
 use identity::IdentityArgs;
 use value::{Counts, Fields, Tags, Text, Texts, describe};
+use write::{write, write_together};
 
 /// The system's own keeps what was freed in the midst of its heap: after many keys were deleted, the memory of
 /// all of them.
@@ -336,55 +338,30 @@ impl Node {
                 Ok(format!("{} commands", USAGE.len()))
             }
             Command::Quit => Ok("bye".to_owned()),
-            update => Ok(self.update(update)?),
+            Command::Together(commands) => Ok(write_together(&self.store, &commands)?),
+            Command::Deadline(key) => Ok(self.deadline(&key)?),
+            Command::ExpireIdle(prefix, seconds) => {
+                let lasts = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+                self.store.expire_idle(&Keys::<Tags>::of(prefix), lasts)?;
+                Ok("done".to_owned())
+            }
+            Command::Own(prefix, rest) => {
+                let family = Keys::<Tags>::owned_of(prefix);
+                Ok(self.store.own(&family, rest)?.as_str().to_owned())
+            }
+            one => Ok(write(&self.store, &one)?),
         }
     }
 
-    fn update(&self, command: Command) -> Result<String, StoreError> {
-        let store = &self.store;
-        let there = |was: bool| if was { "done" } else { "there was nothing" }.to_owned();
-        let fresh = |was: bool| if was { "new" } else { "was there" }.to_owned();
-        let written = |()| "written".to_owned();
-        match command {
-            Command::Add(key, n) => store.update(&Key::<PnCounter>::of(key), |c| {
-                c.add(n);
-                c.value().to_string()
-            }),
-            Command::Reset(key) => store
-                .update(&Key::<PnCounter>::of(key), |c| c.reset())
-                .map(there),
-            Command::Insert(key, e) => store
-                .update(&Key::<Tags>::of(key), |s| s.insert(e.as_str()))
-                .map(fresh),
-            Command::Remove(key, e) => store
-                .update(&Key::<Tags>::of(key), |s| s.remove(e.as_str()))
-                .map(there),
-            Command::Clear(key) => store
-                .update(&Key::<Tags>::of(key), |s| s.clear())
-                .map(there),
-            Command::Set(key, v) => store
-                .update(&Key::<Text>::of(key), |r| r.set(&v))
-                .map(written),
-            Command::Assign(key, v) => store
-                .update(&Key::<Texts>::of(key), |r| r.set(&v))
-                .map(written),
-            Command::Put(key, field, v) => store
-                .update(&Key::<Fields>::of(key), |m| m.insert(field.as_str(), &v))
-                .map(written),
-            Command::Unput(key, field) => store
-                .update(&Key::<Fields>::of(key), |m| m.remove(field.as_str()))
-                .map(there),
-            Command::Count(key, field, n) => store.update(&Key::<Counts>::of(key), |m| {
-                let mut count = m.entry(field.as_str());
-                count.add(n);
-                count.value().to_string()
-            }),
-            Command::Uncount(key, field) => store
-                .update(&Key::<Counts>::of(key), |m| m.remove(field.as_str()))
-                .map(there),
-            Command::Delete(key) => store.delete(&Key::<Tags>::of(key)).map(there),
-            other => Ok(format!("{other:?} changes nothing")),
-        }
+    /// In how many seconds a key ends.
+    fn deadline(&self, key: &str) -> Result<String, StoreError> {
+        let Some(at) = self.store.deadline(&Key::<Tags>::of(key))? else {
+            return Ok("none".to_owned());
+        };
+        Ok(match at.duration_since(SystemTime::now()) {
+            Ok(left) => format!("in {:.1} s", left.as_secs_f64()),
+            Err(_) => "it is over".to_owned(),
+        })
     }
 
     /// Watches a key in every type that lines write.

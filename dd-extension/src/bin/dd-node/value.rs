@@ -13,11 +13,14 @@ pub(crate) type Counts = OrMap<String, PnCounter>;
 
 /// Everything that stands under a key, one text for each shape.
 pub(crate) fn describe(store: &Store, key: &str) -> Result<Vec<String>, StoreError> {
-    let shapes = store.shapes(key)?;
-    shapes
-        .iter()
-        .map(|shape| Ok(format!("{shape} {}", value(store, key, shape)?)))
-        .collect()
+    let mut values = Vec::new();
+    for shape in store.shapes(key)? {
+        // Of a key whose deadline has passed nothing is shown, and it is still there for a while.
+        if store.tree(key, &shape)?.is_some() {
+            values.push(format!("{shape} {}", value(store, key, &shape)?));
+        }
+    }
+    Ok(values)
 }
 
 fn value(store: &Store, key: &str, shape: &Shape) -> Result<String, StoreError> {
