@@ -1,6 +1,6 @@
 //! The task that runs a replica: between its transport, its clock and its subscribers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -281,11 +281,16 @@ impl Driver {
     /// Tells subscribers and whoever waits what has happened.
     fn tell(&mut self) {
         loop {
+            // Held, so that whoever asks finds a conflict there or among what was not told.
+            let mut conflicts = self.store.conflicts.lock();
             let event = self.store.replica.write().poll_event();
+            if let Some(Event::Changed(changed)) = &event {
+                self.note_conflicts(&mut conflicts, changed);
+            }
+            drop(conflicts);
             match event {
                 None => break,
                 Some(Event::Changed(changed)) => {
-                    self.note_conflicts(&changed);
                     if !self.repairs.under_way {
                         self.store.subscribers.changed(&changed);
                     }
@@ -313,7 +318,7 @@ impl Driver {
     }
 
     /// Reports keys that hold values of more than one type.
-    fn note_conflicts(&self, changed: &Changed) {
+    fn note_conflicts(&self, known: &mut BTreeSet<Name>, changed: &Changed) {
         let Changed::Keys(keys) = changed else { return };
         let replica = self.store.replica.read();
         let shapes = |key: &Name| replica.shapes(key);
@@ -323,10 +328,6 @@ impl Driver {
             .map(|key| (key, shapes(key)))
             .collect();
         drop(replica);
-        if conflicts.is_empty() {
-            return;
-        }
-        let mut known = self.store.conflicts.lock();
         for (key, shapes) in conflicts {
             let is_new = known.len() < MAX_CONFLICTS && known.insert(key.clone());
             if is_new {

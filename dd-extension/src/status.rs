@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use dd_gossip::{Member, NodeId, PeerStatus, RecordsAwaited, Status, TransportStats};
 
 use crate::repair::Repair;
-use crate::store::Inner;
+use crate::store::{Inner, MAX_CONFLICTS};
 use crate::validity::CertificateState;
 
 /// How a store is doing.
@@ -23,7 +23,9 @@ pub struct StoreStatus {
     pub transport: TransportStats,
     /// Subscriptions that are alive.
     pub subscriptions: usize,
-    /// Keys that hold values of more than one type.
+    /// Keys that hold values of more than one type, 1024 of them at most: as of the moment of a write here. Of what
+    /// comes in where so many keys change that they are not told apart, as in a large catch-up, only those that change
+    /// again.
     pub conflicts: Vec<String>,
     /// Who was refused last, and why: by the transport before there was a connection, or by the
     /// replica for a frame. The name of a node, or an address where no name was known yet. That two processes run under
@@ -71,10 +73,16 @@ impl fmt::Display for Agreement {
 
 impl StoreStatus {
     pub(crate) fn of(store: &Inner) -> Self {
-        let conflicts = store.conflicts.lock().clone();
+        let known = store.conflicts.lock();
         let replica = store.replica.read();
-        let still = conflicts.iter().filter(|key| replica.shapes(key).len() > 1);
+        let mut conflicts = known.clone();
+        drop(known);
+        conflicts.extend(replica.untold_with_several_shapes().cloned());
+        let still = conflicts
+            .iter()
+            .filter(|key| replica.has_several_shapes(key));
         let conflicts = still
+            .take(MAX_CONFLICTS)
             .map(|key| String::from_utf8_lossy(key).into_owned())
             .collect();
         let records_awaited = replica.records_awaited(store.now());

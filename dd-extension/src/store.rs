@@ -66,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) transport_stats: Mutex<TransportStats>,
     pub(crate) members: Mutex<Vec<Member>>,
     pub(crate) refusals: Mutex<VecDeque<(String, String)>>,
+    /// Locked before the replica, if both are.
     pub(crate) conflicts: Mutex<BTreeSet<Name>>,
     pub(crate) round_trips: Mutex<BTreeMap<NodeId, Duration>>,
     pub(crate) diverged: Mutex<BTreeMap<NodeId, SystemTime>>,

@@ -52,6 +52,11 @@ impl Changes {
         !self.all && self.keys.is_empty()
     }
 
+    /// The keys that were noted, some more than once perhaps; none if all have changed.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Name> {
+        self.keys.iter().map(|(key, _)| key)
+    }
+
     pub(crate) fn take(&mut self) -> Changed {
         if std::mem::take(&mut self.all) {
             return Changed::All;
@@ -98,6 +103,7 @@ mod tests {
         }
         changes.note(key(9));
         changes.note(key(9));
+        assert!(changes.keys().any(|noted| *noted == key(9)));
         let Changed::Keys(keys) = changes.take() else {
             panic!("there are four");
         };
@@ -113,6 +119,7 @@ mod tests {
         (0..=MAX_CHANGED).for_each(|n| changes.note(key(n)));
         changes.note(key(0));
         assert!(!changes.is_empty() && changes.keys.capacity() == 0);
+        assert_eq!(changes.keys().count(), 0);
         assert_eq!(changes.take(), Changed::All);
         assert!(changes.is_empty());
         (0..MAX_CHANGED).for_each(|n| changes.note(key(n)));

@@ -141,6 +141,11 @@ impl KeySpace {
         self.changes.take()
     }
 
+    /// Those keys, while it was not asked; some more than once perhaps, and none if it was said of all.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &Name> {
+        self.changes.keys()
+    }
+
     pub(crate) fn has_changed(&self) -> bool {
         !self.changes.is_empty()
     }

@@ -311,8 +311,11 @@ async fn two_types_under_one_key_are_kept_apart_and_reported() {
     assert!(soon(sets.next()).await.unwrap().is_gone());
 
     insert(store, &set, &["apple"]);
+    // Nobody else had a turn since.
+    assert_eq!(store.status().unwrap().conflicts, ["k"]);
     let change = soon(sets.next()).await.unwrap();
     assert_eq!(difference(&change), ("apple".into(), String::new()));
+    assert_eq!(store.status().unwrap().conflicts, ["k"]);
     // The other type's subscriber has nothing to be told.
     store.update(&number, |n| n.add(1)).unwrap();
     let change = soon(numbers.next()).await.unwrap();

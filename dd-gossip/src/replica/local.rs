@@ -167,6 +167,13 @@ impl Replica {
         self.keys.shapes(key)
     }
 
+    /// Keys with values of more than one shape among those whose change no [`Event::Changed`](super::Event::Changed) has told
+    /// yet; one more than once perhaps. None while that is going to tell that all have changed.
+    pub fn untold_with_several_shapes(&self) -> impl Iterator<Item = &Name> {
+        let untold = self.keys.changed();
+        untold.filter(|key| self.keys.has_several_shapes(key))
+    }
+
     /// Whether there are values of more than one shape under a key, without making a list of them.
     pub fn has_several_shapes(&self, key: &[u8]) -> bool {
         self.keys.has_several_shapes(key)
