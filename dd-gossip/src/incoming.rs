@@ -15,7 +15,7 @@ use crate::fingerprint::Hashes;
 use crate::frame::{Data, Ends, FrameError, SessionKind};
 use crate::key_space::Frozen;
 use crate::message::{Message, max_message};
-use crate::range::{Print, Range, Verdict};
+use crate::range::{MAX_PAIRED, Print, Range, Verdict};
 use crate::time::Time;
 
 /// Flushes of one peer that wait for what they build on, at most.
@@ -319,7 +319,7 @@ impl Incoming {
     }
 
     /// Which of some ranges differ, and the number of the question; `now` is what is here now. What is equal
-    /// lives, as far as it was here at the first question; so does what differs in one event, but for that.
+    /// lives, as far as it was here at the first question; so does what differs in one event or two, but for those.
     pub(crate) fn compare(
         &mut self,
         now: impl FnOnce() -> Frozen,
@@ -336,11 +336,14 @@ impl Incoming {
         let Frozen { store, index } = &compared.view;
         let mut kept = Context::new();
         let here = store.context();
+        let mut looks = MAX_PAIRED;
         let differs = |(range, print): &(Range, Print)| {
-            match range.judge(index, here, &compared.context, *print) {
+            match range.judge(index, here, &compared.context, *print, &mut looks) {
                 Verdict::Differs => return true,
                 Verdict::Same | Verdict::OneMore => range.keep(index, here, &mut kept),
-                Verdict::Without(dot) => range.keep_without(dot, index, here, &mut kept),
+                Verdict::Without(one, two) => {
+                    range.keep_without([one].into_iter().chain(two), index, here, &mut kept);
+                }
             }
             false
         };

@@ -22,6 +22,9 @@ pub(crate) const MAX_COMPARED: usize = 4096;
 /// Origins of which it is tried whether one event of theirs is all in which a range differs, at most.
 const MAX_TRIED: usize = 64;
 
+/// Live events of ranges of one question among which two are looked for, at most.
+pub(crate) const MAX_PAIRED: u64 = 1 << 18;
+
 /// Of a set of numbers with a range for every so many live events or fewer the events are looked at one by one.
 const MANY_GAPS: u64 = 16;
 
@@ -41,8 +44,8 @@ pub(crate) struct Print(Sums);
 pub(crate) enum Verdict {
     /// The same is live there.
     Same,
-    /// The same, but for this one.
-    Without(Dot),
+    /// The same, but for this one, or these two in order.
+    Without(Dot, Option<Dot>),
     /// The same, and one that is dead here.
     OneMore,
     Differs,
@@ -117,19 +120,22 @@ impl Range {
 
     /// What another's fingerprint of this range says, who has seen `seen`; here `here` was seen. That one event is all
     /// in which they differ is wrong by one chance in 2^96 for each that could be it, live here or, of an origin that is
-    /// not sealed, dead. It is looked for among origins of which something is live.
+    /// not sealed, dead; that two are, by as much for each two that are live here. They are looked for among origins of
+    /// which something is live, two among no more live events than `looks` says, which has as many less afterwards.
     pub(crate) fn judge(
         &self,
         index: &Index,
         here: &Context,
         seen: &Context,
         print: Print,
+        looks: &mut u64,
     ) -> Verdict {
         let own = self.print(index, seen);
         if own == print {
             return Verdict::Same;
         }
-        for (origin, ..) in self.live(index).take(MAX_TRIED) {
+        let differs = own.0.minus(print.0);
+        for (origin, places, numbers) in self.live(index).take(MAX_TRIED) {
             let undone = Key::of(origin).inverse();
             let known = |more: Sums| {
                 let sums = undone.times(more);
@@ -138,13 +144,20 @@ impl Range {
                 (is_one && self.contains(dot) && here.contains(dot)).then_some(dot)
             };
             let is_live = |dot: &Dot| index.live().get(*dot).is_some();
-            if let Some(dot) = known(own.0.minus(print.0)).filter(is_live) {
-                return Verdict::Without(dot);
+            if let Some(dot) = known(differs).filter(is_live) {
+                return Verdict::Without(dot, None);
             }
             // Of a sealed origin all numbers that there are count as seen: too many could be the one.
             let one_more = known(print.0.minus(own.0)).filter(|_| !here.is_sealed(origin));
             if one_more.is_some_and(|dot| !is_live(&dot)) {
                 return Verdict::OneMore;
+            }
+            let count = of_numbers(places, numbers).count;
+            if let Some(left) = looks.checked_sub(count) {
+                *looks = left;
+                if let Some((one, two)) = two_of(undone.times(differs), places, numbers) {
+                    return Verdict::Without(Dot::new(origin, one), Some(Dot::new(origin, two)));
+                }
             }
         }
         Verdict::Differs
@@ -162,11 +175,21 @@ impl Range {
         ]
     }
 
-    /// Adds to `kept` what `seen` has here of origins of which anything is live, without one event.
-    pub(crate) fn keep_without(&self, dot: Dot, index: &Index, seen: &Context, kept: &mut Context) {
-        self.around(dot)
-            .iter()
-            .for_each(|part| part.keep(index, seen, kept));
+    /// Adds to `kept` what `seen` has here of origins of which anything is live, without some events, which ascend.
+    pub(crate) fn keep_without(
+        &self,
+        gone: impl IntoIterator<Item = Dot>,
+        index: &Index,
+        seen: &Context,
+        kept: &mut Context,
+    ) {
+        let mut rest = *self;
+        for dot in gone {
+            let [before, behind] = rest.around(dot);
+            before.keep(index, seen, kept);
+            rest = behind;
+        }
+        rest.keep(index, seen, kept);
     }
 
     /// About how many numbers it takes to say what is live here, of that which `seen` has: one for each
@@ -303,6 +326,21 @@ fn one_by_one(
     census
 }
 
+/// The numbers of two live events, the lesser first, of which these are the sums. Each says which the other would be.
+fn two_of(sums: Sums, places: &ByNumber, (from, to): (u64, u64)) -> Option<(u64, u64)> {
+    let live = places.from(from).map(|(seq, _)| seq);
+    live.take_while(|seq| *seq < to).find_map(|one| {
+        let first = Sums::of(mix(one));
+        let second = sums.hashes.wrapping_sub(first.hashes);
+        let two = unmix(second);
+        let is_it = one < two
+            && two < to
+            && first.plus(Sums::of(second)) == sums
+            && places.get(two).is_some();
+        is_it.then_some((one, two))
+    })
+}
+
 fn of_numbers(places: &ByNumber, (from, to): (u64, u64)) -> Census {
     if from >= to {
         return Census::default();
@@ -427,8 +465,8 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_differs_in_one_event_says_which_and_one_that_differs_in_more_does_not() {
-        let (mut one, mut more) = (0, 0);
+    fn a_range_that_differs_in_an_event_or_two_says_which_and_one_that_differs_in_more_does_not() {
+        let (mut one, mut two, mut more) = (0, 0, 0);
         for seed in 0..2_000 {
             let mut rng = Rng::new(seed);
             let share = [3, 50, 97][rng.below(3)];
@@ -442,7 +480,7 @@ mod tests {
             let mut other = index.clone();
             let both = here.difference(&here.difference(&seen));
             let mut differ = std::collections::BTreeSet::new();
-            for _ in 0..rng.below(4) {
+            for _ in 0..rng.below(5) {
                 let dot = Dot::new(
                     ReplicaId::new(1 + rng.below(3) as u64, 7),
                     1 + rng.below(200) as u64,
@@ -462,32 +500,49 @@ mod tests {
                     mine.died(entry(dot, 0), &mut Births::default());
                 }
             }
-            let expected = match (differ.len(), differ.first()) {
-                (0, _) => Verdict::Same,
-                (1, Some(dot)) if index.live().get(*dot).is_some() => Verdict::Without(*dot),
+            let differ: Vec<Dot> = differ.into_iter().collect();
+            let is_live = |dot: &Dot| index.live().get(*dot).is_some();
+            let expected = match *differ {
+                [] => Verdict::Same,
+                [dot] if is_live(&dot) => Verdict::Without(dot, None),
                 // Of an origin of which nothing is live it is not looked for.
-                (1, Some(dot)) if has_live(&mine, dot.replica) => Verdict::OneMore,
+                [dot] if has_live(&mine, dot.replica) => Verdict::OneMore,
+                [a, b] if a.replica == b.replica && differ.iter().all(is_live) => {
+                    Verdict::Without(a, Some(b))
+                }
                 _ => Verdict::Differs,
             };
-            assert_eq!(
-                range.judge(&mine, &here, &seen, print),
+            let judge = |looks: u64| {
+                let mut left = looks;
+                let verdict = range.judge(&mine, &here, &seen, print, &mut left);
+                (verdict, looks - left)
+            };
+            let (verdict, looked) = judge(MAX_PAIRED);
+            assert_eq!(verdict, expected, "seed {seed}");
+            one += usize::from(matches!(
                 expected,
-                "seed {seed}"
-            );
-            one += usize::from(matches!(expected, Verdict::Without(_) | Verdict::OneMore));
+                Verdict::Without(_, None) | Verdict::OneMore
+            ));
+            if matches!(expected, Verdict::Without(_, Some(_))) {
+                two += 1;
+                assert_eq!(judge(looked), (expected, looked));
+                let (verdict, less) = judge(looked - 1);
+                assert!(verdict == Verdict::Differs && less < looked, "{verdict:?}");
+            }
             more += usize::from(expected == Verdict::Differs);
-            if let Verdict::Without(dot) = expected {
+            if let Verdict::Without(dot, second) = expected {
                 let (mut whole, mut kept) = (Context::new(), Context::new());
                 range.keep(&mine, &here, &mut whole);
-                range.keep_without(dot, &mine, &here, &mut kept);
-                assert!(!kept.contains(dot));
-                kept.insert(dot);
+                let gone = || [dot].into_iter().chain(second);
+                range.keep_without(gone(), &mine, &here, &mut kept);
+                assert!(gone().all(|dot| !kept.contains(dot)));
+                gone().for_each(|dot| kept.insert(dot));
                 assert_eq!(kept, whole);
             }
         }
         assert!(
-            one > 300 && more > 100,
-            "{one} differ in one, {more} in more"
+            one > 300 && two > 20 && more > 100,
+            "{one} differ in one, {two} in two, {more} in more"
         );
     }
 
@@ -513,7 +568,7 @@ mod tests {
                     index
                 });
                 let print = Range::ALL.print(&there, &seen);
-                let verdict = Range::ALL.judge(&here, &seen, &seen, print);
+                let verdict = Range::ALL.judge(&here, &seen, &seen, print, &mut { MAX_PAIRED });
                 assert_eq!(verdict, Verdict::Differs, "{seq} {cut} {sealed}");
             }
         }

@@ -384,6 +384,8 @@ impl Replica {
                 let Some(view) = self.compared(data.for_draft) else {
                     return self.ask_anew(now, node);
                 };
+                // It may be a look at many events.
+                let _shown = self.keys.show();
                 let process = self.process(node)?;
                 let answer = process.incoming.compare(|| view, context, &ranges);
                 process.due.differs = answer.map(|(number, which)| (session, number, which));

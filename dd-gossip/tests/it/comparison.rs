@@ -309,7 +309,7 @@ fn a_question_that_can_not_be_is_refused_and_changes_nothing() {
     assert!(a.status().context.is_empty());
 
     // Ranges that run backwards.
-    let ascending = craft::ranges(&Context::new(), &[(5, 9), (9, 12)]);
+    let ascending = craft::ranges(&Context::new(), &[(5, 9), (9, 12), (15, 16)]);
     let backwards = craft::ranges(&Context::new(), &[(9, 12), (5, 9)]);
     for (question, fits) in [(ascending, true), (backwards, false)] {
         let mut a = Replica::new(config("a", &["c"]), Time::ZERO);

@@ -9,11 +9,11 @@
 //! later may be dead for the sender, whose statement did not speak of it; if it is live there the sender
 //! brings it, because it does not know that the receiver has it.
 //!
-//! Rule: sums tell of a single event in which a range differs which it is. If it is live at the receiver alone it is
-//! dead there too, and nothing else of the range is; if it is live at the sender alone the receiver loses nothing.
-//! So such a range need not be stated.
+//! Rule: sums tell of a single event in which a range differs which it is, and of two that are live at the receiver
+//! alone. What is live there alone is dead there too, and nothing else of the range is; if one is live at the sender
+//! alone the receiver loses nothing. So such a range need not be stated.
 //!
-//! Left out ([`Break`]): it keeps all that it has in the range by the end, or the single event as well.
+//! Left out ([`Break`]): it keeps all that it has in the range by the end, or what is live there alone as well.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -26,7 +26,7 @@ use crate::rng::Rng;
 pub enum Break {
     /// What came while the comparison went on is kept as well.
     KeptByTheEnd,
-    /// A range that differs in one event is kept with it.
+    /// A range that differs in one event, or two, is kept with them.
     KeptTheOne,
 }
 
@@ -122,12 +122,19 @@ pub fn run(seed: u64, broken: Option<Break>) -> Result<usize, Failure> {
             .copied()
             .collect::<Events>();
         let half = range.start + range.len() / 2;
-        let differ: Vec<usize> = theirs.symmetric_difference(&mine).copied().collect();
-        // Not always looked for: there may be too many origins.
-        let one = (differ.len() == 1 && rng.below(4) > 0).then(|| differ[0]);
-        if differ.is_empty() || one.is_some() {
-            let gone =
-                one.filter(|event| mine.contains(event) && broken != Some(Break::KeptTheOne));
+        let differ: Events = theirs.symmetric_difference(&mine).copied().collect();
+        let is_told = match differ.len() {
+            0 => true,
+            // Not always looked for: there may be too many origins, or too much in the range.
+            1 => rng.below(4) > 0,
+            2 => differ.is_subset(&mine) && rng.below(4) > 0,
+            _ => false,
+        };
+        if is_told {
+            let gone = match broken {
+                Some(Break::KeptTheOne) => Events::new(),
+                _ => differ.intersection(&mine).copied().collect(),
+            };
             equal.push((range, gone));
         } else if range.len() <= 2 {
             stated.extend(theirs);
@@ -144,11 +151,7 @@ pub fn run(seed: u64, broken: Option<Break>) -> Result<usize, Failure> {
     };
     let mut kept = stated;
     for (range, gone) in &equal {
-        kept.extend(
-            within(by_now, range)
-                .into_iter()
-                .filter(|event| Some(*event) != *gone),
-        );
+        kept.extend(within(by_now, range).difference(gone));
     }
     let brought: Events = sent.difference(&against).copied().collect();
     let mut out = live(&history, &seen[1]);

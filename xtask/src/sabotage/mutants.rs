@@ -675,12 +675,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "kepttheone",
-        what: "of a range that differs in one event which is live here alone, that is dead",
+        what: "of a range that differs in an event or two which are live here alone, those are dead",
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: INCOMING,
-            from: "range.keep_without(dot, index, here, &mut kept)",
-            to: "{ let _ = dot; range.keep(index, here, &mut kept); }",
+            from: "range.keep_without([one].into_iter().chain(two), index, here, &mut kept)",
+            to: "{ let _ = (one, two); range.keep(index, here, &mut kept) }",
         }],
     },
     Mutant {

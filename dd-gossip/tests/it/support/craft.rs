@@ -1,5 +1,6 @@
 //! Frames made by hand, byte by byte, for what no replica would send; and a look into frames.
 
+use std::cmp::Ordering;
 use std::hash::Hasher;
 
 use bytes::Bytes;
@@ -170,9 +171,15 @@ pub(crate) fn ranges(context: &Context, numbers: &[(u64, u64)]) -> Vec<u8> {
     w.count(numbers.len());
     let mut at = 0;
     for (first, end) in numbers {
-        let jumps = *first != at;
-        w.byte(u8::from(jumps));
-        if jumps {
+        // Further on in the same origin, or with the whole of where it begins.
+        w.byte(match first.cmp(&at) {
+            Ordering::Greater => 8,
+            Ordering::Equal => 0,
+            Ordering::Less => 1,
+        });
+        if *first > at {
+            w.varint(first - at);
+        } else if *first < at {
             w.raw(&[0; 16]);
             w.varint(*first);
         }
