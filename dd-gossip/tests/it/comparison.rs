@@ -95,6 +95,38 @@ fn a_full_comparison_costs_what_differs() {
     );
 }
 
+/// Where two of a range are live at the peer alone its fingerprint says which, and the range need not be taken apart.
+#[test]
+fn two_that_were_removed_side_by_side_are_told_by_one_fingerprint() {
+    let mut net = Net::with(["a", "c"].map(impatient).to_vec());
+    net.connect("a", "c");
+    for n in 0..1_000 {
+        put(&mut net, "a", &format!("key {n}"), "once");
+        // Leaves a gap, so that what is live takes as many numbers to be stated.
+        put(&mut net, "a", "again", &format!("{n}"));
+    }
+    net.converge();
+    net.disconnect("a", "c");
+    net.delete("a", "key 9");
+    net.delete("a", "key 10");
+    net.run_millis(120_000);
+    put(&mut net, "a", "again", "late");
+    net.run_millis(1_000);
+    assert_eq!(net["a"].status().records, 0, "all is forgotten");
+    let since = net.sent.len();
+    net.connect("a", "c");
+    net.converge();
+    assert_eq!(net["c"].counts().comparisons_received, 1);
+    assert_eq!(net["c"].counts().ranges_compared, 3, "one for each event");
+    let sent = net.sent[since..].iter().map(|sent| &sent.frame);
+    let bytes: usize = sent.filter(|f| is_of_comparison(f)).map(|f| f.len()).sum();
+    assert!(bytes < 250, "{bytes}");
+    for key in ["key 9", "key 10"] {
+        assert!(net["c"].shapes(key.as_bytes()).is_empty(), "{key}");
+    }
+    assert_eq!(net["c"].status().keys, 999);
+}
+
 #[test]
 fn an_answer_that_is_lost_costs_a_new_comparison() {
     let mut net = apart(1_000);
