@@ -144,7 +144,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
-            from: "} else if !self.records.above(path).any(|r| r.seen.contains(entry.dot)) {",
+            from: "} else if !self.records.any_above(path, |r| r.seen.contains(entry.dot)) {",
             to: "} else {",
         }],
     },
@@ -464,12 +464,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         found_by: FoundBy::Simulator,
         changes: &[Change {
             file: STORE,
-            from: "            join_cuts(
-                &mut cuts,",
-            to: "            if false {}
-            let mut none = BTreeMap::new();
-            join_cuts(
-                &mut none,",
+            from: "cuts.extend(here.map(|(key, cut)| (key.clone(), *cut)));",
+            to: "drop(here);",
         }],
     },
     Mutant {
