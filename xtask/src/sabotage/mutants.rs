@@ -680,6 +680,19 @@ pub(super) const MUTANTS: &[Mutant] = &[
         }],
     },
     Mutant {
+        name: "keptasecond",
+        what: "of two which are live here alone, both are dead",
+        found_by: FoundBy::Test(
+            "dd-gossip",
+            "comparison::two_that_were_removed_side_by_side_are_told_by_one_fingerprint",
+        ),
+        changes: &[Change {
+            file: INCOMING,
+            from: "[one].into_iter().chain(two)",
+            to: "[one].into_iter().chain(two.filter(|_| false))",
+        }],
+    },
+    Mutant {
         name: "vote",
         what: "a process that may have lost what its node acknowledged has no vote until it has caught up",
         found_by: FoundBy::Simulator,
