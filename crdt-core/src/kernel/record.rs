@@ -41,23 +41,29 @@ pub struct Cut {
 }
 
 /// Runs with what is cut of each, in order. Cloning is O(1).
+///
+/// Most removals cut none, for which nothing is allocated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cuts(Arc<[(CutKey, Cut)]>);
+pub struct Cuts(Option<Arc<[(CutKey, Cut)]>>);
 
 impl Cuts {
+    fn all(&self) -> &[(CutKey, Cut)] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
     /// Number of runs.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all().len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Runs in order, each with what is cut of it.
     pub fn iter(&self) -> impl Iterator<Item = (&CutKey, &Cut)> {
-        self.0.iter().map(|(key, cut)| (key, cut))
+        self.all().iter().map(|(key, cut)| (key, cut))
     }
 
     /// Runs in order.
@@ -67,8 +73,9 @@ impl Cuts {
 
     /// What is cut of a run.
     pub fn get(&self, key: &CutKey) -> Option<&Cut> {
-        let at = self.0.binary_search_by(|(own, _)| own.cmp(key)).ok()?;
-        Some(&self.0[at].1)
+        let all = self.all();
+        let at = all.binary_search_by(|(own, _)| own.cmp(key)).ok()?;
+        Some(&all[at].1)
     }
 }
 
@@ -77,7 +84,7 @@ impl FromIterator<(CutKey, Cut)> for Cuts {
     fn from_iter<I: IntoIterator<Item = (CutKey, Cut)>>(cuts: I) -> Self {
         let mut cuts: Vec<_> = cuts.into_iter().collect();
         join_cuts(&mut cuts);
-        Self(cuts.into())
+        Self((!cuts.is_empty()).then(|| cuts.into()))
     }
 }
 
@@ -112,5 +119,34 @@ impl Record {
                 .is_some_and(|other| cut.newest <= other.newest)
         };
         self.seen.is_subset(seen) && self.cuts.iter().all(covered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_are_in_order_and_the_greatest_of_each_run_and_none_take_no_room() {
+        let cut = |replica, start, newest| {
+            let (path, total) = ([].as_slice().into(), i128::from(newest));
+            let replica = ReplicaId::new(replica, 1);
+            let key = CutKey {
+                path,
+                replica,
+                start,
+            };
+            (key, Cut { newest, total })
+        };
+        let all = [cut(2, 1, 5), cut(1, 1, 3), cut(2, 1, 9), cut(2, 1, 7)];
+        let cuts: Cuts = all.into_iter().collect();
+        let left = [cut(1, 1, 3), cut(2, 1, 9)];
+        let listed: Vec<_> = cuts.iter().map(|(key, cut)| (key.clone(), *cut)).collect();
+        assert_eq!((listed.as_slice(), cuts.len()), (left.as_slice(), 2));
+        assert_eq!(cuts.get(&cut(2, 1, 0).0), Some(&left[1].1));
+        assert_eq!(cuts.get(&cut(2, 2, 0).0), None);
+        let none: Cuts = [].into_iter().collect();
+        assert!(none.0.is_none() && none.is_empty());
+        assert_eq!(none, Cuts::default());
     }
 }
