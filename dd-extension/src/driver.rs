@@ -327,6 +327,10 @@ impl Driver {
             .filter(|key| replica.has_several_shapes(key))
             .map(|key| (key, shapes(key)))
             .collect();
+        // New ones take the places of those that are none any more.
+        if known.len() + conflicts.len() > MAX_CONFLICTS {
+            known.retain(|key| replica.has_several_shapes(key));
+        }
         drop(replica);
         for (key, shapes) in conflicts {
             let is_new = known.len() < MAX_CONFLICTS && known.insert(key.clone());

@@ -22,7 +22,7 @@ use crate::status::StoreStatus;
 use crate::subscription::{Registry, Subscription, SubscriptionAll};
 use crate::validity::Certificate;
 
-/// Keys whose two types were reported, at most; further ones are only logged.
+/// Keys with values of more than one type that are listed at one time, at most; further ones are not logged either.
 pub(crate) const MAX_CONFLICTS: usize = 1024;
 /// Refusals by the transport that are kept for the status.
 pub(crate) const MAX_REFUSALS: usize = 16;

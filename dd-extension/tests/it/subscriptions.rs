@@ -335,6 +335,31 @@ async fn two_types_under_one_key_are_kept_apart_and_reported() {
     assert!(store.shapes("k").unwrap().is_empty());
 }
 
+/// Those of keys that have one type again leave room for others.
+#[tokio::test(start_paused = true)]
+async fn of_many_keys_that_had_two_types_the_last_is_reported_still() {
+    let node = Node::alone().await;
+    let store = &node.store;
+    let end = Key::<PnCounter>::new("end");
+    let mut told = store.subscribe(&end).unwrap();
+    assert!(soon(told.next()).await.unwrap().is_initial());
+    for n in 0..=1024 {
+        let key = format!("k-{n}");
+        let (number, set) = (Key::<PnCounter>::of(&key), Key::of(&key));
+        store.update(&number, |n| n.add(1)).unwrap();
+        insert(store, &set, &["apple"]);
+        if n % 64 == 0 {
+            store.update(&end, |n| n.add(1)).unwrap();
+            soon(told.next()).await.unwrap();
+            assert_eq!(store.status().unwrap().conflicts, [key]);
+        } else {
+            // The store's task has seen it, and then it is gone.
+            tokio::task::yield_now().await;
+        }
+        store.delete(&number).unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_subscription_that_is_dropped_is_counted_no_more() {
     let node = Node::alone().await;
