@@ -1,9 +1,9 @@
 //! The sending side of a full comparison asks where what is live differs, and states it there.
 //!
 //! Of a range with more to state than a frame carries the peer is told a fingerprint. It answers whether that says all:
-//! it has the same, or the same but for one event. A range that differs in more is taken apart, until what is left is
-//! short enough to be stated. At first there are as many ranges as events that the peer lacks: each of those may
-//! have removed one of what it has.
+//! it has the same, or the same but for one event, or for two that are live there alone. A range that differs in more is
+//! taken apart, until what is left is short enough to be stated. At first there are as many ranges as events that the
+//! peer lacks: each of those may have removed one of what it has.
 
 use std::collections::VecDeque;
 

@@ -2,7 +2,8 @@
 //!
 //! A replica is driven under its user's lock, and most steps take some tenths of a millisecond. Those of unbounded size
 //! put what was there before where readers find it without that lock, and take it back at their end: a full comparison
-//! that is committed, a large value that is deleted, a large message that is made or taken in.
+//! that is committed, a large value that is deleted, a large message that is made or taken in, a look for what ranges
+//! differ in.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
