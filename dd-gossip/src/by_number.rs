@@ -217,6 +217,21 @@ impl ByNumber {
             })
     }
 
+    /// The first number from one on, and below another, that is one of those, of an event in here. Where few are, this
+    /// takes little for each event.
+    pub(crate) fn find(&self, (from, to): (u64, u64), is: impl Fn(u64) -> bool) -> Option<u64> {
+        let floor = self.chunks.floor_by(|first| *first <= from);
+        let floor = floor.map_or(Bound::Unbounded, |(first, _)| Bound::Included(first));
+        let chunks = self.chunks.iter_from(floor);
+        let mut chunks = chunks.take_while(|(first, _)| **first < to);
+        chunks.find_map(|(first, chunk)| {
+            let here = chunk.below(*first, from)..chunk.below(*first, to);
+            let mut here = here.filter(|at| is(chunk.seq(*first, *at)));
+            let at = here.find(|at| !chunk.is_gone(*at))?;
+            Some(chunk.seq(*first, at))
+        })
+    }
+
     /// Over the events of lower numbers.
     pub(crate) fn sum_below(&self, seq: u64) -> Census {
         // Of the last chunk that begins below some may be behind.

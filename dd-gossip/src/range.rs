@@ -328,17 +328,16 @@ fn one_by_one(
 
 /// The numbers of two live events, the lesser first, of which these are the sums. Each says which the other would be.
 fn two_of(sums: Sums, places: &ByNumber, (from, to): (u64, u64)) -> Option<(u64, u64)> {
-    let live = places.from(from).map(|(seq, _)| seq);
-    live.take_while(|seq| *seq < to).find_map(|one| {
-        let first = Sums::of(mix(one));
-        let second = sums.hashes.wrapping_sub(first.hashes);
-        let two = unmix(second);
-        let is_it = one < two
-            && two < to
-            && first.plus(Sums::of(second)) == sums
-            && places.get(two).is_some();
-        is_it.then_some((one, two))
-    })
+    let other = |one: u64| unmix(sums.hashes.wrapping_sub(mix(one)));
+    let are_two = |one: u64, two: u64| {
+        let both = Sums::of(mix(one)).plus(Sums::of(mix(two)));
+        both == sums && places.get(two).is_some()
+    };
+    let one = places.find((from, to), |one| {
+        let two = other(one);
+        one < two && two < to && are_two(one, two)
+    })?;
+    Some((one, other(one)))
 }
 
 fn of_numbers(places: &ByNumber, (from, to): (u64, u64)) -> Census {
