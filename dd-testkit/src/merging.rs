@@ -51,8 +51,9 @@ struct Pair {
 }
 
 /// Fills one replica with counters, and tells what it takes another to have them, and then `events` more of each
-/// kind: keys that are new, changes of keys, of keys that others have changed, insertions into one set, removals
-/// of keys and of elements. At last, what it takes the receiver to forget what was removed.
+/// kind, as many as there are keys at most: keys that are new, changes of keys, of keys that others have changed,
+/// insertions into one set, removals of keys and of elements. At last, what it takes the receiver to forget what was
+/// removed.
 ///
 /// # Errors
 ///
@@ -63,6 +64,7 @@ pub fn merge(
     chunk: usize,
     mut each: impl FnMut(Merged),
 ) -> Result<(), String> {
+    let events = events.min(keys);
     let replica = |at: usize| -> Result<Replica, String> {
         let config = dd_gossip::Config {
             chunk,
@@ -101,7 +103,7 @@ impl Pair {
     /// Some of the keys in no order, each once.
     fn count_some(&mut self, at: usize, events: usize) -> Result<(), String> {
         let mut some = std::collections::BTreeSet::new();
-        while some.len() < events.min(self.keys) {
+        while some.len() < events {
             some.insert(self.rng.below(self.keys));
         }
         some.into_iter().try_for_each(|key| self.count(at, key))

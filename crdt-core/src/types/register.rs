@@ -290,7 +290,8 @@ impl<V: Payload> MvRegisterView<'_, V> {
 }
 
 impl<V: Payload> LwwRegisterEdit<'_, V> {
-    /// Writes a value over everything seen.
+    /// Writes a value over everything seen: of its own type, or a borrowed form ([`WrittenFrom`]), as `str` for
+    /// `String`. So what is to be converted first has to say into what.
     pub fn set<Q: ?Sized>(&mut self, value: &Q)
     where
         V: WrittenFrom<Q>,
@@ -305,7 +306,8 @@ impl<V: Payload> LwwRegisterEdit<'_, V> {
 }
 
 impl<V: Payload> MvRegisterEdit<'_, V> {
-    /// Writes a value over everything seen.
+    /// Writes a value over everything seen: of its own type, or a borrowed form ([`WrittenFrom`]), as `str` for
+    /// `String`. So what is to be converted first has to say into what.
     pub fn set<Q: ?Sized>(&mut self, value: &Q)
     where
         V: WrittenFrom<Q>,
