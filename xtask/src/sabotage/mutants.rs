@@ -281,7 +281,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "draftclosed",
         what: "once the rest was asked for, nothing more is taken into a draft",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "draft::tests::once_it_is_closed_nothing_more_is_taken"),
         changes: &[Change {
             file: DRAFT,
             from: "if !self.closed {
@@ -293,7 +293,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "draftcut",
         what: "a run of which something was cut is not in a draft",
-        found_by: FoundBy::Simulator,
+        found_by: FoundBy::Test("dd-gossip", "draft::tests::a_run_of_which_something_was_cut_is_not_in_it"),
         changes: &[Change {
             file: KEY_SPACE,
             from: "self.discard(cut);",
