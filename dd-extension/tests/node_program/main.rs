@@ -142,12 +142,14 @@ fn lines_say_when_keys_end() {
     );
 }
 
+/// A node that finds out soon that another is gone.
+fn fast(name: &str, more: &[&str]) -> Program {
+    let dev = ["--dev", "secret", "--node", name, "--probe", "50"];
+    Program::start(&[&dev[..], more].concat())
+}
+
 #[test]
 fn a_key_of_a_node_goes_with_it() {
-    let fast = |name: &str, more: &[&str]| {
-        let dev = ["--dev", "secret", "--node", name, "--probe", "50"];
-        Program::start(&[&dev[..], more].concat())
-    };
     let mut a = fast("a", &["--bootstrap"]);
     let seed = a.address().to_owned();
     let mut b = fast("b", &["--seed", &seed]);
@@ -286,10 +288,6 @@ fn a_watched_key_prints_what_another_node_does() {
 
 #[test]
 fn members_leave_and_are_removed() {
-    let fast = |name: &str, more: &[&str]| {
-        let dev = ["--dev", "secret", "--node", name, "--probe", "50"];
-        Program::start(&[&dev[..], more].concat())
-    };
     let mut a = fast("a", &["--bootstrap"]);
     let seed = a.address().to_owned();
     let mut b = fast("b", &["--seed", &seed]);
